@@ -1,0 +1,47 @@
+//! Who is calling: what authentication and the request's own fields say.
+
+use std::sync::Arc;
+
+/// The caller of one request. Tenant and key come from authentication alone, the user from the request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Organisation that pays. `local` where no tenants are configured.
+    pub tenant: Arc<str>,
+    /// Public id of the API key, empty for the anonymous loopback caller.
+    pub key_id: Arc<str>,
+    /// End user on whose behalf the call is made; falls back to the key id.
+    pub user: Option<String>,
+    /// `k=v` pairs from `x-aplomb-tags`, in the order given.
+    pub tags: Vec<(String, String)>,
+    /// Conversation id from `x-aplomb-session`.
+    pub session: Option<String>,
+}
+
+/// Longest user or session id that is kept, in bytes. Chosen: a UUID or e-mail fits several times.
+pub const ID_BYTES_MAX: usize = 256;
+/// Most tags that are kept. Chosen: more are a sign of data in the wrong place.
+pub const TAGS_MAX: usize = 16;
+
+/// Reads `k=v,k=v`. Pairs without `=`, empty keys and whatever is over the bounds are left out.
+pub fn parse_tags(header: &str) -> Vec<(String, String)> {
+    header
+        .split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.trim(), value.trim()))
+        .filter(|(key, value)| !key.is_empty() && key.len() <= 64 && value.len() <= ID_BYTES_MAX)
+        .take(TAGS_MAX)
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_pairs_and_bounded() {
+        let expected = vec![("team".to_owned(), "search".to_owned()), ("env".to_owned(), "prod".to_owned())];
+        assert_eq!(parse_tags("team=search, env = prod ,broken,=x"), expected);
+        assert_eq!(parse_tags(&"a=1,".repeat(100)).len(), TAGS_MAX);
+    }
+}

@@ -1,0 +1,116 @@
+//! The two API dialects on the client's side: requests read, answers written.
+//!
+//! Reading gives a [`ChatRequest`] (the head only) and, on demand, a neutral [`Conversation`]. Writing takes
+//! [`ChatEvent`]s, raw or typed, and gives canonical server-sent events or one JSON body. A writer never
+//! invents a finish reason: what ends without one ends with an error event.
+
+pub mod anthropic;
+pub mod openai;
+mod head;
+
+use crate::conversation::Conversation;
+use crate::error::ApiError;
+use crate::event::ChatEvent;
+use crate::request::{ChatRequest, Operation};
+use bytes::{Bytes, BytesMut};
+
+/// Reads and checks the head of a request body. `body` has been depth-checked ([`crate::json::check_depth`]).
+///
+/// # Errors
+/// [`ApiError`] with code `InvalidRequest`, naming the field and what was found in it.
+pub fn read(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> {
+    match operation {
+        Operation::ChatCompletions => openai::read::chat(body),
+        Operation::Completions => openai::read::completions(body),
+        Operation::Embeddings => openai::read::embeddings(body),
+        Operation::Messages => anthropic::read::messages(body),
+        Operation::CountTokens => anthropic::read::count_tokens(body),
+    }
+}
+
+/// The neutral form of a chat request, for a target that speaks another dialect.
+///
+/// # Errors
+/// [`ApiError`] naming the member that has a wrong type, or that an embeddings request is no conversation.
+pub fn conversation(request: &ChatRequest) -> Result<Conversation, ApiError> {
+    match request.operation {
+        Operation::ChatCompletions => openai::conversation::chat(&request.body),
+        Operation::Completions => openai::conversation::completions(&request.body),
+        Operation::Messages | Operation::CountTokens => anthropic::conversation::messages(&request.body),
+        Operation::Embeddings => Err(ApiError::invalid("model", "this model does not serve embeddings")),
+    }
+}
+
+/// What a writer needs to know besides the events.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Record id, for errors and where the provider gives no id of its own.
+    pub request_id: String,
+    /// Model name as asked for, where the provider names none.
+    pub model: String,
+    /// Seconds since the Unix epoch, where the provider gives none.
+    pub created: u64,
+    /// OpenAI: the client asked for a usage chunk.
+    pub include_usage: bool,
+}
+
+/// Writes one streamed answer as server-sent events.
+#[expect(clippy::large_enum_variant, reason = "one a stream, never moved after it is made")]
+pub enum StreamWriter {
+    /// `chat.completion.chunk`s, ended by `[DONE]`.
+    Chat(openai::write::ChatWriter),
+    /// Legacy `text_completion` chunks, ended by `[DONE]`.
+    Completion(openai::write::CompletionWriter),
+    /// The Messages state machine, ended by `message_stop`.
+    Messages(anthropic::write::MessagesWriter),
+}
+
+impl StreamWriter {
+    /// A writer for the dialect of `operation`.
+    pub fn new(operation: Operation, envelope: Envelope) -> Self {
+        match operation {
+            Operation::ChatCompletions | Operation::Embeddings => {
+                StreamWriter::Chat(openai::write::ChatWriter::new(envelope))
+            }
+            Operation::Completions => StreamWriter::Completion(openai::write::CompletionWriter::new(envelope)),
+            Operation::Messages | Operation::CountTokens => {
+                StreamWriter::Messages(anthropic::write::MessagesWriter::new(envelope))
+            }
+        }
+    }
+
+    /// Writes one event.
+    pub fn write(&mut self, event: ChatEvent, out: &mut BytesMut) {
+        match self {
+            StreamWriter::Chat(writer) => writer.write(event, out),
+            StreamWriter::Completion(writer) => writer.write(event, out),
+            StreamWriter::Messages(writer) => writer.write(event, out),
+        }
+    }
+
+    /// Ends an answer that is complete.
+    pub fn end(&mut self, out: &mut BytesMut) {
+        match self {
+            StreamWriter::Chat(writer) => writer.end(out),
+            StreamWriter::Completion(writer) => writer.end(out),
+            StreamWriter::Messages(writer) => writer.end(out),
+        }
+    }
+
+    /// Ends an answer that broke off: one error event, nothing after it.
+    pub fn fail(&mut self, error: &ApiError, out: &mut BytesMut) {
+        match self {
+            StreamWriter::Chat(_) | StreamWriter::Completion(_) => openai::write::error_event(error, out),
+            StreamWriter::Messages(writer) => writer.fail(error, out),
+        }
+    }
+}
+
+/// Folds the events of a complete answer into one JSON body in the dialect of `operation`.
+pub fn fold(operation: Operation, envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
+    match operation {
+        Operation::ChatCompletions | Operation::Embeddings => openai::fold::chat(envelope, events),
+        Operation::Completions => openai::fold::completion(envelope, events),
+        Operation::Messages | Operation::CountTokens => anthropic::fold::message(envelope, events),
+    }
+}

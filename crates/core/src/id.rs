@@ -1,0 +1,122 @@
+//! Identifiers made here: record ids (UUIDv7, RFC 9562 section 5.7) and W3C trace contexts.
+
+use std::fmt;
+
+/// Id of one exchange: 48 bits of milliseconds, then random bits. Sorts by time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(u128);
+
+impl RequestId {
+    /// A new id for the moment `now_ms` (milliseconds since the Unix epoch).
+    ///
+    /// The random part comes from a seeded generator per thread: ids name records, they are no secrets.
+    pub fn new(now_ms: u64) -> Self {
+        let time = u128::from(now_ms & 0xffff_ffff_ffff) << 80;
+        let random = fastrand::u128(..) & 0x0fff_3fff_ffff_ffff_ffff;
+        RequestId(time | random | (0x7 << 76) | (0b10 << 62))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let v = self.0;
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            v >> 96,
+            (v >> 80) & 0xffff,
+            (v >> 64) & 0xffff,
+            (v >> 48) & 0xffff,
+            v & 0xffff_ffff_ffff
+        )
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// W3C Trace Context: which trace this exchange belongs to.
+///
+/// An upstream call keeps the trace id and gets a span id of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    /// 16 bytes, never zero.
+    pub trace_id: u128,
+    /// Span of the caller, 0 where the trace starts here.
+    pub parent_id: u64,
+    /// Trace flags (bit 0: sampled).
+    pub flags: u8,
+}
+
+impl TraceContext {
+    /// Reads a `traceparent` header. Anything invalid is `None` and starts a new trace.
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut parts = header.trim().splitn(4, '-');
+        let (version, trace, parent, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let hex = |s: &str, len: usize| {
+            s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let flags = if version == "00" { rest } else { rest.split('-').next()? };
+        if !hex(version, 2) || version == "ff" || !hex(trace, 32) || !hex(parent, 16) || !hex(flags, 2) {
+            return None;
+        }
+        let context = TraceContext {
+            trace_id: u128::from_str_radix(trace, 16).ok()?,
+            parent_id: u64::from_str_radix(parent, 16).ok()?,
+            flags: u8::from_str_radix(flags, 16).ok()?,
+        };
+        (context.trace_id != 0 && context.parent_id != 0).then_some(context)
+    }
+
+    /// A trace that starts here.
+    pub fn start() -> Self {
+        TraceContext { trace_id: fastrand::u128(1..), parent_id: 0, flags: 0 }
+    }
+
+    /// The `traceparent` value for one upstream call, with a span id of its own.
+    pub fn child_header(&self) -> String {
+        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, fastrand::u64(1..), self.flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_version_7_and_sort_by_time() {
+        let text = RequestId::new(0x0123_4567_89ab).to_string();
+        assert_eq!(text.len(), 36);
+        assert!(text.starts_with("01234567-89ab-7"), "{text}");
+        assert!(matches!(text.as_bytes()[19], b'8'..=b'b'), "{text}");
+        assert!(RequestId::new(1) < RequestId::new(2));
+        assert_ne!(RequestId::new(1), RequestId::new(1));
+    }
+
+    #[test]
+    fn traceparent_keeps_the_trace_and_changes_the_span() {
+        let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let child = TraceContext::parse(header).unwrap().child_header();
+        assert_eq!(&child[..36], &header[..36]);
+        assert_ne!(&child[36..52], &header[36..52]);
+        assert_eq!(&child[52..], "-01");
+    }
+
+    #[test]
+    fn invalid_traceparents_are_ignored() {
+        for bad in [
+            "",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+        ] {
+            assert_eq!(TraceContext::parse(bad), None, "{bad}");
+        }
+        assert!(TraceContext::parse("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x").is_some());
+    }
+}

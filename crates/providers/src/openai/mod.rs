@@ -1,0 +1,12 @@
+//! OpenAI, and every server that speaks its API: vLLM, llama.cpp, Ollama, Groq, Together, Mistral, DeepSeek, ...
+//!
+//! What differs between them stands in [`quirks`].
+
+pub mod body;
+pub mod error;
+pub mod quirks;
+pub mod request;
+pub mod stream;
+mod text;
+mod typed;
+mod wire;
