@@ -1,8 +1,14 @@
 //! The providers: one folder each. A request is encoded for it, its answer decoded to events.
 
 pub mod anthropic;
+pub mod call;
+pub mod clean;
 pub mod decode;
 pub mod encode;
 pub mod fault;
+pub mod inflate;
 pub mod openai;
 pub mod practice;
+pub mod retry_after;
+pub mod stream;
+

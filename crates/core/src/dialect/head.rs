@@ -23,6 +23,19 @@ pub fn malformed(error: &serde_json::Error) -> ApiError {
     ApiError::invalid("", format!("the request body is not valid JSON for this endpoint: {reason} ({place})"))
 }
 
+/// Parses the head of a body. Only an object will do: the parser alone would also take a list of the members.
+///
+/// # Errors
+/// [`malformed`].
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    match body.trim_ascii_start().first() {
+        Some(b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n') => {
+            Err(ApiError::invalid("", "the request body must be a JSON object (line 1, column 1)"))
+        }
+        _ => serde_json::from_slice(body).map_err(|error| malformed(&error)),
+    }
+}
+
 fn is_null(raw: &RawValue) -> bool {
     raw.get().trim() == "null"
 }

@@ -277,12 +277,12 @@ fn content(parts: &[Part], at: &str) -> Result<Value, ApiError> {
 }
 
 fn part(part: &Part, at: &str) -> Result<Value, ApiError> {
-    let refused = |what: &str| Err(ApiError::invalid(at, format!("{what} has no counterpart at this target")));
+    let refused = |what: &str| ApiError::invalid(at, format!("{what} has no counterpart at this target"));
     match part {
         Part::Text { text, .. } | Part::Refusal { text } => Ok(json!({ "type": "text", "text": text })),
         Part::Image { source, detail, .. } => {
             let mut image = Map::new();
-            image.insert("url".into(), data_url(source).map_or_else(|| refused("this image source"), Ok)?.into());
+            image.insert("url".into(), data_url(source).ok_or_else(|| refused("this image source"))?.into());
             if let Some(detail) = detail {
                 image.insert("detail".into(), detail.as_str().into());
             }
@@ -294,10 +294,10 @@ fn part(part: &Part, at: &str) -> Result<Value, ApiError> {
             let name = name.as_deref().unwrap_or("document.pdf");
             Ok(json!({ "type": "file", "file": { "filename": name, "file_data": data_url(source) } }))
         }
-        Part::File { source: Source::Url(_), .. } => refused("a file by URL"),
-        Part::Other { kind, .. } => refused(&format!("a part of type `{kind}`")),
-        Part::ToolCall { .. } | Part::ToolResult { .. } => refused("a tool call in this place"),
-        Part::Reasoning { .. } | Part::RedactedReasoning { .. } => refused("reasoning in this place"),
+        Part::File { source: Source::Url(_), .. } => Err(refused("a file by URL")),
+        Part::Other { kind, .. } => Err(refused(&format!("a part of type `{kind}`"))),
+        Part::ToolCall { .. } | Part::ToolResult { .. } => Err(refused("a tool call in this place")),
+        Part::Reasoning { .. } | Part::RedactedReasoning { .. } => Err(refused("reasoning in this place")),
     }
 }
 

@@ -53,7 +53,7 @@ struct StreamOptions<'a> {
 }
 
 fn parse(body: &[u8]) -> Result<Head<'_>, ApiError> {
-    serde_json::from_slice(body).map_err(|error| head::malformed(&error))
+    head::parse(body)
 }
 
 /// `POST /v1/chat/completions`.
