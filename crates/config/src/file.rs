@@ -1,0 +1,301 @@
+//! The shapes of `aplomb.yaml`. The comments on the fields are their reference documentation.
+
+use crate::known::{KnownProvider, known};
+use crate::scalar::{ByteSize, Span};
+use crate::secret::Secret;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Configuration of the gateway. An empty file is valid: loopback only, providers from the environment.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// Addresses, folders and bounds of the process itself.
+    pub server: ServerConfig,
+    /// Upstreams by name. A name that is known (`openai`, `anthropic`, `groq`, ...) needs only its key.
+    pub providers: IndexMap<String, ProviderConfig>,
+    /// The model names that clients ask for. `provider/model` works without a route.
+    pub routes: IndexMap<String, RouteConfig>,
+    /// Organisations that pay. As soon as one has a key, every request needs a key.
+    pub tenants: IndexMap<String, TenantConfig>,
+    /// The log of the process, on standard error. Prompts, answers and secrets never reach it.
+    pub log: LogConfig,
+}
+
+/// Addresses, folders and bounds of the process itself.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address of the data plane, which applications call. Default `127.0.0.1:4100`. Port 0 takes any free port.
+    #[schemars(extend("format" = "socket-address"))]
+    pub listen: SocketAddr,
+    /// Address of the admin listener. Default `127.0.0.1:4101`. Needs the token in `<data_dir>/admin.token`.
+    #[schemars(extend("format" = "socket-address"))]
+    pub admin: SocketAddr,
+    /// Folder for records, keys and the admin token. Default `./aplomb-data`; relative to the working folder.
+    pub data_dir: PathBuf,
+    /// Largest request body; larger ones get status 413. Default `10MiB`.
+    pub body_max: ByteSize,
+    /// Secret with which API keys are hashed at rest. Default: `<data_dir>/pepper`, made at the first start. Must be the same on every node.
+    pub key_pepper: Option<Secret>,
+    /// When a streamed answer has not begun after this time, the response is opened with SSE comments so that proxies keep the connection. Default `15s`.
+    pub keepalive_after: Span,
+    /// How long running answers may go on after SIGTERM; then they end with an error event. Default `30s`.
+    pub drain: Span,
+    /// Time a client may take to send its request head. Default `10s`.
+    pub header_timeout: Span,
+    /// Time a client may take to send its body. Default `30s`.
+    pub body_timeout: Span,
+    /// Most connections at a time; further ones wait in the kernel's queue. Default 10000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_max: u32,
+    /// Certificate and key; with them the data plane speaks TLS (HTTP/1.1 and HTTP/2).
+    pub tls: Option<TlsConfig>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        let seconds = |n| Span(Duration::from_secs(n));
+        ServerConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4100)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 4101)),
+            data_dir: PathBuf::from("./aplomb-data"),
+            body_max: ByteSize(10 << 20),
+            key_pepper: None,
+            keepalive_after: seconds(15),
+            drain: seconds(30),
+            header_timeout: seconds(10),
+            body_timeout: seconds(30),
+            connections_max: 10_000,
+            tls: None,
+        }
+    }
+}
+
+/// TLS of the data plane.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Certificate chain in PEM form: `file:PATH`.
+    pub cert: Secret,
+    /// Private key in PEM form: `file:PATH`.
+    pub key: Secret,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// OpenAI, and every server that speaks its API.
+    Openai,
+    /// The Anthropic Messages API.
+    Anthropic,
+    /// A simulation inside the gateway.
+    Practice,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderConfig {
+    /// What it speaks. Default: by the provider's name, where it is known.
+    pub kind: Option<ProviderKind>,
+    /// Its address, for `openai` with the `/v1`. Default: by the provider's name, where it is known.
+    #[schemars(extend("format" = "base-url"))]
+    pub base_url: Option<String>,
+    /// Its key. Sent to this provider's address and nowhere else.
+    pub api_key: Option<Secret>,
+    /// Further headers of each call, such as `openai-organization`. Values are texts, or secrets by reference.
+    pub headers: IndexMap<String, String>,
+    /// Model names it serves: shown by `GET /v1/models`, and found by bare name.
+    pub models: Vec<String>,
+    /// Time to open a connection. Default `5s`.
+    pub connect_timeout: Span,
+    /// Where an OpenAI-compatible server differs; known names have theirs.
+    pub quirks: Option<QuirksConfig>,
+    /// Behaviour of the simulation; only for the kind `practice`.
+    pub practice: Option<PracticeConfig>,
+}
+
+impl Default for ProviderConfig {
+    fn default() -> Self {
+        ProviderConfig {
+            kind: None,
+            base_url: None,
+            api_key: None,
+            headers: IndexMap::new(),
+            models: Vec::new(),
+            connect_timeout: Span(Duration::from_secs(5)),
+            quirks: None,
+            practice: None,
+        }
+    }
+}
+
+impl ProviderConfig {
+    /// What this provider speaks: as written, or as its name is known for.
+    pub fn kind_of(&self, name: &str) -> Option<ProviderKind> {
+        self.kind.or_else(|| known(name).map(|known| known.kind))
+    }
+
+    /// Its address: as written, or as its name is known for.
+    pub fn base_url_of(&self, name: &str) -> Option<String> {
+        let by_name = || known(name).and_then(|known: &KnownProvider| known.base_url).map(str::to_owned);
+        self.base_url.clone().or_else(by_name)
+    }
+}
+
+/// Name of the member that bounds output tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensFieldConfig {
+    /// The older name.
+    MaxTokens,
+    /// The newer name.
+    MaxCompletionTokens,
+}
+
+/// Where an OpenAI-compatible server differs.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuirksConfig {
+    /// It accepts `stream_options.include_usage`. Default true.
+    pub stream_usage: Option<bool>,
+    /// Which member bounds output tokens in translated requests. Default `max_tokens`.
+    pub max_tokens_field: Option<MaxTokensFieldConfig>,
+    /// It knows the role `developer`. Default false.
+    pub developer_role: Option<bool>,
+}
+
+/// Behaviour of the practice provider.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PracticeConfig {
+    /// Everything that looks random follows from it. Default 7.
+    pub seed: u64,
+    /// Pause before the first token. Default `150ms`.
+    pub first_token: Span,
+    /// Pace of the tokens after it; 0 means no pauses. Default 80.
+    #[schemars(range(max = 1_000_000))]
+    pub tokens_per_second: u32,
+    /// Relative spread of pauses, 0 to 1. Default 0.2.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub jitter: f64,
+    /// Share of calls that fail, 0 to 1. Default 0.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub error_rate: f64,
+}
+
+impl Default for PracticeConfig {
+    fn default() -> Self {
+        PracticeConfig {
+            seed: 7,
+            first_token: Span(Duration::from_millis(150)),
+            tokens_per_second: 80,
+            jitter: 0.2,
+            error_rate: 0.0,
+        }
+    }
+}
+
+/// One model name that clients ask for. Its name may hold one `*`, which stands for the same text in its targets.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// Where requests go, as `provider/model`, in order: when one fails before its answer begins, the next is asked.
+    #[schemars(length(min = 1, max = 16), extend("items" = { "type": "string", "format": "target" }))]
+    pub targets: Vec<String>,
+    /// How long to wait for an answer.
+    #[serde(default)]
+    pub timeouts: TimeoutsConfig,
+    /// How often to try.
+    #[serde(default)]
+    pub retry: RetryConfig,
+}
+
+/// How long to wait for an answer.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutsConfig {
+    /// For the first content of a streamed answer, per attempt. A whole answer has only `total`. Default `60s`.
+    pub first_token: Span,
+    /// Between two events of a stream; comments do not count. Default `30s`.
+    pub idle: Span,
+    /// For the request, all attempts together. Default `600s`.
+    pub total: Span,
+}
+
+impl Default for TimeoutsConfig {
+    fn default() -> Self {
+        let seconds = |n| Span(Duration::from_secs(n));
+        TimeoutsConfig { first_token: seconds(60), idle: seconds(30), total: seconds(600) }
+    }
+}
+
+/// How often to try.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// Upstream calls in all, fallbacks included. Default 3.
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: u32,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        RetryConfig { attempts: 3 }
+    }
+}
+
+/// One organisation that pays.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantConfig {
+    /// Keys by their hash, as `aplomb keys hash` prints it: `hash:<64 hex digits>`. More keys are made with `aplomb keys create`.
+    #[schemars(extend("items" = { "type": "string", "format": "key-hash" }))]
+    pub keys: Vec<String>,
+    /// Routes that these keys may use; empty means all. A `*` stands for any text.
+    pub routes: Vec<String>,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Someone must act.
+    Error,
+    /// Degraded but served.
+    Warn,
+    /// Start, reload, drain.
+    #[default]
+    Info,
+    /// One line a request.
+    Debug,
+    /// One line an event.
+    Trace,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The log of the process.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Least level that is written. Default `info`.
+    pub level: LogLevel,
+    /// Form of the lines. Default `json`.
+    pub format: LogFormat,
+}

@@ -1,0 +1,124 @@
+use super::*;
+use crate::diagnostic::Place;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+#[track_caller]
+fn check_errors(text: &str, expected: &str) {
+    let found = parse(text, "aplomb.yaml").unwrap_err().to_string();
+    assert_eq!(found, expected.trim(), "found:\n{found}");
+}
+
+#[test]
+fn the_simple_case_fits_in_four_lines() {
+    let text = "providers:\n  openai: { api_key: env:OPENAI_API_KEY }\nroutes:\n  chat: { targets: [openai/gpt-5-mini] }\n";
+    let parsed = parse(text, "aplomb.yaml").unwrap();
+    assert_eq!(parsed.file.routes["chat"].targets, ["openai/gpt-5-mini"]);
+    assert_eq!(parsed.map.place("routes.chat.targets[0]"), Some(Place { line: 4, column: 21 }));
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    for text in ["", "\u{feff}", "# nothing\n", "---\n", "routes:\nproviders:\n"] {
+        let file = parse(text, "f").unwrap().file;
+        assert_eq!(file.server.listen.to_string(), "127.0.0.1:4100");
+        assert!(file.routes.is_empty());
+    }
+}
+
+#[test]
+fn all_errors_are_reported_at_once_with_their_place() {
+    check_errors(
+        "server:\n  lisen: 1.2.3.4:80\n  body_max: 10MB\nproviders:\n  openai: { api_key: sk-secret }\nroutes:\n  chat:\n    targets: openai/x\n    retry: { attempts: 0 }\nlog: { level: inf }\n",
+        "
+aplomb.yaml:2:3: error: server: unknown field `lisen`
+  did you mean `listen`?
+aplomb.yaml:3:13: error: server.body_max: expected a size such as `512KiB`, `10MiB` or a number of bytes
+aplomb.yaml:5:22: error: providers.openai.api_key: a secret must be a reference: `env:NAME` or `file:PATH`; it never stands in the file itself
+aplomb.yaml:8:14: error: routes.chat.targets: expected a list, found text
+aplomb.yaml:9:24: error: routes.chat.retry.attempts: must be at least 1
+aplomb.yaml:10:15: error: log.level: `inf` is not one of: error, warn, info, debug, trace
+  did you mean `info`?",
+    );
+}
+
+#[test]
+fn names_must_meet() {
+    check_errors(
+        "providers:\n  openai: {}\n  mine: {}\nroutes:\n  a: { targets: [opnai/x, openai/*] }\n  b: { targets: [] }\n",
+        "aplomb.yaml:6:17: error: routes.b.targets: expected at least 1 in this list",
+    );
+    check_errors(
+        "providers:\n  openai: {}\n  mine: {}\nroutes:\n  a: { targets: [opnai/x, openai/*] }\n",
+        "
+aplomb.yaml:3:9: error: providers.mine: `mine` is not a known provider, so `kind` is needed
+  add `kind: openai` for a server that speaks OpenAI's API
+aplomb.yaml:5:18: error: routes.a.targets[0]: unknown provider `opnai`
+  did you mean `openai`?
+aplomb.yaml:5:27: error: routes.a.targets[1]: a `*` in a target needs one in the route's name",
+    );
+}
+
+#[test]
+fn hostile_yaml_is_refused_with_a_place() {
+    for text in [
+        "a: [",
+        "a: &x 1\nb: *x\n",
+        "a: !!python/object x\n",
+        "a: 1\na: 2\n",
+        "? [x]\n: y\n",
+        "a: 1\n---\nb: 2\n",
+        "\t- x",
+        "- just\n- a list\n",
+        "just text",
+    ] {
+        let found = parse(text, "f").unwrap_err();
+        assert!(found.list.iter().all(|d| d.place.is_some()), "{text}: {found}");
+    }
+    assert!(parse(&"[".repeat(100_000), "f").is_err());
+    assert!(parse(&"a: ".repeat(1000), "f").is_err());
+}
+
+#[test]
+fn a_key_over_plain_http_is_a_warning_except_on_this_machine() {
+    let with = |host: &str| format!("providers:\n  x: {{ kind: openai, base_url: \"http://{host}/v1\", api_key: env:K }}\n");
+    assert_eq!(parse(&with("example.com"), "f").unwrap().warnings.len(), 1);
+    assert_eq!(parse(&with("127.0.0.1:80"), "f").unwrap().warnings.len(), 0);
+    assert_eq!(parse(&with("[::1]:80"), "f").unwrap().warnings.len(), 0);
+    assert!(parse("providers:\n  x: { kind: openai, base_url: \"https://u:p@h/\" }\n", "f").is_err());
+}
+
+#[test]
+fn providers_are_found_in_the_environment() {
+    let env = HashMap::from([("OPENAI_API_KEY".to_owned(), "k".to_owned()), ("GROQ_API_KEY".to_owned(), String::new())]);
+    let found = discover::discover(&env);
+    assert_eq!(found.found, ["openai (OPENAI_API_KEY)"]);
+    assert_eq!(found.file.providers["openai"].api_key.as_ref().unwrap().reference(), "env:OPENAI_API_KEY");
+}
+
+#[test]
+fn the_reference_names_every_field_of_the_schema() {
+    let page = reference();
+    for field in ["`listen`", "`keepalive_after`", "`targets`", "`first_token`", "`error_rate`", "`level`"] {
+        assert!(page.contains(&format!("| {field} |")), "{field} is missing:\n{page}");
+    }
+    assert!(!page.contains("|  |"), "a field has no value or meaning:\n{page}");
+}
+
+#[test]
+fn files_are_read_with_clear_errors() {
+    let found = load(Path::new("/nonexistent/aplomb.yaml")).unwrap_err().to_string();
+    assert!(found.contains("can't be read"), "{found}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "[a-z:{}\\[\\]\\-*&!|>%@`\"' \n\t#0-9]{0,80}") {
+        let _ = parse(&text, "f");
+    }
+
+    #[test]
+    fn no_unicode_panics(text in "\\PC{0,60}") {
+        let _ = parse(&text, "f");
+    }
+}
