@@ -1,1 +1,7 @@
-//! Aplomb observe.
+//! Checklist item 5, observe. So far: one record of facts per exchange, and metrics.
+//!
+//! Stores, feedback, evals, exports and alerts join as this room is built. Text of prompts and answers is not recorded.
+
+pub mod metrics;
+pub mod record;
+pub mod writer;
