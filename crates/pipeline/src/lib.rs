@@ -1,1 +1,14 @@
-//! Aplomb pipeline.
+//! From a request to its answer: the one place that knows all rooms.
+//!
+//! [`policy::Policy`] is what the operator wants (immutable, replaced as a whole), [`state::State`] what the gateway has
+//! learned. [`chat::chat`] takes one request through its phases; [`settle::Exchange`] is the closing guard that writes
+//! one record for every ending.
+
+mod attempt;
+pub mod chat;
+mod plan;
+pub mod policy;
+pub mod relay;
+mod resolve;
+pub mod settle;
+pub mod state;

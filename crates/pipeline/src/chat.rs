@@ -1,0 +1,85 @@
+//! One request's way: routed, tried, committed.
+
+use crate::attempt::attempt;
+use crate::plan::{Next, Plan};
+use crate::policy::Route;
+use crate::relay::Relay;
+use crate::settle::Exchange;
+use aplomb_core::error::ApiError;
+use aplomb_core::id::TraceContext;
+use aplomb_core::request::ChatRequest;
+use aplomb_observe::record::Outcome;
+use aplomb_providers::call::CallContext;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A request that was let in.
+pub struct Arrival {
+    /// What is asked.
+    pub request: ChatRequest,
+    /// Where it goes.
+    pub route: Arc<Route>,
+    /// Which trace it belongs to.
+    pub trace: TraceContext,
+    /// What travels upstream besides the body.
+    pub context: CallContext,
+    /// The caller's patience, where it is known.
+    pub patience: Option<Duration>,
+}
+
+/// A request that got no answer. The exchange in it settles when it is dropped.
+pub struct Failed {
+    /// What the client is told.
+    pub error: ApiError,
+    /// The exchange, for the headers of the error.
+    pub exchange: Exchange,
+}
+
+/// Takes a request to its answer's first content (streams) or whole answer.
+///
+/// Cancel safe: dropping the future ends the upstream call and settles the exchange as `client_gone`.
+///
+/// # Errors
+/// The last failure, when no attempt gave an answer.
+pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
+    let Arrival { request, route, trace, mut context, patience } = arrival;
+    exchange.routed(route.name.as_deref());
+    let total = patience.map_or(route.timeouts.total, |patience| patience.min(route.timeouts.total));
+    let deadline = Instant::now() + total;
+    let mut plan = Plan::new(route.targets.len(), route.attempts);
+    let mut at = 0;
+    loop {
+        let Some(target) = route.targets.get(at) else {
+            let error = ApiError::new(aplomb_core::error::ErrorCode::Internal, "the route has no target");
+            return Err(give_up(error, exchange));
+        };
+        context.traceparent = Some(trace.child_header());
+        let begun_at = Instant::now();
+        match attempt(target, &request, &context, &route.timeouts, deadline).await {
+            Ok(begun) => {
+                exchange.committed(target, begun_at.elapsed());
+                return Ok(Relay::new(begun, exchange, &route.timeouts, deadline));
+            }
+            Err(fault) => {
+                exchange.attempt_failed(target, &fault, begun_at.elapsed());
+                let left = deadline.saturating_duration_since(Instant::now());
+                match plan.after(&fault, left, fastrand::f64()) {
+                    Next::GiveUp => return Err(give_up(fault.error, exchange)),
+                    Next::Call { target, wait } => {
+                        at = target;
+                        if !wait.is_zero() {
+                            tokio::time::sleep(wait).await;
+                            exchange.waited(wait);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn give_up(error: ApiError, mut exchange: Exchange) -> Box<Failed> {
+    exchange.failed(Outcome::Error, &error);
+    Box::new(Failed { error, exchange })
+}

@@ -1,0 +1,272 @@
+//! What the operator wants, compiled: everything that can fail has been done.
+
+use crate::state::State;
+use aplomb_config::Parsed;
+use aplomb_config::diagnostic::{Diagnostic, Diagnostics};
+use aplomb_config::file::{
+    ConfigFile, MaxTokensFieldConfig, PracticeConfig, ProviderConfig, ProviderKind, QuirksConfig, RouteConfig, TimeoutsConfig,
+};
+use aplomb_config::secret::{Environment, Secret};
+use aplomb_control::key::KeyHash;
+use aplomb_observe::metrics::{Metrics, TargetMetrics};
+use aplomb_providers::call::{Base, Kind, Provider};
+use aplomb_providers::openai::quirks::{MaxTokensField, Quirks};
+use aplomb_providers::practice::{Practice, PracticeSettings};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to wait for an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the first content of a stream, per attempt.
+    pub first_token: Duration,
+    /// Between two events of a stream.
+    pub idle: Duration,
+    /// For the request, all attempts together.
+    pub total: Duration,
+}
+
+/// One (provider, model, credentials) choice.
+pub struct Target {
+    /// Who serves.
+    pub provider: Arc<Provider>,
+    /// What is served.
+    pub model: Arc<str>,
+    /// `provider/model`.
+    pub name: Arc<str>,
+    /// What is counted for it.
+    pub metrics: Arc<TargetMetrics>,
+}
+
+impl Target {
+    /// A model of a provider.
+    pub fn new(provider: Arc<Provider>, model: &str, metrics: &Metrics) -> Self {
+        let name = format!("{}/{model}", provider.name);
+        Target { metrics: metrics.target(&name), name: name.into(), model: model.into(), provider }
+    }
+}
+
+/// Where requests for one model name go.
+pub struct Route {
+    /// Its name in the file; none for `provider/model` and bare model names.
+    pub name: Option<Arc<str>>,
+    /// Targets in order.
+    pub targets: Vec<Target>,
+    /// Waiting times.
+    pub timeouts: Timeouts,
+    /// Upstream calls in all.
+    pub attempts: u32,
+}
+
+/// A route whose name has a `*`.
+pub struct Pattern {
+    /// Text before the star.
+    pub head: String,
+    /// Text after it.
+    pub tail: String,
+    /// The route as written.
+    pub name: Arc<str>,
+    /// Targets, which may hold a `*` each.
+    pub targets: Vec<(Arc<Provider>, String)>,
+    /// Waiting times.
+    pub timeouts: Timeouts,
+    /// Upstream calls in all.
+    pub attempts: u32,
+}
+
+/// A key that stands in the file by its hash.
+pub struct FileKey {
+    /// Tenant.
+    pub tenant: String,
+    /// Its hash.
+    pub hash: KeyHash,
+    /// Routes it may use.
+    pub routes: Vec<String>,
+}
+
+/// A provider and the models it lists.
+pub struct Listed {
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// Model names from the file.
+    pub models: Vec<String>,
+}
+
+/// The compiled configuration.
+pub struct Policy {
+    /// The file it was made from.
+    pub file: ConfigFile,
+    /// Providers by name.
+    pub providers: HashMap<String, Listed>,
+    /// Routes without a star.
+    pub routes: HashMap<String, Arc<Route>>,
+    /// Routes with one.
+    pub patterns: Vec<Pattern>,
+    /// Keys in the file.
+    pub file_keys: Vec<FileKey>,
+}
+
+/// Defaults of the file, for models without a route.
+pub(crate) fn default_timeouts() -> Timeouts {
+    timeouts(&TimeoutsConfig::default())
+}
+
+fn timeouts(config: &TimeoutsConfig) -> Timeouts {
+    Timeouts { first_token: config.first_token.0, idle: config.idle.0, total: config.total.0 }
+}
+
+/// What looking up secrets needs.
+pub struct Sources<'a> {
+    /// Variables.
+    pub env: &'a dyn Environment,
+    /// Folder of the configuration file.
+    pub base_dir: &'a Path,
+}
+
+impl Policy {
+    /// Compiles a file.
+    ///
+    /// # Errors
+    /// All that can't be compiled: missing secrets, bad addresses and headers; with their place.
+    pub fn build(parsed: &Parsed, name: &str, sources: &Sources<'_>, state: &State) -> Result<Policy, Diagnostics> {
+        let mut errors = Vec::new();
+        let mut providers = HashMap::new();
+        for (name, config) in &parsed.file.providers {
+            if let Some(provider) = provider(name, config, sources, state, &mut errors) {
+                let provider = Arc::new(provider);
+                providers.insert(name.clone(), Listed { provider, models: config.models.clone() });
+            }
+        }
+        if !errors.is_empty() {
+            let placed = errors.into_iter().map(|error: Diagnostic| error.placed(&parsed.map)).collect();
+            return Err(Diagnostics::new(name, placed));
+        }
+        let mut policy =
+            Policy { file: parsed.file.clone(), providers, routes: HashMap::new(), patterns: Vec::new(), file_keys: file_keys(&parsed.file) };
+        for (name, config) in &parsed.file.routes {
+            policy.add_route(name, config, &state.metrics);
+        }
+        // The most specific pattern is tried first.
+        policy.patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.head.len() + pattern.tail.len()));
+        Ok(policy)
+    }
+
+    fn add_route(&mut self, name: &str, config: &RouteConfig, metrics: &Metrics) {
+        let known = |target: &String| {
+            let (provider, model) = target.split_once('/')?;
+            Some((self.providers.get(provider)?.provider.clone(), model.to_owned()))
+        };
+        let targets: Vec<(Arc<Provider>, String)> = config.targets.iter().filter_map(known).collect();
+        let (timeouts, attempts) = (timeouts(&config.timeouts), config.retry.attempts);
+        if let Some((head, tail)) = name.split_once('*') {
+            let (head, tail) = (head.to_owned(), tail.to_owned());
+            self.patterns.push(Pattern { head, tail, name: name.into(), targets, timeouts, attempts });
+        } else {
+            let targets = targets.into_iter().map(|(provider, model)| Target::new(provider, &model, metrics)).collect();
+            let route = Route { name: Some(name.into()), targets, timeouts, attempts };
+            self.routes.insert(name.to_owned(), Arc::new(route));
+        }
+    }
+}
+
+fn file_keys(file: &ConfigFile) -> Vec<FileKey> {
+    let keys = file.tenants.iter().flat_map(|(tenant, config)| {
+        config.keys.iter().filter_map(|text| {
+            Some(FileKey { tenant: tenant.clone(), hash: KeyHash::parse(text)?, routes: config.routes.clone() })
+        })
+    });
+    keys.collect()
+}
+
+fn provider(
+    name: &str,
+    config: &ProviderConfig,
+    sources: &Sources<'_>,
+    state: &State,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Provider> {
+    let path = format!("providers.{name}");
+    let kind = match config.kind_of(name)? {
+        ProviderKind::Openai => Kind::OpenAi(quirks(name, config.quirks.as_ref())),
+        ProviderKind::Anthropic => Kind::Anthropic,
+        ProviderKind::Practice => Kind::Practice(practice(config.practice.as_ref())),
+    };
+    let base = config.base_url_of(name).map(|url| Base::parse(&url)).transpose();
+    let base = base.map_err(|message| errors.push(Diagnostic::error(format!("{path}.base_url"), message)));
+    let mut headers = HeaderMap::new();
+    let mut collect = |headers: &mut HeaderMap| {
+        extra_headers(config, &path, sources, headers)?;
+        if let Some(secret) = &config.api_key {
+            let at = format!("{path}.api_key");
+            let key = value_of(secret, &at, sources)?;
+            let (name, text) = match kind {
+                Kind::Anthropic => (HeaderName::from_static("x-api-key"), key),
+                Kind::OpenAi(_) | Kind::Practice(_) => (header::AUTHORIZATION, format!("Bearer {key}")),
+            };
+            headers.insert(name, secret_value(&text, &at)?);
+        }
+        Ok(())
+    };
+    if let Err(error) = collect(&mut headers) {
+        errors.push(error);
+    }
+    let base = base.ok()?;
+    let client = state.client(name, config.connect_timeout.0);
+    Some(Provider { name: name.into(), kind, base, headers, client })
+}
+
+fn value_of(secret: &Secret, at: &str, sources: &Sources<'_>) -> Result<String, Diagnostic> {
+    let text = secret.resolve(sources.env, sources.base_dir);
+    text.map(|text| text.expose().to_owned()).map_err(|error| Diagnostic::error(at, error.to_string()))
+}
+
+fn secret_value(text: &str, at: &str) -> Result<HeaderValue, Diagnostic> {
+    let wrong = |_| Diagnostic::error(at, "has characters that a header can't carry");
+    let mut value = HeaderValue::from_str(text).map_err(wrong)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn extra_headers(config: &ProviderConfig, path: &str, sources: &Sources<'_>, headers: &mut HeaderMap) -> Result<(), Diagnostic> {
+    for (name, text) in &config.headers {
+        let at = format!("{path}.headers.{name}");
+        let header: HeaderName = name.parse().map_err(|_| Diagnostic::error(&at, "is not a header name"))?;
+        if matches!(header.as_str(), "host" | "content-length" | "transfer-encoding" | "connection" | "content-type" | "accept-encoding") {
+            return Err(Diagnostic::error(at, "is set by the gateway"));
+        }
+        let text = match text.parse::<Secret>() {
+            Ok(secret) => value_of(&secret, &at, sources)?,
+            Err(_) => text.clone(),
+        };
+        headers.insert(header, secret_value(&text, &at)?);
+    }
+    Ok(())
+}
+
+fn quirks(name: &str, config: Option<&QuirksConfig>) -> Quirks {
+    let known = Quirks::of(name);
+    let Some(config) = config else { return known };
+    Quirks {
+        stream_usage: config.stream_usage.unwrap_or(known.stream_usage),
+        max_tokens_field: match config.max_tokens_field {
+            None => known.max_tokens_field,
+            Some(MaxTokensFieldConfig::MaxTokens) => MaxTokensField::MaxTokens,
+            Some(MaxTokensFieldConfig::MaxCompletionTokens) => MaxTokensField::MaxCompletionTokens,
+        },
+        developer_role: config.developer_role.unwrap_or(known.developer_role),
+    }
+}
+
+fn practice(config: Option<&PracticeConfig>) -> Practice {
+    let config = config.cloned().unwrap_or_default();
+    Practice::new(PracticeSettings {
+        seed: config.seed,
+        first_token: config.first_token.0,
+        tokens_per_second: config.tokens_per_second,
+        jitter: config.jitter,
+        error_rate: config.error_rate,
+    })
+}

@@ -1,0 +1,80 @@
+//! From the model name that a client asks for to a route.
+
+use crate::policy::{Policy, Route, Target, default_timeouts};
+use aplomb_config::file::RetryConfig;
+use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_observe::metrics::Metrics;
+use aplomb_providers::call::Provider;
+use std::sync::Arc;
+
+impl Policy {
+    /// The route for a model name: a route of that name, a route with a fitting `*`, `provider/model`, or a bare name
+    /// that exactly one provider lists.
+    ///
+    /// # Errors
+    /// `ModelNotFound`, or that two providers list the name.
+    pub fn resolve(&self, model: &str, metrics: &Metrics) -> Result<Arc<Route>, ApiError> {
+        if let Some(route) = self.routes.get(model) {
+            return Ok(route.clone());
+        }
+        if let Some(route) = self.by_pattern(model, metrics) {
+            return Ok(route);
+        }
+        if let Some((provider, name)) = model.split_once('/')
+            && let Some(listed) = self.providers.get(provider)
+            && !name.is_empty()
+        {
+            return Ok(direct(listed.provider.clone(), name, metrics));
+        }
+        self.by_bare_name(model, metrics)
+    }
+
+    fn by_pattern(&self, model: &str, metrics: &Metrics) -> Option<Arc<Route>> {
+        let (pattern, star) = self.patterns.iter().find_map(|pattern| {
+            let star = model.strip_prefix(pattern.head.as_str())?.strip_suffix(pattern.tail.as_str())?;
+            Some((pattern, star))
+        })?;
+        let target = |(provider, model): &(Arc<Provider>, String)| {
+            Target::new(provider.clone(), &model.replace('*', star), metrics)
+        };
+        Some(Arc::new(Route {
+            name: Some(pattern.name.clone()),
+            targets: pattern.targets.iter().map(target).collect(),
+            timeouts: pattern.timeouts,
+            attempts: pattern.attempts,
+        }))
+    }
+
+    fn by_bare_name(&self, model: &str, metrics: &Metrics) -> Result<Arc<Route>, ApiError> {
+        let serves = |name: &str, models: &[String]| {
+            models.iter().any(|listed| listed == model) || aplomb_catalog::serves(name, model)
+        };
+        let mut found: Vec<_> = self.providers.iter().filter(|(name, listed)| serves(name, &listed.models)).collect();
+        found.sort_by_key(|(name, _)| name.as_str());
+        match found.as_slice() {
+            [(_, listed)] => Ok(direct(listed.provider.clone(), model, metrics)),
+            [] => Err(not_found(model)),
+            several => {
+                let names: Vec<String> = several.iter().map(|(name, _)| format!("`{name}/{model}`")).collect();
+                Err(ApiError::invalid("model", format!("several providers serve this model; ask for {}", names.join(" or "))))
+            }
+        }
+    }
+}
+
+fn direct(provider: Arc<Provider>, model: &str, metrics: &Metrics) -> Arc<Route> {
+    Arc::new(Route {
+        name: None,
+        targets: vec![Target::new(provider, model, metrics)],
+        timeouts: default_timeouts(),
+        attempts: RetryConfig::default().attempts,
+    })
+}
+
+fn not_found(model: &str) -> ApiError {
+    let shown: String = model.chars().take(128).collect();
+    let message = format!("the model `{shown}` does not exist here: it is no route, no `provider/model`, and no provider lists it");
+    let mut error = ApiError::new(ErrorCode::ModelNotFound, message);
+    error.param = Some("model".to_owned());
+    error
+}

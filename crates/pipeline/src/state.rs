@@ -1,0 +1,38 @@
+//! What the gateway has learned and keeps over a reload: connections, metrics, the door to the records.
+
+use aplomb_control::snapshot::KeySnapshot;
+use aplomb_core::clock::Clock;
+use aplomb_engines::http::HttpClient;
+use aplomb_observe::metrics::Metrics;
+use aplomb_observe::writer::RecordWriter;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Learned state, shared by all requests.
+pub struct State {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Records; none in tests that do not look at them.
+    pub records: Option<RecordWriter>,
+    /// Keys made with `aplomb keys`, as last read from the control store.
+    pub keys: ArcSwap<KeySnapshot>,
+    clients: Mutex<HashMap<(String, Duration), HttpClient>>,
+}
+
+impl State {
+    /// State that has learned nothing yet.
+    pub fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, records: Option<RecordWriter>) -> Self {
+        State { clock, metrics, records, keys: ArcSwap::default(), clients: Mutex::default() }
+    }
+
+    /// The connections of a provider, by its stable name.
+    pub fn client(&self, provider: &str, connect_timeout: Duration) -> HttpClient {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (provider.to_owned(), connect_timeout);
+        clients.entry(key).or_insert_with(|| HttpClient::new(connect_timeout)).clone()
+    }
+}
