@@ -1,1 +1,15 @@
-//! Aplomb server.
+//! HTTP: listeners, routes, authentication, answers as SSE and JSON, admin API, health.
+//!
+//! One service function a listener; no stack of layers. HTTP types end here: below, a request is a `ChatRequest`.
+
+pub mod admin;
+mod arrival;
+mod auth;
+mod body;
+mod data;
+pub mod gateway;
+pub mod listener;
+mod models;
+mod reply;
+mod stream;
+pub mod tls;

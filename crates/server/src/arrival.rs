@@ -1,0 +1,168 @@
+//! From an HTTP request to a request of the pipeline: body within bounds and time, head checked, caller known.
+
+use crate::auth::Access;
+use crate::gateway::Gateway;
+use aplomb_core::caller::{Caller, ID_BYTES_MAX, parse_tags};
+use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::id::TraceContext;
+use aplomb_core::json::check_depth;
+use aplomb_core::request::{ChatRequest, Operation};
+use aplomb_core::{dialect, id::RequestId};
+use aplomb_pipeline::chat::Arrival;
+use aplomb_pipeline::policy::Policy;
+use aplomb_pipeline::settle::Exchange;
+use aplomb_providers::call::CallContext;
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most bytes of a refused body that are read away, so that the client sees the answer instead of a broken connection.
+const DISCARD_MAX: usize = 32 * 1024 * 1024;
+
+fn too_large(max: usize) -> ApiError {
+    ApiError::new(ErrorCode::RequestTooLarge, format!("the request body is larger than {max} bytes"))
+}
+
+/// Reads a body of at most `max` bytes within `limit`.
+///
+/// # Errors
+/// `RequestTooLarge`, `RequestTimeout`, or that the body broke off.
+pub async fn read_body(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, ApiError> {
+    let declared = body.size_hint().lower();
+    if usize::try_from(declared).map_or(true, |declared| declared > max) {
+        let _ = tokio::time::timeout(limit, discard(body)).await;
+        return Err(too_large(max));
+    }
+    let read = async {
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let broken = |error: hyper::Error| {
+                let mut api = ApiError::invalid("", "the request body broke off");
+                api.cause = Some(error.into());
+                api
+            };
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            if all.len() + data.len() > max {
+                discard(body).await;
+                return Err(too_large(max));
+            }
+            if body.is_end_stream() && all.is_empty() {
+                return Ok(data);
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    };
+    match tokio::time::timeout(limit, read).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::new(ErrorCode::RequestTimeout, "the request body did not come in time")),
+    }
+}
+
+async fn discard(mut body: Incoming) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+        if seen > DISCARD_MAX {
+            return;
+        }
+    }
+}
+
+/// Parses a body into a request of the pipeline.
+///
+/// # Errors
+/// `InvalidRequest` with the place.
+pub fn parse(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> {
+    check_depth(&body).map_err(|error| ApiError::invalid("", format!("the request body is {error}")))?;
+    dialect::read(operation, body)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn bounded(id: &str) -> Option<String> {
+    (id.len() <= ID_BYTES_MAX).then(|| id.to_owned())
+}
+
+/// Who is calling, of what the key, the request and its headers say.
+///
+/// # Errors
+/// A user id that is too long: it would be cut, and two users could become one.
+pub fn caller(access: &Access, headers: &HeaderMap, request: &ChatRequest) -> Result<Caller, ApiError> {
+    let user = request.user.as_deref().or_else(|| text(headers, "x-aplomb-user"));
+    if user.is_some_and(|user| user.len() > ID_BYTES_MAX) {
+        return Err(ApiError::invalid("user", format!("expected at most {ID_BYTES_MAX} bytes")));
+    }
+    let (tenant, key_id) = match access {
+        Access::Key(grant) => (grant.tenant.clone(), grant.key_id.clone()),
+        Access::Local => (Arc::from("local"), Arc::from("")),
+    };
+    Ok(Caller {
+        tenant,
+        key_id,
+        user: user.map(str::to_owned),
+        tags: text(headers, "x-aplomb-tags").map(parse_tags).unwrap_or_default(),
+        session: text(headers, "x-aplomb-session").and_then(bounded),
+    })
+}
+
+/// The caller's patience: `x-aplomb-deadline-ms`, or what the official SDKs say of their read timeout.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let own = text(headers, "x-aplomb-deadline-ms").and_then(|ms| ms.parse::<u64>().ok()).map(Duration::from_millis);
+    let sdk = || text(headers, "x-stainless-timeout").and_then(|s| s.parse::<f64>().ok());
+    own.or_else(|| sdk().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())).filter(|d| !d.is_zero())
+}
+
+/// A request that was let in, with its exchange opened.
+///
+/// # Errors
+/// Unknown model, or one that this key may not use.
+pub fn admit(
+    gateway: &Gateway,
+    policy: &Policy,
+    access: &Access,
+    headers: &HeaderMap,
+    request: ChatRequest,
+    (id, arrived): (RequestId, Instant),
+) -> Result<(Arrival, Exchange), ApiError> {
+    let caller = caller(access, headers, &request)?;
+    if !access.may_use(&request.model) {
+        let message = "this API key may not use this model";
+        return Err(ApiError::new(ErrorCode::NotAllowed, message));
+    }
+    let route = policy.resolve(&request.model, &gateway.state.metrics)?;
+    let trace = text(headers, "traceparent").and_then(TraceContext::parse);
+    let context = CallContext {
+        traceparent: None,
+        tracestate: trace.and_then(|_| headers.get("tracestate").cloned()),
+        idempotency_key: headers.get("idempotency-key").cloned(),
+        anthropic_beta: headers.get("anthropic-beta").cloned(),
+        anthropic_version: headers.get("anthropic-version").cloned(),
+        now_ms: gateway.state.clock.now_ms(),
+    };
+    let trace = trace.unwrap_or_else(TraceContext::start);
+    let exchange = Exchange::open(gateway.state.clone(), id, &request, &caller, &trace, arrived);
+    Ok((Arrival { request, route, trace, context, patience: patience(headers) }, exchange))
+}
+
+/// Framing that two parties could read in two ways is refused.
+///
+/// # Errors
+/// More than one `Transfer-Encoding`, or one together with `Content-Length`.
+pub fn check_framing(headers: &HeaderMap) -> Result<(), ApiError> {
+    let encodings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
+    let twice = headers.get(header::TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().contains(&b','));
+    if encodings > 1 || twice {
+        return Err(ApiError::invalid("", "more than one Transfer-Encoding"));
+    }
+    if encodings == 1 && headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(ApiError::invalid("", "both Transfer-Encoding and Content-Length"));
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The data plane: one function from request to response.
+
+use crate::arrival::{admit, check_framing, parse, read_body};
+use crate::auth::{Access, authenticate};
+use crate::body::ReplyBody;
+use crate::gateway::Gateway;
+use crate::models;
+use crate::reply::{self, Reply};
+use crate::stream::{AnswerBody, Pending};
+use aplomb_core::dialect::{Envelope, StreamWriter, fold};
+use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::id::RequestId;
+use aplomb_core::request::{Delivery, Dialect, Operation};
+use aplomb_pipeline::chat::{Arrival, Failed, chat};
+use aplomb_pipeline::relay::Relay;
+use aplomb_pipeline::settle::Exchange;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+enum Path<'a> {
+    Call(Operation),
+    Models,
+    Model(&'a str),
+    Live,
+    Ready,
+    Unknown,
+}
+
+fn path_of(path: &str) -> Path<'_> {
+    match path {
+        "/v1/chat/completions" => Path::Call(Operation::ChatCompletions),
+        "/v1/messages" => Path::Call(Operation::Messages),
+        "/v1/embeddings" => Path::Call(Operation::Embeddings),
+        "/v1/completions" => Path::Call(Operation::Completions),
+        "/v1/messages/count_tokens" => Path::Call(Operation::CountTokens),
+        "/v1/models" => Path::Models,
+        "/livez" => Path::Live,
+        "/readyz" => Path::Ready,
+        _ => path.strip_prefix("/v1/models/").map_or(Path::Unknown, Path::Model),
+    }
+}
+
+/// Health, the same on both listeners; `None` for other paths.
+pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
+    let (status, word) = match path_of(path) {
+        Path::Live => (StatusCode::OK, "live"),
+        Path::Ready if gateway.is_ready() => (StatusCode::OK, "ready"),
+        Path::Ready => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        _ => return None,
+    };
+    Some(reply::json(status, &json!({ "status": word })))
+}
+
+/// The dialect of paths that serve both.
+fn dialect_of(headers: &HeaderMap) -> Dialect {
+    if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAi }
+}
+
+/// Answers one request of the data plane.
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    if let Some(reply) = health(&gateway, request.uri().path()) {
+        return reply;
+    }
+    let id = RequestId::new(gateway.state.clock.now_ms());
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let dialect = match path_of(request.uri().path()) {
+        Path::Call(operation) => operation.dialect(),
+        _ => dialect_of(request.headers()),
+    };
+    let mut reply = match route(&gateway, request, peer, id).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            gateway.state.metrics.refused.add(1);
+            tracing::debug!(request_id = %id, code = error.code_text(), "request refused");
+            reply::error(dialect, &id.to_string(), &error)
+        }
+    };
+    if chunked {
+        // RFC 9112 section 6.3: after a request whose length two parties may have read differently, the connection ends.
+        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply
+}
+
+async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, id: RequestId) -> Result<Reply, ApiError> {
+    let arrived = gateway.state.clock.instant();
+    let (head, body) = request.into_parts();
+    let wanted = if matches!(path_of(head.uri.path()), Path::Call(_)) { Method::POST } else { Method::GET };
+    let path = path_of(head.uri.path());
+    if matches!(path, Path::Unknown) {
+        return Err(ApiError::new(ErrorCode::NotFound, "there is no such path here; the API begins with /v1"));
+    }
+    if head.method != wanted {
+        return Err(ApiError::new(ErrorCode::MethodNotAllowed, format!("this path takes {wanted}")));
+    }
+    check_framing(&head.headers)?;
+    let access = authenticate(gateway, &head.headers, peer)?;
+    let policy = gateway.policy();
+    let dialect = dialect_of(&head.headers);
+    match path {
+        Path::Call(operation) => {
+            let server = &policy.file.server;
+            let body = read_body(body, server.body_max.0, server.body_timeout.0).await?;
+            let request = parse(operation, body)?;
+            let (arrival, exchange) = admit(gateway, &policy, &access, &head.headers, request, (id, arrived))?;
+            let keepalive = server.keepalive_after.0;
+            Ok(answer(gateway, arrival, exchange, keepalive).await)
+        }
+        Path::Models => Ok(reply::json(StatusCode::OK, &models::list(&policy, &access, dialect))),
+        Path::Model(name) => model(&policy, &access, dialect, name),
+        Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(ErrorCode::NotFound, "there is no such path here")),
+    }
+}
+
+fn model(policy: &aplomb_pipeline::policy::Policy, access: &Access, dialect: Dialect, name: &str) -> Result<Reply, ApiError> {
+    let name = name.replace("%2F", "/").replace("%2f", "/");
+    models::one(policy, access, dialect, &name).map(|value| reply::json(StatusCode::OK, &value))
+}
+
+/// Takes a request through the pipeline and writes its answer.
+async fn answer(gateway: &Gateway, arrival: Arrival, exchange: Exchange, keepalive: Duration) -> Reply {
+    let operation = arrival.request.operation;
+    let delivery = arrival.request.delivery;
+    let id = exchange.record().request_id.clone();
+    let envelope = Envelope {
+        request_id: id.clone(),
+        model: arrival.request.model.clone(),
+        created: exchange.record().at_ms / 1000,
+        include_usage: matches!(delivery, Delivery::Stream { include_usage: true }),
+    };
+    let dialect = operation.dialect();
+    if !delivery.is_stream() {
+        return match chat(arrival, exchange).await {
+            Ok(relay) => whole(operation, envelope, relay),
+            Err(failed) => failure(dialect, &failed),
+        };
+    }
+    let mut pending: Pending = Box::pin(chat(arrival, exchange));
+    let writer = StreamWriter::new(operation, envelope);
+    let stop = gateway.stop.subscribe();
+    match tokio::time::timeout(keepalive, &mut pending).await {
+        Ok(Ok(relay)) => {
+            let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
+            reply::describe(&mut reply, relay.record(), &relay.dropped);
+            *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(relay, writer, keepalive, stop)));
+            reply
+        }
+        Ok(Err(failed)) => failure(dialect, &failed),
+        Err(_) => {
+            let body = AnswerBody::waiting(pending, writer, keepalive, stop);
+            reply::stream(dialect, &id, ReplyBody::Stream(Box::new(body)))
+        }
+    }
+}
+
+fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply {
+    let mut reply = reply::whole(operation.dialect(), &envelope.request_id, bytes::Bytes::new());
+    reply::describe(&mut reply, relay.record(), &relay.dropped);
+    let (events, _exchange) = relay.into_whole();
+    *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
+    reply
+}
+
+fn failure(dialect: Dialect, failed: &Failed) -> Reply {
+    let record = failed.exchange.record();
+    let mut reply = reply::error(dialect, &record.request_id, &failed.error);
+    reply::describe(&mut reply, record, &[]);
+    if record.attempts.len() > 1 {
+        // The chain is spent: an SDK that tries again would multiply the attempts.
+        reply.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    reply
+}

@@ -1,0 +1,103 @@
+//! Responses: errors in the dialect's own shape, whole answers, streams, and the headers they share.
+
+use crate::body::ReplyBody;
+use aplomb_core::error::ApiError;
+use aplomb_core::request::Dialect;
+use aplomb_observe::record::Record;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+/// A response of the gateway.
+pub type Reply = Response<ReplyBody>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Names the request in every response. SDKs look for the id under their own provider's header name.
+fn set_id(headers: &mut HeaderMap, dialect: Dialect, id: &str) {
+    set(headers, "x-aplomb-request-id", id);
+    match dialect {
+        Dialect::OpenAi => set(headers, "x-request-id", id),
+        Dialect::Anthropic => set(headers, "request-id", id),
+    }
+}
+
+/// A JSON body with a status.
+pub fn json(status: StatusCode, value: &Value) -> Reply {
+    let mut reply = Response::new(ReplyBody::whole(value.to_string()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    reply
+}
+
+/// Plain text with a status.
+pub fn text(status: StatusCode, content_type: &'static str, text: String) -> Reply {
+    let mut reply = Response::new(ReplyBody::whole(text));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// An error in the dialect's shape and with its status.
+pub fn error(dialect: Dialect, id: &str, error: &ApiError) -> Reply {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let value = match dialect {
+        Dialect::OpenAi => error.to_openai(),
+        Dialect::Anthropic => error.to_anthropic(id),
+    };
+    let mut reply = json(status, &value);
+    let headers = reply.headers_mut();
+    set_id(headers, dialect, id);
+    if let Some(after) = error.retry_after {
+        set(headers, "retry-after", &after.as_secs_f64().ceil().to_string());
+        set(headers, "retry-after-ms", &after.as_millis().to_string());
+    }
+    reply
+}
+
+/// What an answer tells of itself in headers.
+pub fn describe(reply: &mut Reply, record: &Record, dropped: &[&'static str]) {
+    let headers = reply.headers_mut();
+    if let Some(target) = &record.target {
+        set(headers, "x-aplomb-target", target);
+    }
+    set(headers, "x-aplomb-attempts", &record.attempts.len().to_string());
+    if let Some(ms) = record.overhead_ms {
+        set(headers, "x-aplomb-overhead-ms", &format!("{ms:.3}"));
+    }
+    if let Some(ms) = record.ttft_ms {
+        set(headers, "x-aplomb-ttft-ms", &format!("{ms:.3}"));
+    }
+    if record.simulated {
+        headers.insert(HeaderName::from_static("x-aplomb-simulated"), HeaderValue::from_static("true"));
+    }
+    if !dropped.is_empty() {
+        set(headers, "x-aplomb-dropped", &dropped.join(","));
+    }
+}
+
+/// A whole answer.
+pub fn whole(dialect: Dialect, id: &str, body: bytes::Bytes) -> Reply {
+    let mut reply = Response::new(ReplyBody::whole(body));
+    reply.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    set_id(reply.headers_mut(), dialect, id);
+    reply
+}
+
+/// A streamed answer. Proxies are told not to gather it.
+pub fn stream(dialect: Dialect, id: &str, body: ReplyBody) -> Reply {
+    let mut reply = Response::new(body);
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    set_id(headers, dialect, id);
+    reply
+}
