@@ -8,8 +8,8 @@ use crate::record::Record;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ enum Item {
 pub struct RecordWriter {
     queue: SyncSender<Item>,
     metrics: Arc<Metrics>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl RecordWriter {
@@ -43,7 +43,7 @@ impl RecordWriter {
         let thread = std::thread::Builder::new()
             .name("records".to_owned())
             .spawn(move || Writer { folder, metrics: shared, open: None, batch: Vec::new() }.run(&items))?;
-        Ok(RecordWriter { queue, metrics, thread: Some(thread) })
+        Ok(RecordWriter { queue, metrics, thread: Mutex::new(Some(thread)) })
     }
 
     /// Hands a record over; never waits.
@@ -55,10 +55,11 @@ impl RecordWriter {
     }
 
     /// Writes what waits and ends the thread.
-    pub fn close(mut self) {
+    pub fn close(&self) {
         // A full queue is being emptied by the thread; this is shutdown, so it may wait.
         let _ = self.queue.send(Item::End);
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
     }

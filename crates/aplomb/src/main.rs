@@ -1,1 +1,39 @@
-fn main() {}
+//! `aplomb`: the gateway's one binary.
+
+mod check;
+mod cli;
+mod demo;
+mod keys;
+mod load;
+mod log;
+mod output;
+mod serve;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Explain(args) => check::explain(&args),
+        Command::Schema => {
+            output::line(&format!("{:#}", aplomb_config::json_schema()));
+            Ok(())
+        }
+        Command::Keys(args) => keys::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::error_line(&failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

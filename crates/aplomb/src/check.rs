@@ -1,0 +1,125 @@
+//! `aplomb check` and `aplomb explain`: what the configuration says, without running it.
+
+use crate::cli::{ConfigArgs, ExplainArgs};
+use crate::load::{Origin, nothing_found};
+use crate::output::{Failure, line};
+use aplomb_config::Parsed;
+use aplomb_config::diagnostic::{Diagnostic, Diagnostics};
+use aplomb_config::file::ConfigFile;
+use aplomb_config::secret::{Environment, ProcessEnvironment};
+use aplomb_core::clock::SystemClock;
+use aplomb_pipeline::policy::Route;
+use aplomb_pipeline::state::State;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An environment in which every variable is set: checking needs no secrets.
+struct AnyValue;
+
+impl Environment for AnyValue {
+    fn get(&self, _: &str) -> Option<String> {
+        Some("unset".to_owned())
+    }
+}
+
+fn read(args: &ConfigArgs) -> Result<(Origin, Parsed), Failure> {
+    let origin = Origin::of(args);
+    let (parsed, _) = origin.read().map_err(Failure::wrong)?;
+    if parsed.file.providers.is_empty() {
+        return Err(Failure::wrong(nothing_found()));
+    }
+    Ok((origin, parsed))
+}
+
+fn state() -> State {
+    State::new(Arc::new(SystemClock), Arc::default(), None)
+}
+
+/// `aplomb check`.
+///
+/// # Errors
+/// All that is wrong.
+pub fn check(args: &ConfigArgs) -> Result<(), Failure> {
+    let (origin, parsed) = read(args)?;
+    origin.build(&parsed, &AnyValue, &state()).map_err(Failure::wrong)?;
+    let mut warnings = parsed.warnings.clone();
+    warnings.extend(missing_secrets(&parsed, &origin.base_dir()));
+    if !warnings.is_empty() {
+        line(&Diagnostics::new("warning", warnings).to_string());
+    }
+    let file = &parsed.file;
+    line(&format!("ok: {} providers, {} routes, {} tenants", file.providers.len(), file.routes.len(), file.tenants.len()));
+    for off in what_is_off(file) {
+        line(&format!("  off: {off}"));
+    }
+    Ok(())
+}
+
+fn missing_secrets(parsed: &Parsed, base_dir: &Path) -> Vec<Diagnostic> {
+    let keys = parsed.file.providers.iter().filter_map(|(name, config)| Some((name, config.api_key.as_ref()?)));
+    let missing = keys.filter_map(|(name, secret)| {
+        let error = secret.resolve(&ProcessEnvironment, base_dir).err()?;
+        Some(Diagnostic::warning(format!("providers.{name}.api_key"), error.to_string()).placed(&parsed.map))
+    });
+    missing.collect()
+}
+
+fn what_is_off(file: &ConfigFile) -> Vec<&'static str> {
+    let mut off = Vec::new();
+    if file.tenants.values().all(|tenant| tenant.keys.is_empty()) {
+        off.push("no keys in the file: without keys made by `aplomb keys create` only this machine may call");
+    }
+    if file.server.tls.is_none() {
+        off.push("TLS: the data plane speaks plain HTTP");
+    }
+    off
+}
+
+/// `aplomb explain MODEL`.
+///
+/// # Errors
+/// The file is wrong, or the model is unknown.
+pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
+    let (origin, parsed) = read(&args.config)?;
+    let state = state();
+    let policy = origin.build(&parsed, &AnyValue, &state).map_err(Failure::wrong)?;
+    let route = policy.resolve(&args.model, &state.metrics).map_err(Failure::wrong)?;
+    if args.json {
+        line(&as_json(&args.model, &route).to_string());
+    } else {
+        as_text(&args.model, &route);
+    }
+    Ok(())
+}
+
+fn as_json(model: &str, route: &Route) -> serde_json::Value {
+    let targets: Vec<&str> = route.targets.iter().map(|target| &*target.name).collect();
+    json!({
+        "model": model, "route": route.name.as_deref(), "targets": targets, "attempts": route.attempts,
+        "timeouts_ms": {
+            "first_token": u64::try_from(route.timeouts.first_token.as_millis()).ok(),
+            "idle": u64::try_from(route.timeouts.idle.as_millis()).ok(),
+            "total": u64::try_from(route.timeouts.total.as_millis()).ok(),
+        },
+    })
+}
+
+fn as_text(model: &str, route: &Route) {
+    match &route.name {
+        Some(name) => line(&format!("`{model}` is served by the route `{name}`")),
+        None => line(&format!("`{model}` has no route of its own; the provider is called directly")),
+    }
+    for (index, target) in route.targets.iter().enumerate() {
+        let dialect = match target.provider.dialect() {
+            aplomb_core::request::Dialect::OpenAi => "OpenAI dialect",
+            aplomb_core::request::Dialect::Anthropic => "Anthropic dialect",
+        };
+        let when = if index == 0 { "first" } else { "then, if the one before fails before its answer begins" };
+        line(&format!("  {}. {} ({dialect}): {when}", index + 1, target.name));
+    }
+    let t = &route.timeouts;
+    line(&format!("  at most {} upstream calls in all", route.attempts));
+    line(&format!("  waits {:?} for the first content of a stream, {:?} between events, {:?} in all", t.first_token, t.idle, t.total));
+    line("  personal data is not masked, answers are not checked, nothing is cached; records hold facts, no text");
+}

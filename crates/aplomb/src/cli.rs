@@ -1,0 +1,122 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A gateway between applications and LLM providers.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Verbs.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the gateway.
+    Serve(ConfigArgs),
+    /// Run the gateway with the simulated practice provider and simulated traffic: no key, no file, no network.
+    Demo(DemoArgs),
+    /// Check the configuration file without running anything.
+    Check(ConfigArgs),
+    /// Show what happens to a request for a model name.
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+    /// Make, list, rotate and revoke API keys.
+    Keys(KeysArgs),
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Default)]
+pub struct ConfigArgs {
+    /// Configuration file. Default: `aplomb.yaml` in the working folder if there is one, else the environment.
+    #[arg(long, short, global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// Where the demo listens.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Address of the data plane.
+    #[arg(long, default_value = "127.0.0.1:4100")]
+    pub listen: SocketAddr,
+    /// Address of the admin listener.
+    #[arg(long, default_value = "127.0.0.1:4101")]
+    pub admin: SocketAddr,
+    /// Simulated requests per second; 0 for none.
+    #[arg(long, default_value_t = 2)]
+    pub rate: u32,
+}
+
+/// What to explain.
+#[derive(Args)]
+pub struct ExplainArgs {
+    /// Model name as a client would ask for it.
+    pub model: String,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Keys.
+#[derive(Args)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Verbs on keys.
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Make a key. It is shown once.
+    Create {
+        /// Organisation that pays; made with its first key.
+        #[arg(long)]
+        tenant: String,
+        /// Name for people.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Second part of the key.
+        #[arg(long, default_value = "live")]
+        env: String,
+        /// Time until it ends, such as `90d`. Default: never.
+        #[arg(long)]
+        expires: Option<String>,
+        /// Route or model it may use; may be given several times, may hold a `*`. Default: all.
+        #[arg(long = "route")]
+        routes: Vec<String>,
+    },
+    /// List keys. Their text is not kept.
+    List {
+        /// Only of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// End a key now.
+    Revoke {
+        /// Its id: the third part of the key.
+        id: String,
+    },
+    /// Make a successor of a key; the old one ends after the overlap.
+    Rotate {
+        /// Its id.
+        id: String,
+        /// Time until the old key ends.
+        #[arg(long, default_value = "24h")]
+        overlap: String,
+    },
+    /// Print the hash of a key of your own, for `tenants.<name>.keys`. Reads the key from standard input.
+    Hash,
+}

@@ -1,0 +1,212 @@
+//! `aplomb serve`: load, wire, listen, reload, drain.
+
+use crate::cli::ConfigArgs;
+use crate::keys::{hasher, store};
+use crate::load::{Origin, nothing_found};
+use crate::output::{Failure, error_line};
+use crate::log;
+use aplomb_config::Parsed;
+use aplomb_config::file::ServerConfig;
+use aplomb_config::secret::ProcessEnvironment;
+use aplomb_control::key::{create_private, random_text};
+use aplomb_core::clock::SystemClock;
+use aplomb_engines::tasks::Tasks;
+use aplomb_observe::metrics::Metrics;
+use aplomb_observe::writer::RecordWriter;
+use aplomb_pipeline::state::State;
+use aplomb_server::gateway::Gateway;
+use aplomb_server::listener::{Listener, Plane};
+use aplomb_server::tls;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often the file and the control store are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Time for the last error events to reach their clients after the drain deadline.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// `aplomb serve`.
+///
+/// # Errors
+/// The gateway can't start: what is wrong, for people.
+pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
+    let origin = Origin::of(args);
+    let (parsed, found) = origin.read().map_err(Failure::start)?;
+    if parsed.file.providers.is_empty() {
+        return Err(Failure::start(nothing_found()));
+    }
+    log::start(&parsed.file.log);
+    if !found.is_empty() {
+        tracing::info!(providers = %found.join(", "), "providers found in the environment");
+    }
+    for warning in &parsed.warnings {
+        tracing::warn!(path = %warning.path, warning = %warning.message, "configuration warning");
+    }
+    let wired = wire(&origin, &parsed)?;
+    runtime()?.block_on(serve(origin, parsed, wired, |_, _| {}))
+}
+
+/// The async runtime of the process.
+///
+/// # Errors
+/// The system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::start)
+}
+
+/// The gateway and the spawner of its tasks.
+pub struct Wired {
+    gateway: Arc<Gateway>,
+    tasks: Tasks,
+}
+
+/// Opens stores and compiles the policy.
+///
+/// # Errors
+/// Whatever can't be opened or compiled.
+pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
+    let server = &parsed.file.server;
+    let control = Arc::new(store(server).map_err(Failure::start)?);
+    let hasher = hasher(server, &origin.base_dir()).map_err(Failure::start)?;
+    let token = admin_token(&server.data_dir)?;
+    let metrics = Arc::new(Metrics::default());
+    let records = RecordWriter::start(&server.data_dir, metrics.clone())
+        .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
+    let state = Arc::new(State::new(Arc::new(SystemClock), metrics, Some(records)));
+    let policy = origin.build(parsed, &ProcessEnvironment, &state).map_err(Failure::start)?;
+    let gateway = Gateway::new(policy, state, hasher, control, token).map_err(Failure::start)?;
+    Ok(Wired { gateway: Arc::new(gateway), tasks: Tasks::default() })
+}
+
+/// Reads `<data_dir>/admin.token`, or makes it and shows it once.
+fn admin_token(data_dir: &Path) -> Result<String, Failure> {
+    let path = data_dir.join("admin.token");
+    let fail = |error: std::io::Error| Failure::start(format!("{} can't be used: {error}", path.display()));
+    let fresh = format!("apla_{}", random_text(40).map_err(Failure::start)?);
+    if create_private(&path, &fresh).map_err(fail)? {
+        error_line(&format!("admin token, shown once and kept in {}: {fresh}", path.display()));
+    }
+    let token = std::fs::read_to_string(&path).map_err(fail)?.trim().to_owned();
+    if token.len() < 16 {
+        return Err(Failure::start(format!("{} is too short; remove it to get a new one", path.display())));
+    }
+    Ok(token)
+}
+
+async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::start(format!("can't listen on {address} ({what}): {error}")))
+}
+
+fn acceptor(origin: &Origin, server: &ServerConfig) -> Result<Option<tls::Acceptor>, Failure> {
+    let Some(config) = &server.tls else { return Ok(None) };
+    let base_dir = origin.base_dir();
+    let read = |secret: &aplomb_config::secret::Secret| {
+        secret.resolve(&ProcessEnvironment, &base_dir).map_err(|error| Failure::start(format!("server.tls: {error}")))
+    };
+    let (cert, key) = (read(&config.cert)?, read(&config.key)?);
+    tls::acceptor(cert.expose(), key.expose())
+        .map(Some)
+        .map_err(|error| Failure::start(format!("server.tls: {error}")))
+}
+
+/// Serves until SIGTERM or SIGINT. `started` is told the bound addresses of the data plane and the admin listener.
+///
+/// # Errors
+/// An address is taken, or TLS can't be set up.
+pub async fn serve(origin: Origin, parsed: Parsed, wired: Wired, started: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), Failure> {
+    let Wired { gateway, tasks } = wired;
+    let server = parsed.file.server;
+    let tls = acceptor(&origin, &server)?;
+    let data = bind(server.listen, "server.listen").await?;
+    let admin = bind(server.admin, "server.admin").await?;
+    let (data_at, admin_at) = (data.local_addr().map_err(Failure::start)?, admin.local_addr().map_err(Failure::start)?);
+    let (stop_data, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
+    let connections_max = usize::try_from(server.connections_max).unwrap_or(usize::MAX);
+    let header_timeout = server.header_timeout.0;
+    let data = Listener { plane: Plane::Data, socket: data, tls, connections_max, header_timeout };
+    let admin = Listener { plane: Plane::Admin, socket: admin, tls: None, connections_max: 100, header_timeout };
+    let admin_tasks = Tasks::default();
+    tasks.spawn(data.serve(gateway.clone(), tasks.clone(), stop_data.subscribe(), server.drain.0));
+    admin_tasks.spawn(admin.serve(gateway.clone(), admin_tasks.clone(), stop_admin.subscribe(), Duration::from_millis(100)));
+    announce(&gateway, &server, data_at, admin_at);
+    started(data_at, admin_at);
+    run_until_stopped(&origin, &gateway).await?;
+    tracing::info!(running = gateway.state.metrics.in_flight.get(), "draining");
+    gateway.drain();
+    stop_data.send_replace(true);
+    let clean = tasks.wait(server.drain.0 + FAREWELL).await;
+    stop_admin.send_replace(true);
+    admin_tasks.wait(Duration::from_secs(1)).await;
+    if let Some(records) = &gateway.state.records {
+        records.close();
+    }
+    tracing::info!(clean, "stopped");
+    Ok(())
+}
+
+fn announce(gateway: &Gateway, server: &ServerConfig, data: SocketAddr, admin: SocketAddr) {
+    tracing::info!(plane = "data", address = %data, tls = server.tls.is_some(), "listening");
+    tracing::info!(plane = "admin", address = %admin, "listening");
+    if gateway.state.keys.load().is_empty() {
+        tracing::warn!("no keys exist: only this machine may call; make one with `aplomb keys create --tenant NAME`");
+    }
+}
+
+/// What a file looks like from outside; changes when its content does.
+fn look(origin: &Origin) -> Option<(SystemTime, u64)> {
+    let Origin::File(path) = origin else { return None };
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}
+
+async fn run_until_stopped(origin: &Origin, gateway: &Arc<Gateway>) -> Result<(), Failure> {
+    let mut term = signal(SignalKind::terminate()).map_err(Failure::start)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(Failure::start)?;
+    let mut hup = signal(SignalKind::hangup()).map_err(Failure::start)?;
+    let mut ticks = tokio::time::interval(LOOK);
+    let mut seen = look(origin);
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hup.recv() => {
+                seen = look(origin);
+                reload(origin, gateway).await;
+            }
+            _ = ticks.tick() => {
+                let now = look(origin);
+                if now.is_some() && now != seen {
+                    seen = now;
+                    reload(origin, gateway).await;
+                }
+                refresh_keys(gateway).await;
+            }
+        }
+    }
+}
+
+async fn reload(origin: &Origin, gateway: &Arc<Gateway>) {
+    let (origin, gateway) = (origin.clone(), gateway.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let built = origin.read().and_then(|(parsed, _)| origin.build(&parsed, &ProcessEnvironment, &gateway.state));
+        gateway.reloaded(built);
+    });
+    if work.await.is_err() {
+        tracing::error!("the reload failed");
+    }
+}
+
+async fn refresh_keys(gateway: &Arc<Gateway>) {
+    let gateway = gateway.clone();
+    let work = tokio::task::spawn_blocking(move || gateway.refresh_keys());
+    if let Ok(Err(error)) = work.await {
+        tracing::error!(%error, "keys could not be read; the ones before stay in force");
+    }
+}
