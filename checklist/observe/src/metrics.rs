@@ -50,7 +50,9 @@ impl Gauge {
 }
 
 /// Upper bounds of the time buckets, in seconds. From a cached answer to a long one.
-const BOUNDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const BOUNDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+];
 
 /// Times in buckets.
 #[derive(Debug, Default)]
@@ -64,11 +66,16 @@ impl Histogram {
     /// Notes one time.
     pub fn observe(&self, time: Duration) {
         let seconds = time.as_secs_f64();
-        if let Some(bucket) = BOUNDS.iter().position(|bound| seconds <= *bound).and_then(|at| self.buckets.get(at)) {
+        if let Some(bucket) = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .and_then(|at| self.buckets.get(at))
+        {
             bucket.add(1);
         }
         self.count.add(1);
-        self.micros.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        self.micros
+            .add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
     fn render(&self, name: &str, labels: &str, out: &mut String) {
@@ -78,8 +85,16 @@ impl Histogram {
             sum += bucket.get();
             let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {sum}");
         }
-        let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", self.count.get());
-        let _ = writeln!(out, "{name}_sum{{{labels}}} {}", Duration::from_micros(self.micros.get()).as_secs_f64());
+        let _ = writeln!(
+            out,
+            "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}",
+            self.count.get()
+        );
+        let _ = writeln!(
+            out,
+            "{name}_sum{{{labels}}} {}",
+            Duration::from_micros(self.micros.get()).as_secs_f64()
+        );
         let _ = writeln!(out, "{name}_count{{{labels}}} {}", self.count.get());
     }
 }
@@ -135,7 +150,10 @@ impl Metrics {
     pub fn target(&self, name: &str) -> Arc<TargetMetrics> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let full = targets.len() >= TARGETS_MAX && !targets.contains_key(name);
-        targets.entry(if full { "other" } else { name }.to_owned()).or_default().clone()
+        targets
+            .entry(if full { "other" } else { name }.to_owned())
+            .or_default()
+            .clone()
     }
 
     /// Counts an ended exchange.
@@ -150,49 +168,149 @@ impl Metrics {
     /// All of them as Prometheus text.
     pub fn render(&self) -> String {
         let mut out = String::with_capacity(8192);
-        header(&mut out, "aplomb_requests_total", "counter", "Exchanges by outcome.");
+        header(
+            &mut out,
+            "aplomb_requests_total",
+            "counter",
+            "Exchanges by outcome.",
+        );
         for (outcome, counter) in Outcome::ALL.iter().zip(&self.requests) {
-            let _ = writeln!(out, "aplomb_requests_total{{outcome=\"{}\"}} {}", outcome.name(), counter.get());
+            let _ = writeln!(
+                out,
+                "aplomb_requests_total{{outcome=\"{}\"}} {}",
+                outcome.name(),
+                counter.get()
+            );
         }
         for (name, kind, help, value) in [
-            ("aplomb_requests_refused_total", "counter", "Requests refused before the pipeline.", self.refused.get()),
-            ("aplomb_requests_in_flight", "gauge", "Exchanges that run now.", self.in_flight.get()),
-            ("aplomb_connections_open", "gauge", "Open client connections.", self.connections.get()),
-            ("aplomb_records_queued_total", "counter", "Records handed to the writer.", self.records_queued.get()),
-            ("aplomb_records_written_total", "counter", "Records written.", self.records_written.get()),
-            ("aplomb_records_lost_total", "counter", "Records lost.", self.records_lost.get()),
+            (
+                "aplomb_requests_refused_total",
+                "counter",
+                "Requests refused before the pipeline.",
+                self.refused.get(),
+            ),
+            (
+                "aplomb_requests_in_flight",
+                "gauge",
+                "Exchanges that run now.",
+                self.in_flight.get(),
+            ),
+            (
+                "aplomb_connections_open",
+                "gauge",
+                "Open client connections.",
+                self.connections.get(),
+            ),
+            (
+                "aplomb_records_queued_total",
+                "counter",
+                "Records handed to the writer.",
+                self.records_queued.get(),
+            ),
+            (
+                "aplomb_records_written_total",
+                "counter",
+                "Records written.",
+                self.records_written.get(),
+            ),
+            (
+                "aplomb_records_lost_total",
+                "counter",
+                "Records lost.",
+                self.records_lost.get(),
+            ),
         ] {
             header(&mut out, name, kind, help);
             let _ = writeln!(out, "{name} {value}");
         }
-        header(&mut out, "aplomb_config_reload_total", "counter", "Configuration reloads by outcome.");
-        let _ = writeln!(out, "aplomb_config_reload_total{{outcome=\"ok\"}} {}", self.reload_ok.get());
-        let _ = writeln!(out, "aplomb_config_reload_total{{outcome=\"error\"}} {}", self.reload_error.get());
-        header(&mut out, "aplomb_request_duration_seconds", "histogram", "Whole time of exchanges.");
-        self.duration.render("aplomb_request_duration_seconds", "", &mut out);
-        header(&mut out, "aplomb_gateway_overhead_seconds", "histogram", "The gateway's own part of the time to the first content.");
-        self.overhead.render("aplomb_gateway_overhead_seconds", "", &mut out);
+        header(
+            &mut out,
+            "aplomb_config_reload_total",
+            "counter",
+            "Configuration reloads by outcome.",
+        );
+        let _ = writeln!(
+            out,
+            "aplomb_config_reload_total{{outcome=\"ok\"}} {}",
+            self.reload_ok.get()
+        );
+        let _ = writeln!(
+            out,
+            "aplomb_config_reload_total{{outcome=\"error\"}} {}",
+            self.reload_error.get()
+        );
+        header(
+            &mut out,
+            "aplomb_request_duration_seconds",
+            "histogram",
+            "Whole time of exchanges.",
+        );
+        self.duration
+            .render("aplomb_request_duration_seconds", "", &mut out);
+        header(
+            &mut out,
+            "aplomb_gateway_overhead_seconds",
+            "histogram",
+            "The gateway's own part of the time to the first content.",
+        );
+        self.overhead
+            .render("aplomb_gateway_overhead_seconds", "", &mut out);
         self.render_targets(&mut out);
         out
     }
 
     fn render_targets(&self, out: &mut String) {
         let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        header(out, "aplomb_upstream_calls_total", "counter", "Upstream calls by target and outcome.");
+        header(
+            out,
+            "aplomb_upstream_calls_total",
+            "counter",
+            "Upstream calls by target and outcome.",
+        );
         for (name, target) in targets.iter() {
             let name = escape(name);
-            let _ = writeln!(out, "aplomb_upstream_calls_total{{target=\"{name}\",outcome=\"answered\"}} {}", target.answered.get());
-            let _ = writeln!(out, "aplomb_upstream_calls_total{{target=\"{name}\",outcome=\"failed\"}} {}", target.failed.get());
+            let _ = writeln!(
+                out,
+                "aplomb_upstream_calls_total{{target=\"{name}\",outcome=\"answered\"}} {}",
+                target.answered.get()
+            );
+            let _ = writeln!(
+                out,
+                "aplomb_upstream_calls_total{{target=\"{name}\",outcome=\"failed\"}} {}",
+                target.failed.get()
+            );
         }
-        header(out, "aplomb_tokens_total", "counter", "Tokens by target and direction.");
+        header(
+            out,
+            "aplomb_tokens_total",
+            "counter",
+            "Tokens by target and direction.",
+        );
         for (name, target) in targets.iter() {
             let name = escape(name);
-            let _ = writeln!(out, "aplomb_tokens_total{{target=\"{name}\",direction=\"input\"}} {}", target.input_tokens.get());
-            let _ = writeln!(out, "aplomb_tokens_total{{target=\"{name}\",direction=\"output\"}} {}", target.output_tokens.get());
+            let _ = writeln!(
+                out,
+                "aplomb_tokens_total{{target=\"{name}\",direction=\"input\"}} {}",
+                target.input_tokens.get()
+            );
+            let _ = writeln!(
+                out,
+                "aplomb_tokens_total{{target=\"{name}\",direction=\"output\"}} {}",
+                target.output_tokens.get()
+            );
         }
-        header(out, "aplomb_upstream_ttft_seconds", "histogram", "Time from an attempt's start to its first content.");
+        header(
+            out,
+            "aplomb_upstream_ttft_seconds",
+            "histogram",
+            "Time from an attempt's start to its first content.",
+        );
         for (name, target) in targets.iter() {
-            target.ttft.render("aplomb_upstream_ttft_seconds", &format!("target=\"{}\"", escape(name)), out);
+            target.ttft.render(
+                "aplomb_upstream_ttft_seconds",
+                &format!("target=\"{}\"", escape(name)),
+                out,
+            );
         }
     }
 }
@@ -202,7 +320,10 @@ fn header(out: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    label
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -218,7 +339,9 @@ mod tests {
         assert!(text.contains("aplomb_requests_total{outcome=\"cut\"} 1\n"));
         assert!(text.contains("aplomb_request_duration_seconds_bucket{le=\"0.025\"} 0\n"));
         assert!(text.contains("aplomb_request_duration_seconds_bucket{le=\"0.05\"} 1\n"));
-        assert!(text.contains("aplomb_upstream_calls_total{target=\"a/\\\"b\\\"\",outcome=\"answered\"} 2\n"));
+        assert!(text.contains(
+            "aplomb_upstream_calls_total{target=\"a/\\\"b\\\"\",outcome=\"answered\"} 2\n"
+        ));
     }
 
     #[test]

@@ -21,7 +21,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order of their metrics.
-    pub const ALL: [Outcome; 5] = [Outcome::Done, Outcome::Error, Outcome::Cut, Outcome::ClientGone, Outcome::Panic];
+    pub const ALL: [Outcome; 5] = [
+        Outcome::Done,
+        Outcome::Error,
+        Outcome::Cut,
+        Outcome::ClientGone,
+        Outcome::Panic,
+    ];
 
     /// Name in records and metrics.
     pub fn name(self) -> &'static str {

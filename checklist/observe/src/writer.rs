@@ -42,15 +42,29 @@ impl RecordWriter {
         let shared = metrics.clone();
         let thread = std::thread::Builder::new()
             .name("records".to_owned())
-            .spawn(move || Writer { folder, metrics: shared, open: None, batch: Vec::new() }.run(&items))?;
-        Ok(RecordWriter { queue, metrics, thread: Mutex::new(Some(thread)) })
+            .spawn(move || {
+                Writer {
+                    folder,
+                    metrics: shared,
+                    open: None,
+                    batch: Vec::new(),
+                }
+                .run(&items)
+            })?;
+        Ok(RecordWriter {
+            queue,
+            metrics,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Hands a record over; never waits.
     pub fn put(&self, record: Box<Record>) {
         match self.queue.try_send(Item::Record(record)) {
             Ok(()) => self.metrics.records_queued.add(1),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.metrics.records_lost.add(1),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.metrics.records_lost.add(1)
+            }
         }
     }
 
@@ -58,7 +72,11 @@ impl RecordWriter {
     pub fn close(&self) {
         // A full queue is being emptied by the thread; this is shutdown, so it may wait.
         let _ = self.queue.send(Item::End);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }
@@ -128,7 +146,11 @@ impl Writer {
 }
 
 fn open_for_append(path: &Path) -> std::io::Result<File> {
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(path)?;
     if file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0u8];
@@ -190,7 +212,14 @@ mod tests {
 
     #[test]
     fn days_have_their_names() {
-        assert_eq!((date(0), date(19_782), date(20_454)), ("1970-01-01".into(), "2024-02-29".into(), "2026-01-01".into()));
+        assert_eq!(
+            (date(0), date(19_782), date(20_454)),
+            (
+                "1970-01-01".into(),
+                "2024-02-29".into(),
+                "2026-01-01".into()
+            )
+        );
     }
 
     #[test]
@@ -206,8 +235,16 @@ mod tests {
         writer.close();
         let text = std::fs::read_to_string(&first).unwrap();
         assert_eq!(text.lines().count(), 2);
-        assert!(text.lines().nth(1).unwrap().contains("\"request_id\":\"a\""));
+        assert!(
+            text.lines()
+                .nth(1)
+                .unwrap()
+                .contains("\"request_id\":\"a\"")
+        );
         assert!(dir.path().join("records/1970-01-02.jsonl").exists());
-        assert_eq!((metrics.records_written.get(), metrics.records_lost.get()), (2, 0));
+        assert_eq!(
+            (metrics.records_written.get(), metrics.records_lost.get()),
+            (2, 0)
+        );
     }
 }

@@ -42,14 +42,21 @@ fn state() -> State {
 /// All that is wrong.
 pub fn check(args: &ConfigArgs) -> Result<(), Failure> {
     let (origin, parsed) = read(args)?;
-    origin.build(&parsed, &AnyValue, &state()).map_err(Failure::wrong)?;
+    origin
+        .build(&parsed, &AnyValue, &state())
+        .map_err(Failure::wrong)?;
     let mut warnings = parsed.warnings.clone();
     warnings.extend(missing_secrets(&parsed, &origin.base_dir()));
     if !warnings.is_empty() {
         line(&Diagnostics::new("warning", warnings).to_string());
     }
     let file = &parsed.file;
-    line(&format!("ok: {} providers, {} routes, {} tenants", file.providers.len(), file.routes.len(), file.tenants.len()));
+    line(&format!(
+        "ok: {} providers, {} routes, {} tenants",
+        file.providers.len(),
+        file.routes.len(),
+        file.tenants.len()
+    ));
     for off in what_is_off(file) {
         line(&format!("  off: {off}"));
     }
@@ -57,10 +64,17 @@ pub fn check(args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 fn missing_secrets(parsed: &Parsed, base_dir: &Path) -> Vec<Diagnostic> {
-    let keys = parsed.file.providers.iter().filter_map(|(name, config)| Some((name, config.api_key.as_ref()?)));
+    let keys = parsed
+        .file
+        .providers
+        .iter()
+        .filter_map(|(name, config)| Some((name, config.api_key.as_ref()?)));
     let missing = keys.filter_map(|(name, secret)| {
         let error = secret.resolve(&ProcessEnvironment, base_dir).err()?;
-        Some(Diagnostic::warning(format!("providers.{name}.api_key"), error.to_string()).placed(&parsed.map))
+        Some(
+            Diagnostic::warning(format!("providers.{name}.api_key"), error.to_string())
+                .placed(&parsed.map),
+        )
     });
     missing.collect()
 }
@@ -83,8 +97,12 @@ fn what_is_off(file: &ConfigFile) -> Vec<&'static str> {
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let (origin, parsed) = read(&args.config)?;
     let state = state();
-    let policy = origin.build(&parsed, &AnyValue, &state).map_err(Failure::wrong)?;
-    let route = policy.resolve(&args.model, &state.metrics).map_err(Failure::wrong)?;
+    let policy = origin
+        .build(&parsed, &AnyValue, &state)
+        .map_err(Failure::wrong)?;
+    let route = policy
+        .resolve(&args.model, &state.metrics)
+        .map_err(Failure::wrong)?;
     if args.json {
         line(&as_json(&args.model, &route).to_string());
     } else {
@@ -108,18 +126,36 @@ fn as_json(model: &str, route: &Route) -> serde_json::Value {
 fn as_text(model: &str, route: &Route) {
     match &route.name {
         Some(name) => line(&format!("`{model}` is served by the route `{name}`")),
-        None => line(&format!("`{model}` has no route of its own; the provider is called directly")),
+        None => line(&format!(
+            "`{model}` has no route of its own; the provider is called directly"
+        )),
     }
     for (index, target) in route.targets.iter().enumerate() {
         let dialect = match target.provider.dialect() {
             aplomb_core::request::Dialect::OpenAi => "OpenAI dialect",
             aplomb_core::request::Dialect::Anthropic => "Anthropic dialect",
         };
-        let when = if index == 0 { "first" } else { "then, if the one before fails before its answer begins" };
-        line(&format!("  {}. {} ({dialect}): {when}", index + 1, target.name));
+        let when = if index == 0 {
+            "first"
+        } else {
+            "then, if the one before fails before its answer begins"
+        };
+        line(&format!(
+            "  {}. {} ({dialect}): {when}",
+            index + 1,
+            target.name
+        ));
     }
     let t = &route.timeouts;
-    line(&format!("  at most {} upstream calls in all", route.attempts));
-    line(&format!("  waits {:?} for the first content of a stream, {:?} between events, {:?} in all", t.first_token, t.idle, t.total));
-    line("  personal data is not masked, answers are not checked, nothing is cached; records hold facts, no text");
+    line(&format!(
+        "  at most {} upstream calls in all",
+        route.attempts
+    ));
+    line(&format!(
+        "  waits {:?} for the first content of a stream, {:?} between events, {:?} in all",
+        t.first_token, t.idle, t.total
+    ));
+    line(
+        "  personal data is not masked, answers are not checked, nothing is cached; records hold facts, no text",
+    );
 }

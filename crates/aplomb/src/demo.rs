@@ -50,17 +50,25 @@ fn config(args: &DemoArgs, folder: &Folder) -> String {
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let folder = Folder(std::env::temp_dir().join(format!("aplomb-demo-{}", std::process::id())));
     let parsed = aplomb_config::parse(&config(args, &folder), "demo").map_err(Failure::start)?;
-    log::start(&LogConfig { level: LogLevel::Warn, format: LogFormat::Text });
+    log::start(&LogConfig {
+        level: LogLevel::Warn,
+        format: LogFormat::Text,
+    });
     let wired = wire(&Origin::Environment, &parsed)?;
     let rate = args.rate;
     let traffic = Tasks::default();
-    runtime()?.block_on(serve(Origin::Environment, parsed, wired, move |data, admin| {
-        banner(data, admin, rate);
-        if rate > 0 {
-            let tasks = traffic.clone();
-            traffic.spawn(async move { simulate(data, rate, &tasks).await });
-        }
-    }))
+    runtime()?.block_on(serve(
+        Origin::Environment,
+        parsed,
+        wired,
+        move |data, admin| {
+            banner(data, admin, rate);
+            if rate > 0 {
+                let tasks = traffic.clone();
+                traffic.spawn(async move { simulate(data, rate, &tasks).await });
+            }
+        },
+    ))
 }
 
 fn banner(data: SocketAddr, admin: SocketAddr, rate: u32) {
@@ -84,7 +92,11 @@ async fn simulate(data: SocketAddr, rate: u32, tasks: &Tasks) {
     loop {
         ticks.tick().await;
         let question = random.choice(QUESTIONS).unwrap_or("Hello!");
-        let model = if random.u8(0..4) == 0 { "shaky" } else { "chat" };
+        let model = if random.u8(0..4) == 0 {
+            "shaky"
+        } else {
+            "chat"
+        };
         let user = format!("user-{}", random.u8(1..6));
         let stream = random.bool();
         let body = json!({ "model": model, "stream": stream, "user": user, "messages": [{ "role": "user", "content": question }] });
@@ -101,12 +113,40 @@ async fn ask(client: &HttpClient, data: SocketAddr, body: &Value) {
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body.to_string())));
     let Ok(request) = request else { return };
-    let Ok(response) = client.send(request).await else { return };
+    let Ok(response) = client.send(request).await else {
+        return;
+    };
     let status = response.status().as_u16();
-    let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned();
-    let (target, attempts, ttft) = (header("x-aplomb-target"), header("x-aplomb-attempts"), header("x-aplomb-ttft-ms"));
-    let form = if body.get("stream") == Some(&Value::Bool(true)) { "stream" } else { "whole" };
-    let user = body.get("user").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let bytes = response.into_body().collect().await.map(|all| all.to_bytes().len()).unwrap_or_default();
-    line(&format!("simulated  {user:<7} {form:<6} {status} {target:<18} attempts {attempts}  first token {ttft:>8} ms  {bytes} bytes"));
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("-")
+            .to_owned()
+    };
+    let (target, attempts, ttft) = (
+        header("x-aplomb-target"),
+        header("x-aplomb-attempts"),
+        header("x-aplomb-ttft-ms"),
+    );
+    let form = if body.get("stream") == Some(&Value::Bool(true)) {
+        "stream"
+    } else {
+        "whole"
+    };
+    let user = body
+        .get("user")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let bytes = response
+        .into_body()
+        .collect()
+        .await
+        .map(|all| all.to_bytes().len())
+        .unwrap_or_default();
+    line(&format!(
+        "simulated  {user:<7} {form:<6} {status} {target:<18} attempts {attempts}  first token {ttft:>8} ms  {bytes} bytes"
+    ));
 }

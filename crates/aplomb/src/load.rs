@@ -53,7 +53,11 @@ impl Origin {
             Origin::File(path) => aplomb_config::load(path).map(|parsed| (parsed, Vec::new())),
             Origin::Environment => {
                 let discovered = discover(&ProcessEnvironment);
-                let parsed = Parsed { file: discovered.file, map: Default::default(), warnings: Vec::new() };
+                let parsed = Parsed {
+                    file: discovered.file,
+                    map: Default::default(),
+                    warnings: Vec::new(),
+                };
                 Ok((parsed, discovered.found))
             }
         }
@@ -63,15 +67,31 @@ impl Origin {
     ///
     /// # Errors
     /// All that can't be compiled.
-    pub fn build(&self, parsed: &Parsed, env: &dyn Environment, state: &State) -> Result<Policy, Diagnostics> {
+    pub fn build(
+        &self,
+        parsed: &Parsed,
+        env: &dyn Environment,
+        state: &State,
+    ) -> Result<Policy, Diagnostics> {
         let base_dir = self.base_dir();
-        Policy::build(parsed, &self.name(), &Sources { env, base_dir: &base_dir }, state)
+        Policy::build(
+            parsed,
+            &self.name(),
+            &Sources {
+                env,
+                base_dir: &base_dir,
+            },
+            state,
+        )
     }
 }
 
 /// What to say when nothing is configured.
 pub fn nothing_found() -> String {
-    let names: Vec<&str> = KNOWN_PROVIDERS.iter().filter_map(|known| known.key_env).collect();
+    let names: Vec<&str> = KNOWN_PROVIDERS
+        .iter()
+        .filter_map(|known| known.key_env)
+        .collect();
     format!(
         "no providers: there is no aplomb.yaml here, and the environment has none of {}\n  try it without any key: aplomb demo",
         names.join(", ")

@@ -17,9 +17,16 @@ pub fn start(config: &LogConfig) {
     let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(format!(
         "{others},aplomb={level},aplomb_server={level},aplomb_pipeline={level},aplomb_providers={level},aplomb_observe={level},aplomb_control={level}"
     ));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
         LogFormat::Text => builder.with_ansi(false).with_target(false).init(),
     }
 }

@@ -13,12 +13,18 @@ pub struct Failure {
 impl Failure {
     /// What was asked is wrong.
     pub fn wrong(message: impl std::fmt::Display) -> Self {
-        Failure { message: message.to_string(), code: 1 }
+        Failure {
+            message: message.to_string(),
+            code: 1,
+        }
     }
 
     /// The gateway can't start.
     pub fn start(message: impl std::fmt::Display) -> Self {
-        Failure { message: message.to_string(), code: 2 }
+        Failure {
+            message: message.to_string(),
+            code: 2,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::{Origin, nothing_found};
-use crate::output::{Failure, error_line};
 use crate::log;
+use crate::output::{Failure, error_line};
 use aplomb_config::Parsed;
 use aplomb_config::file::ServerConfig;
 use aplomb_config::secret::ProcessEnvironment;
@@ -56,7 +56,10 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
 /// # Errors
 /// The system gives no threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::start)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::start)
 }
 
 /// The gateway and the spawner of its tasks.
@@ -78,22 +81,38 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let records = RecordWriter::start(&server.data_dir, metrics.clone())
         .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
     let state = Arc::new(State::new(Arc::new(SystemClock), metrics, Some(records)));
-    let policy = origin.build(parsed, &ProcessEnvironment, &state).map_err(Failure::start)?;
+    let policy = origin
+        .build(parsed, &ProcessEnvironment, &state)
+        .map_err(Failure::start)?;
     let gateway = Gateway::new(policy, state, hasher, control, token).map_err(Failure::start)?;
-    Ok(Wired { gateway: Arc::new(gateway), tasks: Tasks::default() })
+    Ok(Wired {
+        gateway: Arc::new(gateway),
+        tasks: Tasks::default(),
+    })
 }
 
 /// Reads `<data_dir>/admin.token`, or makes it and shows it once.
 fn admin_token(data_dir: &Path) -> Result<String, Failure> {
     let path = data_dir.join("admin.token");
-    let fail = |error: std::io::Error| Failure::start(format!("{} can't be used: {error}", path.display()));
+    let fail = |error: std::io::Error| {
+        Failure::start(format!("{} can't be used: {error}", path.display()))
+    };
     let fresh = format!("apla_{}", random_text(40).map_err(Failure::start)?);
     if create_private(&path, &fresh).map_err(fail)? {
-        error_line(&format!("admin token, shown once and kept in {}: {fresh}", path.display()));
+        error_line(&format!(
+            "admin token, shown once and kept in {}: {fresh}",
+            path.display()
+        ));
     }
-    let token = std::fs::read_to_string(&path).map_err(fail)?.trim().to_owned();
+    let token = std::fs::read_to_string(&path)
+        .map_err(fail)?
+        .trim()
+        .to_owned();
     if token.len() < 16 {
-        return Err(Failure::start(format!("{} is too short; remove it to get a new one", path.display())));
+        return Err(Failure::start(format!(
+            "{} is too short; remove it to get a new one",
+            path.display()
+        )));
     }
     Ok(token)
 }
@@ -105,10 +124,14 @@ async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
 }
 
 fn acceptor(origin: &Origin, server: &ServerConfig) -> Result<Option<tls::Acceptor>, Failure> {
-    let Some(config) = &server.tls else { return Ok(None) };
+    let Some(config) = &server.tls else {
+        return Ok(None);
+    };
     let base_dir = origin.base_dir();
     let read = |secret: &aplomb_config::secret::Secret| {
-        secret.resolve(&ProcessEnvironment, &base_dir).map_err(|error| Failure::start(format!("server.tls: {error}")))
+        secret
+            .resolve(&ProcessEnvironment, &base_dir)
+            .map_err(|error| Failure::start(format!("server.tls: {error}")))
     };
     let (cert, key) = (read(&config.cert)?, read(&config.key)?);
     tls::acceptor(cert.expose(), key.expose())
@@ -120,21 +143,51 @@ fn acceptor(origin: &Origin, server: &ServerConfig) -> Result<Option<tls::Accept
 ///
 /// # Errors
 /// An address is taken, or TLS can't be set up.
-pub async fn serve(origin: Origin, parsed: Parsed, wired: Wired, started: impl FnOnce(SocketAddr, SocketAddr)) -> Result<(), Failure> {
+pub async fn serve(
+    origin: Origin,
+    parsed: Parsed,
+    wired: Wired,
+    started: impl FnOnce(SocketAddr, SocketAddr),
+) -> Result<(), Failure> {
     let Wired { gateway, tasks } = wired;
     let server = parsed.file.server;
     let tls = acceptor(&origin, &server)?;
     let data = bind(server.listen, "server.listen").await?;
     let admin = bind(server.admin, "server.admin").await?;
-    let (data_at, admin_at) = (data.local_addr().map_err(Failure::start)?, admin.local_addr().map_err(Failure::start)?);
+    let (data_at, admin_at) = (
+        data.local_addr().map_err(Failure::start)?,
+        admin.local_addr().map_err(Failure::start)?,
+    );
     let (stop_data, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
     let connections_max = usize::try_from(server.connections_max).unwrap_or(usize::MAX);
     let header_timeout = server.header_timeout.0;
-    let data = Listener { plane: Plane::Data, socket: data, tls, connections_max, header_timeout };
-    let admin = Listener { plane: Plane::Admin, socket: admin, tls: None, connections_max: 100, header_timeout };
+    let data = Listener {
+        plane: Plane::Data,
+        socket: data,
+        tls,
+        connections_max,
+        header_timeout,
+    };
+    let admin = Listener {
+        plane: Plane::Admin,
+        socket: admin,
+        tls: None,
+        connections_max: 100,
+        header_timeout,
+    };
     let admin_tasks = Tasks::default();
-    tasks.spawn(data.serve(gateway.clone(), tasks.clone(), stop_data.subscribe(), server.drain.0));
-    admin_tasks.spawn(admin.serve(gateway.clone(), admin_tasks.clone(), stop_admin.subscribe(), Duration::from_millis(100)));
+    tasks.spawn(data.serve(
+        gateway.clone(),
+        tasks.clone(),
+        stop_data.subscribe(),
+        server.drain.0,
+    ));
+    admin_tasks.spawn(admin.serve(
+        gateway.clone(),
+        admin_tasks.clone(),
+        stop_admin.subscribe(),
+        Duration::from_millis(100),
+    ));
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;
@@ -155,13 +208,17 @@ fn announce(gateway: &Gateway, server: &ServerConfig, data: SocketAddr, admin: S
     tracing::info!(plane = "data", address = %data, tls = server.tls.is_some(), "listening");
     tracing::info!(plane = "admin", address = %admin, "listening");
     if gateway.state.keys.load().is_empty() {
-        tracing::warn!("no keys exist: only this machine may call; make one with `aplomb keys create --tenant NAME`");
+        tracing::warn!(
+            "no keys exist: only this machine may call; make one with `aplomb keys create --tenant NAME`"
+        );
     }
 }
 
 /// What a file looks like from outside; changes when its content does.
 fn look(origin: &Origin) -> Option<(SystemTime, u64)> {
-    let Origin::File(path) = origin else { return None };
+    let Origin::File(path) = origin else {
+        return None;
+    };
     let meta = std::fs::metadata(path).ok()?;
     Some((meta.modified().ok()?, meta.len()))
 }
@@ -195,7 +252,9 @@ async fn run_until_stopped(origin: &Origin, gateway: &Arc<Gateway>) -> Result<()
 async fn reload(origin: &Origin, gateway: &Arc<Gateway>) {
     let (origin, gateway) = (origin.clone(), gateway.clone());
     let work = tokio::task::spawn_blocking(move || {
-        let built = origin.read().and_then(|(parsed, _)| origin.build(&parsed, &ProcessEnvironment, &gateway.state));
+        let built = origin
+            .read()
+            .and_then(|(parsed, _)| origin.build(&parsed, &ProcessEnvironment, &gateway.state));
         gateway.reloaded(built);
     });
     if work.await.is_err() {

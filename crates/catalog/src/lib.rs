@@ -4,9 +4,30 @@
 
 /// Beginnings of the model names that each provider serves under its own name.
 const FAMILIES: &[(&str, &[&str])] = &[
-    ("openai", &["gpt-", "chatgpt-", "o1", "o3", "o4", "text-embedding-", "davinci-", "babbage-"]),
+    (
+        "openai",
+        &[
+            "gpt-",
+            "chatgpt-",
+            "o1",
+            "o3",
+            "o4",
+            "text-embedding-",
+            "davinci-",
+            "babbage-",
+        ],
+    ),
     ("anthropic", &["claude-"]),
-    ("mistral", &["mistral-", "ministral-", "codestral-", "pixtral-", "magistral-"]),
+    (
+        "mistral",
+        &[
+            "mistral-",
+            "ministral-",
+            "codestral-",
+            "pixtral-",
+            "magistral-",
+        ],
+    ),
     ("deepseek", &["deepseek-"]),
     ("xai", &["grok-"]),
     ("gemini", &["gemini-"]),
@@ -16,7 +37,11 @@ const FAMILIES: &[(&str, &[&str])] = &[
 /// Whether the provider of this name is known to serve this model.
 pub fn serves(provider: &str, model: &str) -> bool {
     let family = FAMILIES.iter().find(|(name, _)| *name == provider);
-    family.is_some_and(|(_, beginnings)| beginnings.iter().any(|beginning| model.starts_with(beginning)))
+    family.is_some_and(|(_, beginnings)| {
+        beginnings
+            .iter()
+            .any(|beginning| model.starts_with(beginning))
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use std::net::SocketAddr;
 
 /// All errors of `node` against `schema`, which is its own root.
 pub(crate) fn check(node: &Node, schema: &Value) -> Vec<Diagnostic> {
-    let mut checker = Checker { root: schema, found: Vec::new() };
+    let mut checker = Checker {
+        root: schema,
+        found: Vec::new(),
+    };
     checker.node(node, schema, "");
     checker.found
 }
@@ -22,7 +25,9 @@ struct Checker<'a> {
 /// Follows `$ref` and takes the part of `anyOf` that is not `null`. Also says whether `null` is allowed.
 fn resolve<'a>(schema: &'a Value, root: &'a Value) -> (&'a Value, bool) {
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        let found = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        let found = target
+            .strip_prefix('#')
+            .and_then(|pointer| root.pointer(pointer));
         return found.map_or((schema, false), |found| resolve(found, root));
     }
     if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
@@ -32,14 +37,21 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> (&'a Value, bool) {
             return (resolve(option, root).0, nullable);
         }
     }
-    let nullable = schema.get("type").and_then(Value::as_array).is_some_and(|kinds| kinds.contains(&"null".into()));
+    let nullable = schema
+        .get("type")
+        .and_then(Value::as_array)
+        .is_some_and(|kinds| kinds.contains(&"null".into()));
     (schema, nullable)
 }
 
 fn kind(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(kind)) => kind,
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or(""),
+        Some(Value::Array(kinds)) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|k| *k != "null")
+            .unwrap_or(""),
         _ if options(schema).is_some() => "string",
         _ => "",
     }
@@ -51,12 +63,18 @@ fn options(schema: &Value) -> Option<Vec<&str>> {
         return Some(words.iter().filter_map(Value::as_str).collect());
     }
     let variants = schema.get("oneOf").and_then(Value::as_array)?;
-    Some(variants.iter().filter_map(|variant| variant.get("const").and_then(Value::as_str)).collect())
+    Some(
+        variants
+            .iter()
+            .filter_map(|variant| variant.get("const").and_then(Value::as_str))
+            .collect(),
+    )
 }
 
 impl Checker<'_> {
     fn error(&mut self, node: &Node, path: &str, message: impl Into<String>) {
-        self.found.push(Diagnostic::error(path, message).at(node.place));
+        self.found
+            .push(Diagnostic::error(path, message).at(node.place));
     }
 
     fn node(&mut self, node: &Node, schema: &Value, path: &str) {
@@ -81,13 +99,22 @@ impl Checker<'_> {
         let Data::Map(members) = &node.data else {
             // `routes:` with nothing below it is an empty section.
             if !node.is_null() || schema.get("required").is_some() {
-                self.error(node, path, format!("expected a section, found {}", node.kind()));
+                self.error(
+                    node,
+                    path,
+                    format!("expected a section, found {}", node.kind()),
+                );
             }
             return;
         };
         let empty = Map::new();
-        let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let others = schema.get("additionalProperties").filter(|others| others.is_object());
+        let known = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&empty);
+        let others = schema
+            .get("additionalProperties")
+            .filter(|others| others.is_object());
         for member in members {
             let at = join(path, &member.key);
             match known.get(&member.key).or(others) {
@@ -95,7 +122,13 @@ impl Checker<'_> {
                 None => self.unknown(member, known, path),
             }
         }
-        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for name in schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if !members.iter().any(|member| member.key == name) {
                 self.error(node, path, format!("`{name}` is missing"));
             }
@@ -106,25 +139,51 @@ impl Checker<'_> {
         let shown: String = member.key.chars().take(64).collect();
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         let suggestion = did_you_mean(&member.key, names.iter().copied());
-        let place = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-        let suggestion = suggestion.or_else(|| Some(format!("{place} knows: {}", names.join(", "))));
+        let place = if path.is_empty() {
+            "the file".to_owned()
+        } else {
+            format!("`{path}`")
+        };
+        let suggestion =
+            suggestion.or_else(|| Some(format!("{place} knows: {}", names.join(", "))));
         let diagnostic = Diagnostic::error(path, format!("unknown field `{shown}`"));
-        self.found.push(diagnostic.at(member.key_place).suggest(suggestion));
+        self.found
+            .push(diagnostic.at(member.key_place).suggest(suggestion));
     }
 
     fn list(&mut self, node: &Node, schema: &Value, path: &str) {
         let Data::List(items) = &node.data else {
             if !node.is_null() {
-                self.error(node, path, format!("expected a list, found {}", node.kind()));
+                self.error(
+                    node,
+                    path,
+                    format!("expected a list, found {}", node.kind()),
+                );
             }
             return;
         };
-        let bound = |name: &str| schema.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let bound = |name: &str| {
+            schema
+                .get(name)
+                .and_then(Value::as_u64)
+                .and_then(|n| usize::try_from(n).ok())
+        };
         if let Some(least) = bound("minItems").filter(|least| items.len() < *least) {
-            self.error(node, path, format!("expected at least {least} in this list"));
+            self.error(
+                node,
+                path,
+                format!("expected at least {least} in this list"),
+            );
         }
         if let Some(most) = bound("maxItems").filter(|most| items.len() > *most) {
-            self.error(node, path, format!("expected at most {most} in this list, found {}", items.len()));
+            self.error(
+                node,
+                path,
+                format!(
+                    "expected at most {most} in this list, found {}",
+                    items.len()
+                ),
+            );
         }
         let item_schema = schema.get("items").unwrap_or(&Value::Null);
         for (index, item) in items.iter().enumerate() {
@@ -144,11 +203,18 @@ impl Checker<'_> {
                 let shown: String = text.chars().take(64).collect();
                 let message = format!("`{shown}` is not one of: {}", words.join(", "));
                 let suggestion = did_you_mean(text, words);
-                self.found.push(Diagnostic::error(path, message).at(node.place).suggest(suggestion));
+                self.found.push(
+                    Diagnostic::error(path, message)
+                        .at(node.place)
+                        .suggest(suggestion),
+                );
             }
             return;
         }
-        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        let format = schema
+            .get("format")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if let Err(message) = check_format(format, text) {
             self.error(node, path, message);
         }
@@ -156,15 +222,29 @@ impl Checker<'_> {
 
     fn number(&mut self, node: &Node, schema: &Value, path: &str) {
         let whole = kind(schema) == "integer";
-        let number = node.scalar().and_then(|value| if whole { value.as_i64().map(|n| n.to_string()) } else { value.as_f64().map(|n| n.to_string()) });
+        let number = node.scalar().and_then(|value| {
+            if whole {
+                value.as_i64().map(|n| n.to_string())
+            } else {
+                value.as_f64().map(|n| n.to_string())
+            }
+        });
         let Some(number) = number.and_then(|text| text.parse::<f64>().ok()) else {
             let expected = if whole { "a whole number" } else { "a number" };
-            return self.error(node, path, format!("expected {expected}, found {}", node.kind()));
+            return self.error(
+                node,
+                path,
+                format!("expected {expected}, found {}", node.kind()),
+            );
         };
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
         match (bound("minimum"), bound("maximum")) {
-            (Some(low), _) if number < low => self.error(node, path, format!("must be at least {low}")),
-            (_, Some(high)) if number > high => self.error(node, path, format!("must be at most {high}")),
+            (Some(low), _) if number < low => {
+                self.error(node, path, format!("must be at least {low}"))
+            }
+            (_, Some(high)) if number > high => {
+                self.error(node, path, format!("must be at most {high}"))
+            }
             _ => {}
         }
     }
@@ -207,10 +287,17 @@ pub(crate) fn to_json(node: &Node, schema: &Value, root: &Value) -> Value {
             let known = schema.get("properties");
             let others = schema.get("additionalProperties").unwrap_or(&Value::Null);
             let value = |member: &Member| {
-                let schema = known.and_then(|known| known.get(&member.key)).unwrap_or(others);
+                let schema = known
+                    .and_then(|known| known.get(&member.key))
+                    .unwrap_or(others);
                 to_json(&member.value, schema, root)
             };
-            Value::Object(members.iter().map(|member| (member.key.clone(), value(member))).collect())
+            Value::Object(
+                members
+                    .iter()
+                    .map(|member| (member.key.clone(), value(member)))
+                    .collect(),
+            )
         }
         Data::Scalar { text, .. } => match kind(schema) {
             "string" if !node.is_null() => Value::String(text.clone()),

@@ -39,12 +39,21 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at `path`.
     pub fn error(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Diagnostic { path: path.into(), place: None, message: message.into(), suggestion: None, severity: Severity::Error }
+        Diagnostic {
+            path: path.into(),
+            place: None,
+            message: message.into(),
+            suggestion: None,
+            severity: Severity::Error,
+        }
     }
 
     /// A warning at `path`.
     pub fn warning(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(path, message) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(path, message)
+        }
     }
 
     /// With a place.
@@ -73,10 +82,16 @@ impl Diagnostic {
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let near = known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .min()?;
     let (distance, name) = near;
-    (distance <= 1 + name.len() / 4 && distance < name.len()).then(|| format!("did you mean `{name}`?"))
+    (distance <= 1 + name.len() / 4 && distance < name.len())
+        .then(|| format!("did you mean `{name}`?"))
 }
 
 /// Where each member of the file stands.
@@ -108,7 +123,10 @@ impl Diagnostics {
     /// Findings about the file `name`.
     pub fn new(name: &str, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
-        Diagnostics { file: name.to_owned(), list }
+        Diagnostics {
+            file: name.to_owned(),
+            list,
+        }
     }
 }
 
@@ -122,7 +140,11 @@ impl fmt::Display for Diagnostics {
             if let Some(place) = d.place {
                 write!(f, ":{}:{}", place.line, place.column)?;
             }
-            let severity = if d.severity == Severity::Error { "error" } else { "warning" };
+            let severity = if d.severity == Severity::Error {
+                "error"
+            } else {
+                "warning"
+            };
             write!(f, ": {severity}: ")?;
             if !d.path.is_empty() {
                 write!(f, "{}: ", d.path)?;

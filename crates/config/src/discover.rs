@@ -18,11 +18,20 @@ pub fn discover(env: &dyn Environment) -> Discovered {
     let mut file = ConfigFile::default();
     let mut found = Vec::new();
     for known in KNOWN_PROVIDERS {
-        let Some(variable) = known.key_env.filter(|name| env.get(name).is_some_and(|value| !value.is_empty())) else {
+        let Some(variable) = known
+            .key_env
+            .filter(|name| env.get(name).is_some_and(|value| !value.is_empty()))
+        else {
             continue;
         };
         let api_key = format!("env:{variable}").parse().ok();
-        file.providers.insert(known.name.to_owned(), ProviderConfig { api_key, ..ProviderConfig::default() });
+        file.providers.insert(
+            known.name.to_owned(),
+            ProviderConfig {
+                api_key,
+                ..ProviderConfig::default()
+            },
+        );
         found.push(format!("{} ({variable})", known.name));
     }
     Discovered { file, found }

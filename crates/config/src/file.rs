@@ -144,7 +144,11 @@ impl ProviderConfig {
 
     /// Its address: as written, or as its name is known for.
     pub fn base_url_of(&self, name: &str) -> Option<String> {
-        let by_name = || known(name).and_then(|known: &KnownProvider| known.base_url).map(str::to_owned);
+        let by_name = || {
+            known(name)
+                .and_then(|known: &KnownProvider| known.base_url)
+                .map(str::to_owned)
+        };
         self.base_url.clone().or_else(by_name)
     }
 }
@@ -232,7 +236,11 @@ pub struct TimeoutsConfig {
 impl Default for TimeoutsConfig {
     fn default() -> Self {
         let seconds = |n| Span(Duration::from_secs(n));
-        TimeoutsConfig { first_token: seconds(60), idle: seconds(30), total: seconds(600) }
+        TimeoutsConfig {
+            first_token: seconds(60),
+            idle: seconds(30),
+            total: seconds(600),
+        }
     }
 }
 

@@ -15,12 +15,26 @@ pub struct KnownProvider {
     pub key_env: Option<&'static str>,
 }
 
-const fn compatible(name: &'static str, base_url: &'static str, key_env: &'static str) -> KnownProvider {
-    KnownProvider { name, kind: ProviderKind::Openai, base_url: Some(base_url), key_env: Some(key_env) }
+const fn compatible(
+    name: &'static str,
+    base_url: &'static str,
+    key_env: &'static str,
+) -> KnownProvider {
+    KnownProvider {
+        name,
+        kind: ProviderKind::Openai,
+        base_url: Some(base_url),
+        key_env: Some(key_env),
+    }
 }
 
 const fn local(name: &'static str, base_url: &'static str) -> KnownProvider {
-    KnownProvider { name, kind: ProviderKind::Openai, base_url: Some(base_url), key_env: None }
+    KnownProvider {
+        name,
+        kind: ProviderKind::Openai,
+        base_url: Some(base_url),
+        key_env: None,
+    }
 }
 
 /// All known providers.
@@ -33,18 +47,43 @@ pub const KNOWN_PROVIDERS: &[KnownProvider] = &[
         key_env: Some("ANTHROPIC_API_KEY"),
     },
     compatible("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    compatible("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    compatible(
+        "together",
+        "https://api.together.xyz/v1",
+        "TOGETHER_API_KEY",
+    ),
     compatible("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    compatible("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    compatible("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    compatible("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    compatible(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        "DEEPSEEK_API_KEY",
+    ),
+    compatible(
+        "openrouter",
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+    ),
+    compatible(
+        "fireworks",
+        "https://api.fireworks.ai/inference/v1",
+        "FIREWORKS_API_KEY",
+    ),
     compatible("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
     compatible("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    compatible("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    compatible(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "GEMINI_API_KEY",
+    ),
     local("ollama", "http://127.0.0.1:11434/v1"),
     local("vllm", "http://127.0.0.1:8000/v1"),
     local("llamacpp", "http://127.0.0.1:8080/v1"),
-    KnownProvider { name: "practice", kind: ProviderKind::Practice, base_url: None, key_env: None },
+    KnownProvider {
+        name: "practice",
+        kind: ProviderKind::Practice,
+        base_url: None,
+        key_env: None,
+    },
 ];
 
 /// The known provider of this name.

@@ -56,9 +56,19 @@ pub fn parse(text: &str, name: &str) -> Result<Parsed, Diagnostics> {
         Ok(file) => file,
         Err(error) => return fail(vec![Diagnostic::error("", error.to_string())]),
     };
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        semantic::check(&file).into_iter().map(|d| d.placed(&map)).partition(|d| d.severity == Severity::Error);
-    if errors.is_empty() { Ok(Parsed { file, map, warnings }) } else { fail(errors) }
+    let (errors, warnings): (Vec<_>, Vec<_>) = semantic::check(&file)
+        .into_iter()
+        .map(|d| d.placed(&map))
+        .partition(|d| d.severity == Severity::Error);
+    if errors.is_empty() {
+        Ok(Parsed {
+            file,
+            map,
+            warnings,
+        })
+    } else {
+        fail(errors)
+    }
 }
 
 /// Reads a configuration file.
@@ -67,9 +77,16 @@ pub fn parse(text: &str, name: &str) -> Result<Parsed, Diagnostics> {
 /// That it can't be read, or all that is wrong with it.
 pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
     let name = path.display().to_string();
-    let fail = |message: String| Err(Diagnostics::new(&name, vec![Diagnostic::error("", message)]));
+    let fail = |message: String| {
+        Err(Diagnostics::new(
+            &name,
+            vec![Diagnostic::error("", message)],
+        ))
+    };
     match std::fs::metadata(path) {
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => return fail("the file is larger than 1 MiB".to_owned()),
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => {
+            return fail("the file is larger than 1 MiB".to_owned());
+        }
         Ok(_) => {}
         Err(error) => return fail(format!("can't be read: {error}")),
     }
@@ -77,7 +94,10 @@ pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
         Err(error) => fail(format!("can't be read: {error}")),
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => parse(&text, &name),
-            Err(error) => fail(format!("is not UTF-8 text: byte {} is wrong", error.utf8_error().valid_up_to())),
+            Err(error) => fail(format!(
+                "is not UTF-8 text: byte {} is wrong",
+                error.utf8_error().valid_up_to()
+            )),
         },
     }
 }

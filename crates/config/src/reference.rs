@@ -16,7 +16,9 @@ pub fn json_schema() -> Value {
 /// The reference page in Markdown: one table a section, fields in the order of the types.
 pub fn reference() -> String {
     let schema = json_schema();
-    let mut out = String::from("# Reference of `aplomb.yaml`\n\nMade from the doc comments of the types by `cargo run -p xtask -- reference`; a test keeps it current.\n");
+    let mut out = String::from(
+        "# Reference of `aplomb.yaml`\n\nMade from the doc comments of the types by `cargo run -p xtask -- reference`; a test keeps it current.\n",
+    );
     let mut queue = vec![("the file".to_owned(), schema.clone())];
     let mut at = 0;
     while let Some((path, section)) = queue.get(at).cloned() {
@@ -28,26 +30,61 @@ pub fn reference() -> String {
 
 fn resolve(schema: &Value, root: &Value) -> Value {
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        let found = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        let found = target
+            .strip_prefix('#')
+            .and_then(|pointer| root.pointer(pointer));
         return found.map_or_else(|| schema.clone(), |found| resolve(found, root));
     }
     let options = schema.get("anyOf").and_then(Value::as_array);
-    match options.into_iter().flatten().find(|o| o.get("type").and_then(Value::as_str) != Some("null")) {
+    match options
+        .into_iter()
+        .flatten()
+        .find(|o| o.get("type").and_then(Value::as_str) != Some("null"))
+    {
         Some(option) => resolve(option, root),
         None => schema.clone(),
     }
 }
 
-fn table(path: &str, section: &Value, root: &Value, queue: &mut Vec<(String, Value)>, out: &mut String) {
-    let Some(fields) = section.get("properties").and_then(Value::as_object) else { return };
-    let about = section.get("description").and_then(Value::as_str).unwrap_or_default();
-    let _ = write!(out, "\n## `{path}`\n\n{about}\n\n| field | value | meaning |\n| --- | --- | --- |\n");
+fn table(
+    path: &str,
+    section: &Value,
+    root: &Value,
+    queue: &mut Vec<(String, Value)>,
+    out: &mut String,
+) {
+    let Some(fields) = section.get("properties").and_then(Value::as_object) else {
+        return;
+    };
+    let about = section
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let _ = write!(
+        out,
+        "\n## `{path}`\n\n{about}\n\n| field | value | meaning |\n| --- | --- | --- |\n"
+    );
     for (name, field) in fields {
         let inner = resolve(field, root);
-        let below = if path == "the file" { name.clone() } else { format!("{path}.{name}") };
-        let meaning = field.get("description").or_else(|| inner.get("description")).and_then(Value::as_str);
-        let _ = writeln!(out, "| `{name}` | {} | {} |", value(&inner, root), meaning.unwrap_or_default().replace('\n', " "));
-        let entry = inner.get("additionalProperties").filter(|entry| entry.is_object()).map(|entry| resolve(entry, root));
+        let below = if path == "the file" {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        let meaning = field
+            .get("description")
+            .or_else(|| inner.get("description"))
+            .and_then(Value::as_str);
+        let _ = writeln!(
+            out,
+            "| `{name}` | {} | {} |",
+            value(&inner, root),
+            meaning.unwrap_or_default().replace('\n', " ")
+        );
+        let entry = inner
+            .get("additionalProperties")
+            .filter(|entry| entry.is_object())
+            .map(|entry| resolve(entry, root));
         match entry {
             Some(entry) => queue.push((format!("{below}.<name>"), entry)),
             None => queue.push((below, inner)),
@@ -56,12 +93,25 @@ fn table(path: &str, section: &Value, root: &Value, queue: &mut Vec<(String, Val
 }
 
 fn value(schema: &Value, root: &Value) -> String {
-    if let Some(variants) = schema.get("oneOf").or_else(|| schema.get("enum")).and_then(Value::as_array) {
-        let words = variants.iter().filter_map(|v| v.get("const").unwrap_or(v).as_str());
-        return words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    if let Some(variants) = schema
+        .get("oneOf")
+        .or_else(|| schema.get("enum"))
+        .and_then(Value::as_array)
+    {
+        let words = variants
+            .iter()
+            .filter_map(|v| v.get("const").unwrap_or(v).as_str());
+        return words
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     let kind = match schema.get("type") {
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or_default(),
+        Some(Value::Array(kinds)) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|k| *k != "null")
+            .unwrap_or_default(),
         other => other.and_then(Value::as_str).unwrap_or_default(),
     };
     match (schema.get("format").and_then(Value::as_str), kind) {
@@ -75,7 +125,13 @@ fn value(schema: &Value, root: &Value) -> String {
             let item = resolve(schema.get("items").unwrap_or(&Value::Null), root);
             format!("list of {}", value(&item, root))
         }
-        (_, "object") if schema.get("additionalProperties").is_some_and(Value::is_object) => "sections by name".into(),
+        (_, "object")
+            if schema
+                .get("additionalProperties")
+                .is_some_and(Value::is_object) =>
+        {
+            "sections by name".into()
+        }
         (_, "object") => "section".into(),
         (_, "integer") => "whole number".into(),
         (_, "string") => "text".into(),

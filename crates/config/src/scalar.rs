@@ -23,10 +23,18 @@ impl FromStr for Span {
         }
         while !rest.is_empty() {
             let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-            let count: u64 = rest.get(..digits).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+            let count: u64 = rest
+                .get(..digits)
+                .and_then(|n| n.parse().ok())
+                .ok_or_else(wrong)?;
             let tail = rest.get(digits..).unwrap_or_default();
-            let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-            let (unit, next) = (tail.get(..end).unwrap_or_default(), tail.get(end..).unwrap_or_default());
+            let end = tail
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(tail.len());
+            let (unit, next) = (
+                tail.get(..end).unwrap_or_default(),
+                tail.get(end..).unwrap_or_default(),
+            );
             let ms: u64 = match unit {
                 "ms" => 1,
                 "s" => 1_000,
@@ -48,7 +56,13 @@ impl fmt::Display for Span {
         if left == 0 {
             return f.write_str("0s");
         }
-        for (unit, ms) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        for (unit, ms) in [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1_000),
+            ("ms", 1),
+        ] {
             if left >= ms {
                 write!(f, "{}{unit}", left / ms)?;
                 left %= ms;
@@ -68,8 +82,13 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "expected a size such as `512KiB`, `10MiB` or a number of bytes".to_owned();
         let text = text.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let count: usize = text.get(..digits).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let count: usize = text
+            .get(..digits)
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(wrong)?;
         let unit = match text.get(digits..).unwrap_or_default().trim() {
             "" | "B" => 1,
             "KiB" => 1 << 10,
@@ -124,8 +143,16 @@ macro_rules! text_scalar {
 }
 pub(crate) use text_scalar;
 
-text_scalar!(Span, "time-span", "A time span: `250ms`, `15s`, `2m30s`, `3h`.");
-text_scalar!(ByteSize, "byte-size", "A size: `512KiB`, `10MiB`, or bytes.");
+text_scalar!(
+    Span,
+    "time-span",
+    "A time span: `250ms`, `15s`, `2m30s`, `3h`."
+);
+text_scalar!(
+    ByteSize,
+    "byte-size",
+    "A size: `512KiB`, `10MiB`, or bytes."
+);
 
 #[cfg(test)]
 mod tests {
@@ -133,7 +160,12 @@ mod tests {
 
     #[test]
     fn spans_and_sizes_are_read_and_written() {
-        for (text, ms) in [("250ms", 250), ("2m30s", 150_000), ("3h", 10_800_000), ("0s", 0)] {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("2m30s", 150_000),
+            ("3h", 10_800_000),
+            ("0s", 0),
+        ] {
             let span: Span = text.parse().unwrap();
             assert_eq!(span.0, Duration::from_millis(ms));
             assert_eq!(span.to_string(), text);

@@ -31,7 +31,11 @@ impl fmt::Display for Secret {
     }
 }
 
-text_scalar!(Secret, "secret-reference", "A reference to a secret: `env:NAME` or `file:PATH`.");
+text_scalar!(
+    Secret,
+    "secret-reference",
+    "A reference to a secret: `env:NAME` or `file:PATH`."
+);
 
 /// Why a secret can't be had. Never holds its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +85,10 @@ pub trait Environment {
 pub struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
@@ -103,15 +110,27 @@ impl Secret {
     ///
     /// # Errors
     /// It is not there, or empty. One line end at its end is dropped.
-    pub fn resolve(&self, env: &dyn Environment, base_dir: &Path) -> Result<SecretText, SecretError> {
+    pub fn resolve(
+        &self,
+        env: &dyn Environment,
+        base_dir: &Path,
+    ) -> Result<SecretText, SecretError> {
         let text = match self.0.split_once(':') {
-            Some(("env", name)) => env.get(name).ok_or_else(|| SecretError::Unset(name.to_owned()))?,
+            Some(("env", name)) => env
+                .get(name)
+                .ok_or_else(|| SecretError::Unset(name.to_owned()))?,
             Some((_, path)) => std::fs::read_to_string(base_dir.join(path))
                 .map_err(|error| SecretError::File(path.to_owned(), error.kind().to_string()))?,
             None => String::new(),
         };
-        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-        if text.is_empty() { Err(SecretError::Empty(self.0.clone())) } else { Ok(SecretText(text.to_owned())) }
+        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
+            text.strip_suffix('\r').unwrap_or(text)
+        });
+        if text.is_empty() {
+            Err(SecretError::Empty(self.0.clone()))
+        } else {
+            Ok(SecretText(text.to_owned()))
+        }
     }
 }
 
@@ -124,11 +143,26 @@ mod tests {
         let env = HashMap::from([("KEY".to_owned(), "s3cret\n".to_owned())]);
         let secret: Secret = "env:KEY".parse().unwrap();
         let text = secret.resolve(&env, Path::new(".")).unwrap();
-        assert_eq!((text.expose(), format!("{text:?}").as_str()), ("s3cret", "[secret]"));
-        assert!("sk-123".parse::<Secret>().unwrap_err().find("sk-123").is_none());
+        assert_eq!(
+            (text.expose(), format!("{text:?}").as_str()),
+            ("s3cret", "[secret]")
+        );
+        assert!(
+            "sk-123"
+                .parse::<Secret>()
+                .unwrap_err()
+                .find("sk-123")
+                .is_none()
+        );
         let missing: Secret = "env:NONE".parse().unwrap();
-        assert_eq!(missing.resolve(&env, Path::new(".")), Err(SecretError::Unset("NONE".into())));
+        assert_eq!(
+            missing.resolve(&env, Path::new(".")),
+            Err(SecretError::Unset("NONE".into()))
+        );
         let missing: Secret = "file:none".parse().unwrap();
-        assert!(matches!(missing.resolve(&env, Path::new("/nonexistent")), Err(SecretError::File(..))));
+        assert!(matches!(
+            missing.resolve(&env, Path::new("/nonexistent")),
+            Err(SecretError::File(..))
+        ));
     }
 }

@@ -19,50 +19,98 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
 fn server(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     let server = &file.server;
     if server.listen == server.admin && server.listen.port() != 0 {
-        found.push(Diagnostic::error("server.admin", "must differ from `server.listen`"));
+        found.push(Diagnostic::error(
+            "server.admin",
+            "must differ from `server.listen`",
+        ));
     }
     if server.body_max.0 == 0 {
-        found.push(Diagnostic::error("server.body_max", "must be larger than 0"));
+        found.push(Diagnostic::error(
+            "server.body_max",
+            "must be larger than 0",
+        ));
     }
     if !server.admin.ip().is_loopback() {
-        found.push(Diagnostic::warning("server.admin", "the admin listener is reachable from outside this machine, without TLS"));
+        found.push(Diagnostic::warning(
+            "server.admin",
+            "the admin listener is reachable from outside this machine, without TLS",
+        ));
     }
-    for (path, span) in [("header_timeout", server.header_timeout), ("body_timeout", server.body_timeout), ("keepalive_after", server.keepalive_after)] {
+    for (path, span) in [
+        ("header_timeout", server.header_timeout),
+        ("body_timeout", server.body_timeout),
+        ("keepalive_after", server.keepalive_after),
+    ] {
         if span.0.is_zero() {
-            found.push(Diagnostic::error(format!("server.{path}"), "must be longer than 0"));
+            found.push(Diagnostic::error(
+                format!("server.{path}"),
+                "must be longer than 0",
+            ));
         }
     }
 }
 
 fn legal_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    !name.is_empty()
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn provider(name: &str, config: &ProviderConfig, found: &mut Vec<Diagnostic>) {
     let path = format!("providers.{name}");
     if !legal_name(name) {
-        found.push(Diagnostic::error(&path, "a provider's name has 1 to 64 letters, digits, `.`, `_` or `-`"));
+        found.push(Diagnostic::error(
+            &path,
+            "a provider's name has 1 to 64 letters, digits, `.`, `_` or `-`",
+        ));
     }
     let Some(kind) = config.kind_of(name) else {
         let suggestion = did_you_mean(name, KNOWN_PROVIDERS.iter().map(|known| known.name));
-        let suggestion = suggestion.or_else(|| Some("add `kind: openai` for a server that speaks OpenAI's API".to_owned()));
-        found.push(Diagnostic::error(&path, format!("`{name}` is not a known provider, so `kind` is needed")).suggest(suggestion));
+        let suggestion = suggestion.or_else(|| {
+            Some("add `kind: openai` for a server that speaks OpenAI's API".to_owned())
+        });
+        found.push(
+            Diagnostic::error(
+                &path,
+                format!("`{name}` is not a known provider, so `kind` is needed"),
+            )
+            .suggest(suggestion),
+        );
         return;
     };
     if kind == ProviderKind::Practice {
-        for (given, field) in [(config.base_url.is_some(), "base_url"), (config.api_key.is_some(), "api_key")] {
+        for (given, field) in [
+            (config.base_url.is_some(), "base_url"),
+            (config.api_key.is_some(), "api_key"),
+        ] {
             if given {
-                found.push(Diagnostic::error(format!("{path}.{field}"), "the practice provider has none: it is a simulation inside the gateway"));
+                found.push(Diagnostic::error(
+                    format!("{path}.{field}"),
+                    "the practice provider has none: it is a simulation inside the gateway",
+                ));
             }
         }
     } else if config.practice.is_some() {
-        found.push(Diagnostic::error(format!("{path}.practice"), "only for `kind: practice`"));
+        found.push(Diagnostic::error(
+            format!("{path}.practice"),
+            "only for `kind: practice`",
+        ));
     }
     if kind != ProviderKind::Openai && config.quirks.is_some() {
-        found.push(Diagnostic::error(format!("{path}.quirks"), "only for `kind: openai`"));
+        found.push(Diagnostic::error(
+            format!("{path}.quirks"),
+            "only for `kind: openai`",
+        ));
     }
     if kind != ProviderKind::Practice {
-        address(&path, config.base_url_of(name).as_deref(), config.api_key.is_some(), found);
+        address(
+            &path,
+            config.base_url_of(name).as_deref(),
+            config.api_key.is_some(),
+            found,
+        );
     }
 }
 
@@ -75,9 +123,15 @@ fn address(path: &str, url: Option<&str>, has_key: bool, found: &mut Vec<Diagnos
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !matches!(scheme, "http" | "https") || host.is_empty() || url.contains(char::is_whitespace) {
-        found.push(Diagnostic::error(path, "expected a URL such as `https://api.example.com/v1`"));
+        found.push(Diagnostic::error(
+            path,
+            "expected a URL such as `https://api.example.com/v1`",
+        ));
     } else if host.contains('@') {
-        found.push(Diagnostic::error(path, "must not hold credentials; use `api_key`"));
+        found.push(Diagnostic::error(
+            path,
+            "must not hold credentials; use `api_key`",
+        ));
     } else if rest.contains(['?', '#']) {
         found.push(Diagnostic::error(path, "must not hold a query or fragment"));
     } else if scheme == "http" && has_key && !is_local(host) {
@@ -86,36 +140,64 @@ fn address(path: &str, url: Option<&str>, has_key: bool, found: &mut Vec<Diagnos
 }
 
 fn is_local(host: &str) -> bool {
-    let name = if host.starts_with('[') { host.split(']').next() } else { host.split(':').next() };
+    let name = if host.starts_with('[') {
+        host.split(']').next()
+    } else {
+        host.split(':').next()
+    };
     let name = name.unwrap_or_default().trim_start_matches('[');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 fn route(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {
     let path = format!("routes.{name}");
     let stars = name.matches('*').count();
     if name.is_empty() || name.len() > 128 || stars > 1 {
-        found.push(Diagnostic::error(&path, "a route's name has 1 to 128 characters and at most one `*`"));
+        found.push(Diagnostic::error(
+            &path,
+            "a route's name has 1 to 128 characters and at most one `*`",
+        ));
     }
     for (index, target) in config.targets.iter().enumerate() {
         let at = format!("{path}.targets[{index}]");
         let (provider, model) = target.split_once('/').unwrap_or_default();
         if !file.providers.contains_key(provider) {
             let suggestion = did_you_mean(provider, file.providers.keys().map(String::as_str))
-                .or_else(|| Some("every provider that a route names stands under `providers`".to_owned()));
-            found.push(Diagnostic::error(&at, format!("unknown provider `{provider}`")).suggest(suggestion));
+                .or_else(|| {
+                    Some("every provider that a route names stands under `providers`".to_owned())
+                });
+            found.push(
+                Diagnostic::error(&at, format!("unknown provider `{provider}`"))
+                    .suggest(suggestion),
+            );
         }
         if model.contains('*') && stars == 0 {
-            found.push(Diagnostic::error(&at, "a `*` in a target needs one in the route's name"));
+            found.push(Diagnostic::error(
+                &at,
+                "a `*` in a target needs one in the route's name",
+            ));
         }
     }
     let timeouts = &config.timeouts;
-    for (field, span) in [("first_token", timeouts.first_token), ("idle", timeouts.idle), ("total", timeouts.total)] {
+    for (field, span) in [
+        ("first_token", timeouts.first_token),
+        ("idle", timeouts.idle),
+        ("total", timeouts.total),
+    ] {
         if span.0.is_zero() {
-            found.push(Diagnostic::error(format!("{path}.timeouts.{field}"), "must be longer than 0"));
+            found.push(Diagnostic::error(
+                format!("{path}.timeouts.{field}"),
+                "must be longer than 0",
+            ));
         }
     }
     if timeouts.first_token > timeouts.total {
-        found.push(Diagnostic::error(format!("{path}.timeouts.first_token"), "must not be longer than `total`"));
+        found.push(Diagnostic::error(
+            format!("{path}.timeouts.first_token"),
+            "must not be longer than `total`",
+        ));
     }
 }

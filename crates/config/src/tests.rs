@@ -14,12 +14,24 @@ fn the_simple_case_fits_in_four_lines() {
     let text = "providers:\n  openai: { api_key: env:OPENAI_API_KEY }\nroutes:\n  chat: { targets: [openai/gpt-5-mini] }\n";
     let parsed = parse(text, "aplomb.yaml").unwrap();
     assert_eq!(parsed.file.routes["chat"].targets, ["openai/gpt-5-mini"]);
-    assert_eq!(parsed.map.place("routes.chat.targets[0]"), Some(Place { line: 4, column: 21 }));
+    assert_eq!(
+        parsed.map.place("routes.chat.targets[0]"),
+        Some(Place {
+            line: 4,
+            column: 21
+        })
+    );
 }
 
 #[test]
 fn an_empty_file_is_the_defaults() {
-    for text in ["", "\u{feff}", "# nothing\n", "---\n", "routes:\nproviders:\n"] {
+    for text in [
+        "",
+        "\u{feff}",
+        "# nothing\n",
+        "---\n",
+        "routes:\nproviders:\n",
+    ] {
         let file = parse(text, "f").unwrap().file;
         assert_eq!(file.server.listen.to_string(), "127.0.0.1:4100");
         assert!(file.routes.is_empty());
@@ -73,7 +85,10 @@ fn hostile_yaml_is_refused_with_a_place() {
         "just text",
     ] {
         let found = parse(text, "f").unwrap_err();
-        assert!(found.list.iter().all(|d| d.place.is_some()), "{text}: {found}");
+        assert!(
+            found.list.iter().all(|d| d.place.is_some()),
+            "{text}: {found}"
+        );
     }
     assert!(parse(&"[".repeat(100_000), "f").is_err());
     assert!(parse(&"a: ".repeat(1000), "f").is_err());
@@ -81,33 +96,68 @@ fn hostile_yaml_is_refused_with_a_place() {
 
 #[test]
 fn a_key_over_plain_http_is_a_warning_except_on_this_machine() {
-    let with = |host: &str| format!("providers:\n  x: {{ kind: openai, base_url: \"http://{host}/v1\", api_key: env:K }}\n");
+    let with = |host: &str| {
+        format!(
+            "providers:\n  x: {{ kind: openai, base_url: \"http://{host}/v1\", api_key: env:K }}\n"
+        )
+    };
     assert_eq!(parse(&with("example.com"), "f").unwrap().warnings.len(), 1);
     assert_eq!(parse(&with("127.0.0.1:80"), "f").unwrap().warnings.len(), 0);
     assert_eq!(parse(&with("[::1]:80"), "f").unwrap().warnings.len(), 0);
-    assert!(parse("providers:\n  x: { kind: openai, base_url: \"https://u:p@h/\" }\n", "f").is_err());
+    assert!(
+        parse(
+            "providers:\n  x: { kind: openai, base_url: \"https://u:p@h/\" }\n",
+            "f"
+        )
+        .is_err()
+    );
 }
 
 #[test]
 fn providers_are_found_in_the_environment() {
-    let env = HashMap::from([("OPENAI_API_KEY".to_owned(), "k".to_owned()), ("GROQ_API_KEY".to_owned(), String::new())]);
+    let env = HashMap::from([
+        ("OPENAI_API_KEY".to_owned(), "k".to_owned()),
+        ("GROQ_API_KEY".to_owned(), String::new()),
+    ]);
     let found = discover::discover(&env);
     assert_eq!(found.found, ["openai (OPENAI_API_KEY)"]);
-    assert_eq!(found.file.providers["openai"].api_key.as_ref().unwrap().reference(), "env:OPENAI_API_KEY");
+    assert_eq!(
+        found.file.providers["openai"]
+            .api_key
+            .as_ref()
+            .unwrap()
+            .reference(),
+        "env:OPENAI_API_KEY"
+    );
 }
 
 #[test]
 fn the_reference_names_every_field_of_the_schema() {
     let page = reference();
-    for field in ["`listen`", "`keepalive_after`", "`targets`", "`first_token`", "`error_rate`", "`level`"] {
-        assert!(page.contains(&format!("| {field} |")), "{field} is missing:\n{page}");
+    for field in [
+        "`listen`",
+        "`keepalive_after`",
+        "`targets`",
+        "`first_token`",
+        "`error_rate`",
+        "`level`",
+    ] {
+        assert!(
+            page.contains(&format!("| {field} |")),
+            "{field} is missing:\n{page}"
+        );
     }
-    assert!(!page.contains("|  |"), "a field has no value or meaning:\n{page}");
+    assert!(
+        !page.contains("|  |"),
+        "a field has no value or meaning:\n{page}"
+    );
 }
 
 #[test]
 fn files_are_read_with_clear_errors() {
-    let found = load(Path::new("/nonexistent/aplomb.yaml")).unwrap_err().to_string();
+    let found = load(Path::new("/nonexistent/aplomb.yaml"))
+        .unwrap_err()
+        .to_string();
     assert!(found.contains("can't be read"), "{found}");
 }
 

@@ -21,7 +21,10 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) enum Data {
     /// Text; `plain` if it stands without quotes.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     Map(Vec<Member>),
 }
@@ -36,8 +39,14 @@ pub(crate) struct Member {
 impl Node {
     /// The scalar as JSON: plain `null`, `true`, numbers; everything else text.
     pub fn scalar(&self) -> Option<Value> {
-        let Data::Scalar { text, plain } = &self.data else { return None };
-        Some(if *plain { resolve(text) } else { Value::String(text.clone()) })
+        let Data::Scalar { text, plain } = &self.data else {
+            return None;
+        };
+        Some(if *plain {
+            resolve(text)
+        } else {
+            Value::String(text.clone())
+        })
     }
 
     pub fn is_null(&self) -> bool {
@@ -88,7 +97,11 @@ fn note(node: &Node, path: String, places: &mut HashMap<String, Place>) {
 }
 
 pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 fn resolve(text: &str) -> Value {
@@ -108,12 +121,19 @@ fn number(text: &str) -> Value {
     if let Ok(whole) = text.parse::<i64>() {
         return whole.into();
     }
-    let float = text.parse::<f64>().ok().filter(|n| n.is_finite()).and_then(Number::from_f64);
+    let float = text
+        .parse::<f64>()
+        .ok()
+        .filter(|n| n.is_finite())
+        .and_then(Number::from_f64);
     float.map_or_else(|| Value::String(text.to_owned()), Value::Number)
 }
 
 fn place(span: &Span) -> Place {
-    Place { line: span.start.line(), column: span.start.col() + 1 }
+    Place {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
 }
 
 /// A list or section whose end has not come.
@@ -124,13 +144,22 @@ enum Open {
 
 /// Parses one document; an empty text is an empty section.
 pub(crate) fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
-    let mut builder = Builder { open: Vec::new(), root: None, errors: Vec::new() };
+    let mut builder = Builder {
+        open: Vec::new(),
+        root: None,
+        errors: Vec::new(),
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                let place = Place { line: error.marker().line(), column: error.marker().col() + 1 };
-                builder.errors.push(Diagnostic::error("", format!("not valid YAML: {}", error.info())).at(place));
+                let place = Place {
+                    line: error.marker().line(),
+                    column: error.marker().col() + 1,
+                };
+                builder.errors.push(
+                    Diagnostic::error("", format!("not valid YAML: {}", error.info())).at(place),
+                );
                 return Err(builder.errors);
             }
         };
@@ -142,7 +171,10 @@ pub(crate) fn parse(text: &str) -> Result<Node, Vec<Diagnostic>> {
         return Err(builder.errors);
     }
     let root = builder.root.filter(|root| !root.is_null());
-    Ok(root.unwrap_or(Node { place: Place { line: 1, column: 1 }, data: Data::Map(Vec::new()) }))
+    Ok(root.unwrap_or(Node {
+        place: Place { line: 1, column: 1 },
+        data: Data::Map(Vec::new()),
+    }))
 }
 
 struct Builder {
@@ -162,13 +194,23 @@ impl Builder {
 
     fn event(&mut self, event: Event<'_>, place: Place) -> Result<(), Stop> {
         match event {
-            Event::Alias(_) => self.stop("aliases (`*name`) are not supported: write the value out", place),
-            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
+            Event::Alias(_) => self.stop(
+                "aliases (`*name`) are not supported: write the value out",
+                place,
+            ),
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(anchor, _)
+            | Event::MappingStart(anchor, _)
                 if anchor != 0 =>
             {
-                self.stop("anchors (`&name`) are not supported: write the value out", place)
+                self.stop(
+                    "anchors (`&name`) are not supported: write the value out",
+                    place,
+                )
             }
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, Some(_))
+            | Event::MappingStart(_, Some(_)) => {
                 self.stop("tags (`!name`) are not supported", place)
             }
             Event::Scalar(text, style, _, None) => {
@@ -178,14 +220,24 @@ impl Builder {
             Event::SequenceStart(..) => self.begin(Open::List(place, Vec::new()), place),
             Event::MappingStart(..) => self.begin(Open::Map(place, Vec::new(), None), place),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List(place, items)) => self.add(Node { place, data: Data::List(items) }),
-                Some(Open::Map(place, members, _)) => self.add(Node { place, data: Data::Map(members) }),
+                Some(Open::List(place, items)) => self.add(Node {
+                    place,
+                    data: Data::List(items),
+                }),
+                Some(Open::Map(place, members, _)) => self.add(Node {
+                    place,
+                    data: Data::Map(members),
+                }),
                 None => Ok(()),
             },
             Event::DocumentStart(_) if self.root.is_some() => {
                 self.stop("one document a file: remove the `---` in the middle", place)
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => Ok(()),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
         }
     }
 
@@ -204,13 +256,19 @@ impl Builder {
         if let Some(Open::Map(_, members, key @ None)) = self.open.last_mut() {
             if let Some(first) = members.iter().find(|member| member.key == text) {
                 let shown: String = text.chars().take(64).collect();
-                let message = format!("`{shown}` is given twice; first in line {}", first.key_place.line);
+                let message = format!(
+                    "`{shown}` is given twice; first in line {}",
+                    first.key_place.line
+                );
                 self.errors.push(Diagnostic::error("", message).at(place));
             }
             *key = Some((text, place));
             return Ok(());
         }
-        self.add(Node { place, data: Data::Scalar { text, plain } })
+        self.add(Node {
+            place,
+            data: Data::Scalar { text, plain },
+        })
     }
 
     fn add(&mut self, value: Node) -> Result<(), Stop> {
@@ -219,7 +277,11 @@ impl Builder {
             Some(Open::List(_, items)) => items.push(value),
             Some(Open::Map(_, members, key)) => {
                 if let Some((key, key_place)) = key.take() {
-                    members.push(Member { key, key_place, value });
+                    members.push(Member {
+                        key,
+                        key_place,
+                        value,
+                    });
                 }
             }
         }

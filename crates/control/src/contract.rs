@@ -1,14 +1,26 @@
 //! What every engine of the control store must do. Run by each engine's tests with a store of its own.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use crate::key::KeyHasher;
 use crate::snapshot::{AuthError, KeySnapshot};
 use crate::store::{Act, ControlError, ControlStore, NewKey};
 
-const ACT: Act<'static> = Act { actor: "test", at_ms: 1_000 };
+const ACT: Act<'static> = Act {
+    actor: "test",
+    at_ms: 1_000,
+};
 
 fn new(tenant: &str) -> NewKey {
-    NewKey { tenant: tenant.into(), name: "n".into(), env: "live".into(), ..NewKey::default() }
+    NewKey {
+        tenant: tenant.into(),
+        name: "n".into(),
+        env: "live".into(),
+        ..NewKey::default()
+    }
 }
 
 fn hasher() -> KeyHasher {
@@ -35,48 +47,98 @@ fn keys_are_made_and_found(store: &dyn ControlStore) {
     let (plain, record) = store.create_key(&new("acme"), &hasher(), &ACT).unwrap();
     let keys = snapshot(store);
     let grant = keys.authenticate(plain.expose(), &hasher(), 2_000).unwrap();
-    assert_eq!((&*grant.tenant, &*grant.key_id), ("acme", record.id.as_str()));
+    assert_eq!(
+        (&*grant.tenant, &*grant.key_id),
+        ("acme", record.id.as_str())
+    );
     let other = KeyHasher::new(b"other");
-    assert_eq!(keys.authenticate(plain.expose(), &other, 2_000).unwrap_err(), AuthError::Unknown);
+    assert_eq!(
+        keys.authenticate(plain.expose(), &other, 2_000)
+            .unwrap_err(),
+        AuthError::Unknown
+    );
     assert_eq!(store.list_keys(Some("nobody")).unwrap(), []);
     let audit = store.audit(1).unwrap();
-    assert_eq!((audit[0].action.as_str(), audit[0].subject.as_str()), ("key.create", record.id.as_str()));
+    assert_eq!(
+        (audit[0].action.as_str(), audit[0].subject.as_str()),
+        ("key.create", record.id.as_str())
+    );
 }
 
 fn expiry_and_scopes_hold(store: &dyn ControlStore) {
-    let wanted = NewKey { expires_at_ms: Some(5_000), routes: vec!["chat".into()], ..new("acme") };
+    let wanted = NewKey {
+        expires_at_ms: Some(5_000),
+        routes: vec!["chat".into()],
+        ..new("acme")
+    };
     let (plain, _) = store.create_key(&wanted, &hasher(), &ACT).unwrap();
     let keys = snapshot(store);
     let grant = keys.authenticate(plain.expose(), &hasher(), 4_999).unwrap();
     assert!(grant.may_use("chat") && !grant.may_use("other"));
-    assert_eq!(keys.authenticate(plain.expose(), &hasher(), 5_000).unwrap_err(), AuthError::Expired);
+    assert_eq!(
+        keys.authenticate(plain.expose(), &hasher(), 5_000)
+            .unwrap_err(),
+        AuthError::Expired
+    );
 }
 
 fn revocation_is_final(store: &dyn ControlStore) {
     let (plain, record) = store.create_key(&new("acme"), &hasher(), &ACT).unwrap();
     store.revoke_key(&record.id, &ACT).unwrap();
-    let again = store.revoke_key(&record.id, &Act { actor: "test", at_ms: 9_000 }).unwrap();
+    let again = store
+        .revoke_key(
+            &record.id,
+            &Act {
+                actor: "test",
+                at_ms: 9_000,
+            },
+        )
+        .unwrap();
     assert_eq!(again.revoked_at_ms, Some(1_000));
-    assert_eq!(snapshot(store).authenticate(plain.expose(), &hasher(), 2_000).unwrap_err(), AuthError::Revoked);
-    assert!(matches!(store.revoke_key("none", &ACT), Err(ControlError::NoSuchKey(_))));
-    assert!(matches!(store.rotate_key(&record.id, 0, &hasher(), &ACT), Err(ControlError::NoSuchKey(_))));
+    assert_eq!(
+        snapshot(store)
+            .authenticate(plain.expose(), &hasher(), 2_000)
+            .unwrap_err(),
+        AuthError::Revoked
+    );
+    assert!(matches!(
+        store.revoke_key("none", &ACT),
+        Err(ControlError::NoSuchKey(_))
+    ));
+    assert!(matches!(
+        store.rotate_key(&record.id, 0, &hasher(), &ACT),
+        Err(ControlError::NoSuchKey(_))
+    ));
 }
 
 fn rotation_overlaps(store: &dyn ControlStore) {
-    let wanted = NewKey { routes: vec!["chat".into()], ..new("acme") };
+    let wanted = NewKey {
+        routes: vec!["chat".into()],
+        ..new("acme")
+    };
     let (old, record) = store.create_key(&wanted, &hasher(), &ACT).unwrap();
     let (fresh, replaced) = store.rotate_key(&record.id, 500, &hasher(), &ACT).unwrap();
     assert_eq!(replaced.routes, record.routes);
     let keys = snapshot(store);
     assert!(keys.authenticate(old.expose(), &hasher(), 1_499).is_ok());
-    assert_eq!(keys.authenticate(old.expose(), &hasher(), 1_500).unwrap_err(), AuthError::Expired);
+    assert_eq!(
+        keys.authenticate(old.expose(), &hasher(), 1_500)
+            .unwrap_err(),
+        AuthError::Expired
+    );
     assert!(keys.authenticate(fresh.expose(), &hasher(), 9_999).is_ok());
 }
 
 fn names_are_checked(store: &dyn ControlStore) {
     let before = store.version().unwrap();
     for tenant in ["", "Acme", "a b", &"x".repeat(65)] {
-        assert!(matches!(store.create_key(&new(tenant), &hasher(), &ACT), Err(ControlError::BadName(_))), "{tenant}");
+        assert!(
+            matches!(
+                store.create_key(&new(tenant), &hasher(), &ACT),
+                Err(ControlError::BadName(_))
+            ),
+            "{tenant}"
+        );
     }
     assert_eq!(store.version().unwrap(), before);
 }
@@ -86,7 +148,12 @@ fn other_handles_see_changes(open: &dyn Fn() -> Box<dyn ControlStore>) {
     let before = two.version().unwrap();
     let (_, record) = one.create_key(&new("acme"), &hasher(), &ACT).unwrap();
     assert!(two.version().unwrap() > before);
-    assert!(two.list_keys(None).unwrap().iter().any(|key| key.id == record.id));
+    assert!(
+        two.list_keys(None)
+            .unwrap()
+            .iter()
+            .any(|key| key.id == record.id)
+    );
 }
 
 fn threads_do_not_lose_keys(open: &dyn Fn() -> Box<dyn ControlStore>) {

@@ -64,7 +64,9 @@ fn check_text(head: &str) -> String {
 
 /// Whether a text that looks like one of our keys has the right check letters.
 pub fn is_well_formed(key: &str) -> bool {
-    let Some((head, check)) = key.rsplit_once('_') else { return false };
+    let Some((head, check)) = key.rsplit_once('_') else {
+        return false;
+    };
     let parts: Vec<&str> = head.split('_').collect();
     matches!(parts.as_slice(), ["apl", env, id, random] if !env.is_empty() && id.len() == 8 && random.len() == 32)
         && check_text(head) == check
@@ -82,7 +84,9 @@ impl KeyHash {
 
     /// Reads `hash:<64 hex digits>`.
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("hash:").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+        let hex = text
+            .strip_prefix("hash:")
+            .filter(|hex| hex.len() == 64 && hex.is_ascii())?;
         let mut bytes = [0u8; 32];
         for (index, byte) in bytes.iter_mut().enumerate() {
             *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
@@ -146,7 +150,8 @@ pub fn load_pepper(data_dir: &Path) -> Result<String, PepperError> {
     if is_open_to_others(&path) {
         return Err(PepperError::Open(name));
     }
-    let text = std::fs::read_to_string(&path).map_err(|error| PepperError::File(name.clone(), error))?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| PepperError::File(name.clone(), error))?;
     match text.trim() {
         "" => Err(PepperError::Empty(name)),
         pepper => Ok(pepper.to_owned()),
@@ -163,7 +168,12 @@ pub fn create_private(path: &Path, text: &str) -> std::io::Result<bool> {
         return Ok(false);
     }
     let part = path.with_extension(format!("{}.part", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     // A hard link fails if the name is taken: whoever comes second reads what the first one made.

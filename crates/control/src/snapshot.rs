@@ -68,12 +68,19 @@ impl KeySnapshot {
             expires_at_ms: row.expires_at_ms,
             revoked: row.revoked_at_ms.is_some(),
         };
-        KeySnapshot { keys: rows.iter().map(|row| (row.hash, grant(row))).collect() }
+        KeySnapshot {
+            keys: rows.iter().map(|row| (row.hash, grant(row))).collect(),
+        }
     }
 
     /// Adds a key that stands in the configuration file by its hash.
     pub fn add_file_key(&mut self, tenant: &str, hash: KeyHash, routes: &[String]) {
-        let id: String = hash.to_string().chars().skip("hash:".len()).take(8).collect();
+        let id: String = hash
+            .to_string()
+            .chars()
+            .skip("hash:".len())
+            .take(8)
+            .collect();
         let grant = Grant {
             tenant: tenant.into(),
             key_id: format!("file-{id}").into(),
@@ -93,7 +100,12 @@ impl KeySnapshot {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn authenticate(&self, presented: &str, hasher: &KeyHasher, now_ms: u64) -> Result<&Grant, AuthError> {
+    pub fn authenticate(
+        &self,
+        presented: &str,
+        hasher: &KeyHasher,
+        now_ms: u64,
+    ) -> Result<&Grant, AuthError> {
         if presented.starts_with("apl_") && !is_well_formed(presented) {
             return Err(AuthError::Mistyped);
         }
@@ -105,7 +117,10 @@ impl KeySnapshot {
         }
         match grant {
             Grant { revoked: true, .. } => Err(AuthError::Revoked),
-            Grant { expires_at_ms: Some(end), .. } if *end <= now_ms => Err(AuthError::Expired),
+            Grant {
+                expires_at_ms: Some(end),
+                ..
+            } if *end <= now_ms => Err(AuthError::Expired),
             grant => Ok(grant),
         }
     }
@@ -117,9 +132,13 @@ mod tests {
 
     #[test]
     fn rules_with_a_star_fit() {
-        for (rule, name, expected) in
-            [("chat", "chat", true), ("chat", "chat2", false), ("gpt-*", "gpt-5", true), ("*", "", true), ("a*a", "a", false)]
-        {
+        for (rule, name, expected) in [
+            ("chat", "chat", true),
+            ("chat", "chat2", false),
+            ("gpt-*", "gpt-5", true),
+            ("*", "", true),
+            ("a*a", "a", false),
+        ] {
             assert_eq!(fits(rule, name), expected, "{rule} {name}");
         }
     }
@@ -128,10 +147,29 @@ mod tests {
     fn file_keys_are_found_by_their_hash() {
         let hasher = KeyHasher::new(b"p");
         let mut snapshot = KeySnapshot::default();
-        snapshot.add_file_key("acme", hasher.hash("some-long-secret-of-ours"), &["chat".into()]);
-        let grant = snapshot.authenticate("some-long-secret-of-ours", &hasher, 0).unwrap();
-        assert_eq!((&*grant.tenant, grant.may_use("chat"), grant.may_use("other")), ("acme", true, false));
-        assert_eq!(snapshot.authenticate("other", &hasher, 0).unwrap_err(), AuthError::Unknown);
-        assert_eq!(snapshot.authenticate("apl_live_x", &hasher, 0).unwrap_err(), AuthError::Mistyped);
+        snapshot.add_file_key(
+            "acme",
+            hasher.hash("some-long-secret-of-ours"),
+            &["chat".into()],
+        );
+        let grant = snapshot
+            .authenticate("some-long-secret-of-ours", &hasher, 0)
+            .unwrap();
+        assert_eq!(
+            (
+                &*grant.tenant,
+                grant.may_use("chat"),
+                grant.may_use("other")
+            ),
+            ("acme", true, false)
+        );
+        assert_eq!(
+            snapshot.authenticate("other", &hasher, 0).unwrap_err(),
+            AuthError::Unknown
+        );
+        assert_eq!(
+            snapshot.authenticate("apl_live_x", &hasher, 0).unwrap_err(),
+            AuthError::Mistyped
+        );
     }
 }

@@ -52,7 +52,12 @@ fn key_of(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
     })
 }
 
-fn note(tx: &Transaction<'_>, act: &Act<'_>, action: &str, subject: &str) -> rusqlite::Result<usize> {
+fn note(
+    tx: &Transaction<'_>,
+    act: &Act<'_>,
+    action: &str,
+    subject: &str,
+) -> rusqlite::Result<usize> {
     tx.execute(
         "INSERT INTO audit (at_ms, actor, action, subject) VALUES (?1, ?2, ?3, ?4)",
         params![to_db(act.at_ms), act.actor, action, subject],
@@ -60,11 +65,19 @@ fn note(tx: &Transaction<'_>, act: &Act<'_>, action: &str, subject: &str) -> rus
 }
 
 fn find(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<KeyRecord>> {
-    tx.query_row(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"), [id], key_of).optional()
+    tx.query_row(
+        &format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"),
+        [id],
+        key_of,
+    )
+    .optional()
 }
 
 fn insert(tx: &Transaction<'_>, key: &KeyRecord) -> rusqlite::Result<()> {
-    tx.execute("INSERT OR IGNORE INTO tenants VALUES (?1, ?2)", params![key.tenant, to_db(key.created_at_ms)])?;
+    tx.execute(
+        "INSERT OR IGNORE INTO tenants VALUES (?1, ?2)",
+        params![key.tenant, to_db(key.created_at_ms)],
+    )?;
     let routes = serde_json::to_string(&key.routes).unwrap_or_else(|_| "[]".to_owned());
     tx.execute(
         &format!("INSERT INTO keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
@@ -82,9 +95,19 @@ fn insert(tx: &Transaction<'_>, key: &KeyRecord) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn mint(new: &NewKey, hasher: &KeyHasher, at_ms: u64) -> Result<(PlainKey, KeyRecord), ControlError> {
+fn mint(
+    new: &NewKey,
+    hasher: &KeyHasher,
+    at_ms: u64,
+) -> Result<(PlainKey, KeyRecord), ControlError> {
     check_name(&new.tenant, "a tenant")?;
-    if new.env.is_empty() || new.env.len() > 16 || !new.env.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+    if new.env.is_empty()
+        || new.env.len() > 16
+        || !new
+            .env
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    {
         return Err(ControlError::BadName("an environment"));
     }
     let plain = PlainKey::generate(&new.env).map_err(ControlError::Random)?;
@@ -108,26 +131,44 @@ impl SqliteStore {
     /// The file is no control store, is damaged, or was made by a newer version. It is never deleted.
     pub fn open(path: &Path) -> Result<Self, ControlError> {
         let file = path.display().to_string();
-        let wrap = |source: Box<dyn std::error::Error + Send + Sync>| ControlError::Engine { file: file.clone(), source };
+        let wrap = |source: Box<dyn std::error::Error + Send + Sync>| ControlError::Engine {
+            file: file.clone(),
+            source,
+        };
         crate::key::create_private(path, "").map_err(|error| wrap(error.into()))?;
         let mut connection = Connection::open(path).map_err(|error| wrap(error.into()))?;
         let found = prepare(&mut connection).map_err(|error| wrap(error.into()))?;
         if found > SCHEMA {
-            return Err(ControlError::TooNew { file, found, known: SCHEMA });
+            return Err(ControlError::TooNew {
+                file,
+                found,
+                known: SCHEMA,
+            });
         }
-        Ok(SqliteStore { connection: Mutex::new(connection), file })
+        Ok(SqliteStore {
+            connection: Mutex::new(connection),
+            file,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn engine(&self, error: rusqlite::Error) -> ControlError {
-        ControlError::Engine { file: self.file.clone(), source: error.into() }
+        ControlError::Engine {
+            file: self.file.clone(),
+            source: error.into(),
+        }
     }
 
     /// Runs `work` in a transaction that takes the write lock at once.
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, ControlError> {
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, ControlError> {
         let mut connection = self.lock();
         let run = |connection: &mut Connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -156,7 +197,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
 }
 
 impl ControlStore for SqliteStore {
-    fn create_key(&self, new: &NewKey, hasher: &KeyHasher, act: &Act<'_>) -> Result<(PlainKey, KeyRecord), ControlError> {
+    fn create_key(
+        &self,
+        new: &NewKey,
+        hasher: &KeyHasher,
+        act: &Act<'_>,
+    ) -> Result<(PlainKey, KeyRecord), ControlError> {
         let (plain, record) = mint(new, hasher, act.at_ms)?;
         self.write(|tx| {
             insert(tx, &record)?;
@@ -167,8 +213,15 @@ impl ControlStore for SqliteStore {
 
     fn list_keys(&self, tenant: Option<&str>) -> Result<Vec<KeyRecord>, ControlError> {
         let connection = self.lock();
-        let sql = format!("SELECT {COLUMNS} FROM keys WHERE ?1 IS NULL OR tenant = ?1 ORDER BY created_at_ms, id");
-        let run = || connection.prepare(&sql)?.query_map([tenant], key_of)?.collect::<rusqlite::Result<Vec<_>>>();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM keys WHERE ?1 IS NULL OR tenant = ?1 ORDER BY created_at_ms, id"
+        );
+        let run = || {
+            connection
+                .prepare(&sql)?
+                .query_map([tenant], key_of)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
         run().map_err(|error| self.engine(error))
     }
 
@@ -183,8 +236,17 @@ impl ControlStore for SqliteStore {
         found.ok_or_else(|| ControlError::NoSuchKey(id.to_owned()))
     }
 
-    fn rotate_key(&self, id: &str, overlap_ms: u64, hasher: &KeyHasher, act: &Act<'_>) -> Result<(PlainKey, KeyRecord), ControlError> {
-        let known = self.list_keys(None)?.into_iter().find(|key| key.id == id && key.revoked_at_ms.is_none());
+    fn rotate_key(
+        &self,
+        id: &str,
+        overlap_ms: u64,
+        hasher: &KeyHasher,
+        act: &Act<'_>,
+    ) -> Result<(PlainKey, KeyRecord), ControlError> {
+        let known = self
+            .list_keys(None)?
+            .into_iter()
+            .find(|key| key.id == id && key.revoked_at_ms.is_none());
         let old = known.ok_or_else(|| ControlError::NoSuchKey(id.to_owned()))?;
         let new = NewKey {
             tenant: old.tenant.clone(),
@@ -198,7 +260,10 @@ impl ControlStore for SqliteStore {
         let end = old.expires_at_ms.map_or(end, |expires| expires.min(end));
         self.write(|tx| {
             insert(tx, &record)?;
-            tx.execute("UPDATE keys SET expires_at_ms = ?2 WHERE id = ?1", params![id, to_db(end)])?;
+            tx.execute(
+                "UPDATE keys SET expires_at_ms = ?2 WHERE id = ?1",
+                params![id, to_db(end)],
+            )?;
             note(tx, act, "key.rotate", id)?;
             note(tx, act, "key.create", &record.id)
         })?;
@@ -208,16 +273,29 @@ impl ControlStore for SqliteStore {
     fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ControlError> {
         let connection = self.lock();
         let entry = |row: &Row<'_>| {
-            Ok(AuditEntry { at_ms: from_db(row.get(0)?), actor: row.get(1)?, action: row.get(2)?, subject: row.get(3)? })
+            Ok(AuditEntry {
+                at_ms: from_db(row.get(0)?),
+                actor: row.get(1)?,
+                action: row.get(2)?,
+                subject: row.get(3)?,
+            })
         };
         let sql = "SELECT at_ms, actor, action, subject FROM audit ORDER BY seq DESC LIMIT ?1";
-        let run = || connection.prepare(sql)?.query_map([limit], entry)?.collect::<rusqlite::Result<Vec<_>>>();
+        let run = || {
+            connection
+                .prepare(sql)?
+                .query_map([limit], entry)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
         run().map_err(|error| self.engine(error))
     }
 
     fn version(&self) -> Result<u64, ControlError> {
         // Every change writes an audit row in its transaction.
         let sql = "SELECT COALESCE(MAX(seq), 0) FROM audit";
-        self.lock().query_row(sql, [], |row| row.get(0)).map(from_db).map_err(|error| self.engine(error))
+        self.lock()
+            .query_row(sql, [], |row| row.get(0))
+            .map(from_db)
+            .map_err(|error| self.engine(error))
     }
 }

@@ -75,7 +75,9 @@ pub enum ControlError {
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
     /// The file was made by a newer version.
-    #[error("the control store {file} has schema {found}, this version knows {known}: use a newer version")]
+    #[error(
+        "the control store {file} has schema {found}, this version knows {known}: use a newer version"
+    )]
     TooNew {
         /// The file.
         file: String,
@@ -100,7 +102,12 @@ pub trait ControlStore: Send + Sync {
     ///
     /// # Errors
     /// A bad name, or the engine.
-    fn create_key(&self, new: &NewKey, hasher: &KeyHasher, act: &Act<'_>) -> Result<(PlainKey, KeyRecord), ControlError>;
+    fn create_key(
+        &self,
+        new: &NewKey,
+        hasher: &KeyHasher,
+        act: &Act<'_>,
+    ) -> Result<(PlainKey, KeyRecord), ControlError>;
 
     /// All keys, oldest first; of one tenant if given.
     ///
@@ -118,7 +125,13 @@ pub trait ControlStore: Send + Sync {
     ///
     /// # Errors
     /// No such key, or the engine.
-    fn rotate_key(&self, id: &str, overlap_ms: u64, hasher: &KeyHasher, act: &Act<'_>) -> Result<(PlainKey, KeyRecord), ControlError>;
+    fn rotate_key(
+        &self,
+        id: &str,
+        overlap_ms: u64,
+        hasher: &KeyHasher,
+        act: &Act<'_>,
+    ) -> Result<(PlainKey, KeyRecord), ControlError>;
 
     /// The newest rows of the audit trail, newest first.
     ///
@@ -137,5 +150,9 @@ pub trait ControlStore: Send + Sync {
 pub(crate) fn check_name(name: &str, what: &'static str) -> Result<(), ControlError> {
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
     let fits = (1..=64).contains(&name.len()) && name.bytes().all(legal);
-    if fits { Ok(()) } else { Err(ControlError::BadName(what)) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ControlError::BadName(what))
+    }
 }

@@ -17,8 +17,21 @@ fn contract() {
 fn no_key_stands_in_the_files() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("control.db")).unwrap();
-    let new = NewKey { tenant: "acme".into(), env: "live".into(), ..NewKey::default() };
-    let (plain, _) = store.create_key(&new, &KeyHasher::new(b"p"), &Act { actor: "t", at_ms: 1 }).unwrap();
+    let new = NewKey {
+        tenant: "acme".into(),
+        env: "live".into(),
+        ..NewKey::default()
+    };
+    let (plain, _) = store
+        .create_key(
+            &new,
+            &KeyHasher::new(b"p"),
+            &Act {
+                actor: "t",
+                at_ms: 1,
+            },
+        )
+        .unwrap();
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         let secret = plain.expose().as_bytes();
@@ -38,5 +51,8 @@ fn a_damaged_or_newer_file_is_refused_and_kept() {
     drop(SqliteStore::open(&newer).unwrap());
     let raw = rusqlite::Connection::open(&newer).unwrap();
     raw.pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&newer), Err(ControlError::TooNew { found: 99, .. })));
+    assert!(matches!(
+        SqliteStore::open(&newer),
+        Err(ControlError::TooNew { found: 99, .. })
+    ));
 }

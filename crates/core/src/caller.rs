@@ -40,7 +40,10 @@ mod tests {
 
     #[test]
     fn tags_are_pairs_and_bounded() {
-        let expected = vec![("team".to_owned(), "search".to_owned()), ("env".to_owned(), "prod".to_owned())];
+        let expected = vec![
+            ("team".to_owned(), "search".to_owned()),
+            ("env".to_owned(), "prod".to_owned()),
+        ];
         assert_eq!(parse_tags("team=search, env = prod ,broken,=x"), expected);
         assert_eq!(parse_tags(&"a=1,".repeat(100)).len(), TAGS_MAX);
     }

@@ -16,9 +16,14 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the wall clock"
+    )]
     fn now_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -37,24 +42,40 @@ pub struct FakeClock {
 impl FakeClock {
     /// Starts at `now_ms` milliseconds since the Unix epoch.
     pub fn at(now_ms: u64) -> Self {
-        FakeClock { start: Instant::now(), state: Mutex::new((now_ms, Duration::ZERO)) }
+        FakeClock {
+            start: Instant::now(),
+            state: Mutex::new((now_ms, Duration::ZERO)),
+        }
     }
 
     /// Moves both clocks forward.
     pub fn advance(&self, by: Duration) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.0 = state.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.0 = state
+            .0
+            .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
         state.1 += by;
     }
 }
 
 impl Clock for FakeClock {
     fn now_ms(&self) -> u64 {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .0
     }
 
     fn instant(&self) -> Instant {
-        self.start + self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1
+        self.start
+            + self
+                .state
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .1
     }
 }
 

@@ -33,17 +33,41 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
     /// Text. `cache_control` is Anthropic's breakpoint.
-    Text { text: String, cache_control: Option<Value> },
+    Text {
+        text: String,
+        cache_control: Option<Value>,
+    },
     /// A picture; `detail` is OpenAI's hint.
-    Image { source: Source, detail: Option<String>, cache_control: Option<Value> },
+    Image {
+        source: Source,
+        detail: Option<String>,
+        cache_control: Option<Value>,
+    },
     /// A file such as a PDF.
-    File { source: Source, name: Option<String>, cache_control: Option<Value> },
+    File {
+        source: Source,
+        name: Option<String>,
+        cache_control: Option<Value>,
+    },
     /// A call that the assistant made. `arguments` is JSON text.
-    ToolCall { id: String, name: String, arguments: String, cache_control: Option<Value> },
+    ToolCall {
+        id: String,
+        name: String,
+        arguments: String,
+        cache_control: Option<Value>,
+    },
     /// The result of a call.
-    ToolResult { id: String, content: Vec<Part>, is_error: bool, cache_control: Option<Value> },
+    ToolResult {
+        id: String,
+        content: Vec<Part>,
+        is_error: bool,
+        cache_control: Option<Value>,
+    },
     /// Reasoning of the assistant, with the signature that makes it replayable.
-    Reasoning { text: String, signature: Option<String> },
+    Reasoning {
+        text: String,
+        signature: Option<String>,
+    },
     /// Encrypted reasoning.
     RedactedReasoning { data: String },
     /// OpenAI's refusal text of an earlier turn.
@@ -55,7 +79,10 @@ pub enum Part {
 impl Part {
     /// A text part without a cache breakpoint.
     pub fn text(text: impl Into<String>) -> Self {
-        Part::Text { text: text.into(), cache_control: None }
+        Part::Text {
+            text: text.into(),
+            cache_control: None,
+        }
     }
 }
 
@@ -107,7 +134,11 @@ pub enum OutputFormat {
     /// Any JSON object.
     JsonObject,
     /// JSON that fits a schema.
-    JsonSchema { name: String, schema: Value, strict: Option<bool> },
+    JsonSchema {
+        name: String,
+        schema: Value,
+        strict: Option<bool>,
+    },
 }
 
 /// How much the model shall think.

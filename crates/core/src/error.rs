@@ -89,7 +89,9 @@ impl ApiError {
     /// An error with a code and a message for the client.
     pub fn new(code: ErrorCode, public: impl Into<String>) -> Self {
         let fault = match code {
-            ErrorCode::Upstream | ErrorCode::UpstreamFailed | ErrorCode::UpstreamTimeout => Fault::Upstream,
+            ErrorCode::Upstream | ErrorCode::UpstreamFailed | ErrorCode::UpstreamTimeout => {
+                Fault::Upstream
+            }
             ErrorCode::Overloaded | ErrorCode::Internal => Fault::Gateway,
             ErrorCode::InvalidRequest
             | ErrorCode::InvalidApiKey
@@ -100,13 +102,25 @@ impl ApiError {
             | ErrorCode::RequestTimeout
             | ErrorCode::RequestTooLarge => Fault::Client,
         };
-        ApiError { code, fault, retry_after: None, public: public.into(), param: None, upstream: None, cause: None }
+        ApiError {
+            code,
+            fault,
+            retry_after: None,
+            public: public.into(),
+            param: None,
+            upstream: None,
+            cause: None,
+        }
     }
 
     /// A field of the request is wrong.
     pub fn invalid(param: impl Into<String>, message: impl std::fmt::Display) -> Self {
         let param = param.into();
-        let public = if param.is_empty() { message.to_string() } else { format!("{param}: {message}") };
+        let public = if param.is_empty() {
+            message.to_string()
+        } else {
+            format!("{param}: {message}")
+        };
         let mut error = ApiError::new(ErrorCode::InvalidRequest, public);
         error.param = (!param.is_empty()).then_some(param);
         error
@@ -234,7 +248,10 @@ mod tests {
         assert_eq!(error.status(), 400);
         assert_eq!(error.to_openai()["error"]["param"], "messages[2].role");
         assert_eq!(error.to_openai()["error"]["code"], Value::Null);
-        assert_eq!(error.to_anthropic("r")["error"]["type"], "invalid_request_error");
+        assert_eq!(
+            error.to_anthropic("r")["error"]["type"],
+            "invalid_request_error"
+        );
     }
 
     #[test]
@@ -256,8 +273,11 @@ mod tests {
     #[test]
     fn overloaded_keeps_its_anthropic_type() {
         let mut error = ApiError::new(ErrorCode::Upstream, "busy");
-        error.upstream =
-            Some(Box::new(UpstreamError { status: 529, kind: Some("overloaded_error".into()), ..Default::default() }));
+        error.upstream = Some(Box::new(UpstreamError {
+            status: 529,
+            kind: Some("overloaded_error".into()),
+            ..Default::default()
+        }));
         assert_eq!(error.to_anthropic("r")["error"]["type"], "overloaded_error");
         assert_eq!(error.to_openai()["error"]["type"], "api_error");
     }

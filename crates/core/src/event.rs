@@ -68,7 +68,9 @@ impl FinishReason {
     /// Anthropic's `stop_reason`; only values that its SDKs know.
     pub fn to_anthropic(&self) -> &'static str {
         match self {
-            FinishReason::Stop | FinishReason::StopSequence(None) | FinishReason::Other(_) => "end_turn",
+            FinishReason::Stop | FinishReason::StopSequence(None) | FinishReason::Other(_) => {
+                "end_turn"
+            }
             FinishReason::StopSequence(Some(_)) => "stop_sequence",
             FinishReason::Length => "max_tokens",
             FinishReason::ToolCalls => "tool_use",
@@ -119,7 +121,11 @@ pub enum ChatEvent {
     /// Always first, once. Carries no content.
     Start(Start),
     /// Visible text of a choice, with OpenAI `logprobs` where they were asked for.
-    Text { choice: u32, text: String, logprobs: Option<Value> },
+    Text {
+        choice: u32,
+        text: String,
+        logprobs: Option<Value>,
+    },
     /// OpenAI's refusal text.
     Refusal { choice: u32, text: String },
     /// Reasoning text (`reasoning_content`, thinking).
@@ -129,9 +135,18 @@ pub enum ChatEvent {
     /// Encrypted reasoning that must be replayed unchanged.
     RedactedReasoning { choice: u32, data: String },
     /// A tool call begins. `tool` counts the calls of a choice from 0.
-    ToolStart { choice: u32, tool: u32, id: String, name: String },
+    ToolStart {
+        choice: u32,
+        tool: u32,
+        id: String,
+        name: String,
+    },
     /// A piece of the call's JSON arguments.
-    ToolArguments { choice: u32, tool: u32, fragment: String },
+    ToolArguments {
+        choice: u32,
+        tool: u32,
+        fragment: String,
+    },
     /// A choice ended.
     Finish { choice: u32, reason: FinishReason },
     /// Token counts. The last one holds.
@@ -147,9 +162,9 @@ impl ChatEvent {
     pub fn is_content(&self) -> bool {
         match self {
             ChatEvent::Start(_) | ChatEvent::Usage(_) => false,
-            ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. } | ChatEvent::Reasoning { text, .. } => {
-                !text.is_empty()
-            }
+            ChatEvent::Text { text, .. }
+            | ChatEvent::Refusal { text, .. }
+            | ChatEvent::Reasoning { text, .. } => !text.is_empty(),
             ChatEvent::ReasoningSignature { .. }
             | ChatEvent::RedactedReasoning { .. }
             | ChatEvent::ToolStart { .. }
@@ -164,9 +179,9 @@ impl ChatEvent {
     pub fn output_bytes(&self) -> u32 {
         let size = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
         match self {
-            ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. } | ChatEvent::Reasoning { text, .. } => {
-                size(text)
-            }
+            ChatEvent::Text { text, .. }
+            | ChatEvent::Refusal { text, .. }
+            | ChatEvent::Reasoning { text, .. } => size(text),
             ChatEvent::ToolStart { name, .. } => size(name),
             ChatEvent::ToolArguments { fragment, .. } => size(fragment),
             ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => raw.facts.output_bytes,
@@ -187,4 +202,3 @@ impl ChatEvent {
         }
     }
 }
-

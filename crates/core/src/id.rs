@@ -55,12 +55,22 @@ impl TraceContext {
     /// Reads a `traceparent` header. Anything invalid is `None` and starts a new trace.
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.trim().splitn(4, '-');
-        let (version, trace, parent, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (version, trace, parent, rest) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let hex = |s: &str, len: usize| {
             s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         };
-        let flags = if version == "00" { rest } else { rest.split('-').next()? };
-        if !hex(version, 2) || version == "ff" || !hex(trace, 32) || !hex(parent, 16) || !hex(flags, 2) {
+        let flags = if version == "00" {
+            rest
+        } else {
+            rest.split('-').next()?
+        };
+        if !hex(version, 2)
+            || version == "ff"
+            || !hex(trace, 32)
+            || !hex(parent, 16)
+            || !hex(flags, 2)
+        {
             return None;
         }
         let context = TraceContext {
@@ -73,12 +83,21 @@ impl TraceContext {
 
     /// A trace that starts here.
     pub fn start() -> Self {
-        TraceContext { trace_id: fastrand::u128(1..), parent_id: 0, flags: 0 }
+        TraceContext {
+            trace_id: fastrand::u128(1..),
+            parent_id: 0,
+            flags: 0,
+        }
     }
 
     /// The `traceparent` value for one upstream call, with a span id of its own.
     pub fn child_header(&self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, fastrand::u64(1..), self.flags)
+        format!(
+            "00-{:032x}-{:016x}-{:02x}",
+            self.trace_id,
+            fastrand::u64(1..),
+            self.flags
+        )
     }
 }
 
@@ -117,6 +136,9 @@ mod tests {
         ] {
             assert_eq!(TraceContext::parse(bad), None, "{bad}");
         }
-        assert!(TraceContext::parse("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x").is_some());
+        assert!(
+            TraceContext::parse("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x")
+                .is_some()
+        );
     }
 }

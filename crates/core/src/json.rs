@@ -55,7 +55,9 @@ fn skip_string<'a>(bytes: &mut impl Iterator<Item = (usize, &'a u8)>) {
 }
 
 /// For `#[serde(deserialize_with)]`: keeps an explicit `null` apart from an absent member.
-pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -108,7 +110,10 @@ pub fn insert_member(text: &[u8], member: &str) -> Option<Edit> {
     let open = memchr::memchr(b'{', text)? + 1;
     let empty = text.get(open..)?.trim_ascii_start().first() == Some(&b'}');
     let comma = if empty { "" } else { "," };
-    Some(Edit { range: open..open, text: format!("{member}{comma}") })
+    Some(Edit {
+        range: open..open,
+        text: format!("{member}{comma}"),
+    })
 }
 
 /// Edit that removes the member whose value is `value` (a slice of `text`), with its key and one comma.
@@ -121,12 +126,18 @@ pub fn remove_member(text: &[u8], value: &str) -> Option<Edit> {
     let key_start = memchr::memrchr(b'"', text.get(..key_end)?)?;
     let before = text.get(..key_start)?.trim_ascii_end();
     if before.last() == Some(&b',') {
-        return Some(Edit { range: before.len() - 1..value.end, text: String::new() });
+        return Some(Edit {
+            range: before.len() - 1..value.end,
+            text: String::new(),
+        });
     }
     let after = text.get(value.end..)?;
     let blanks = after.len() - after.trim_ascii_start().len();
     let comma = usize::from(after.get(blanks) == Some(&b','));
-    Some(Edit { range: key_start..value.end + (blanks + 1) * comma, text: String::new() })
+    Some(Edit {
+        range: key_start..value.end + (blanks + 1) * comma,
+        text: String::new(),
+    })
 }
 
 #[cfg(test)]
@@ -152,14 +163,22 @@ mod tests {
     #[test]
     fn a_member_is_removed_wherever_it_stands() {
         check_removed(r#"{"usage":null,"a":1}"#, r#"{"a":1}"#);
-        check_removed(r#"{ "a" : 1 , "usage" : {"x":"}"} , "b":2}"#, r#"{ "a" : 1  , "b":2}"#);
+        check_removed(
+            r#"{ "a" : 1 , "usage" : {"x":"}"} , "b":2}"#,
+            r#"{ "a" : 1  , "b":2}"#,
+        );
         check_removed(r#"{"a":1,"usage":null}"#, r#"{"a":1}"#);
         check_removed(r#"{"usage":null}"#, "{}");
     }
 
     #[test]
     fn null_is_present() {
-        assert!(serde_json::from_str::<Probe>(r#"{"usage":null}"#).unwrap().usage.is_some());
+        assert!(
+            serde_json::from_str::<Probe>(r#"{"usage":null}"#)
+                .unwrap()
+                .usage
+                .is_some()
+        );
         assert!(serde_json::from_str::<Probe>("{}").unwrap().usage.is_none());
     }
 
@@ -175,7 +194,10 @@ mod tests {
     fn depth_counts_brackets_outside_strings() {
         assert_eq!(check_depth(br#"{"a":"[[[[\"[[[","b":[[]]}"#), Ok(()));
         assert_eq!(check_depth("[".repeat(DEPTH_MAX).as_bytes()), Ok(()));
-        assert_eq!(check_depth("[".repeat(20_000).as_bytes()), Err(TooDeep { at: DEPTH_MAX }));
+        assert_eq!(
+            check_depth("[".repeat(20_000).as_bytes()),
+            Err(TooDeep { at: DEPTH_MAX })
+        );
         let pairs = "[]".repeat(20_000);
         assert_eq!(check_depth(pairs.as_bytes()), Ok(()));
     }

@@ -30,7 +30,9 @@ impl Operation {
     /// The dialect of the request and of its answer.
     pub fn dialect(self) -> Dialect {
         match self {
-            Operation::ChatCompletions | Operation::Completions | Operation::Embeddings => Dialect::OpenAi,
+            Operation::ChatCompletions | Operation::Completions | Operation::Embeddings => {
+                Dialect::OpenAi
+            }
             Operation::Messages | Operation::CountTokens => Dialect::Anthropic,
         }
     }

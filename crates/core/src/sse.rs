@@ -151,7 +151,11 @@ impl SseDecoder {
         let tail = self.buffer.get(self.scanned..).unwrap_or_default();
         let Some(found) = memchr2(b'\n', b'\r', tail) else {
             self.scanned = self.buffer.len();
-            return if self.scanned > self.max { Err(self.too_large()) } else { Ok(None) };
+            return if self.scanned > self.max {
+                Err(self.too_large())
+            } else {
+                Ok(None)
+            };
         };
         let end = self.scanned + found;
         self.scanned = 0;
@@ -198,7 +202,10 @@ impl SseDecoder {
         if data.is_empty() {
             return None;
         }
-        Some(SseEvent { name, data: to_utf8(data) })
+        Some(SseEvent {
+            name,
+            data: to_utf8(data),
+        })
     }
 }
 
@@ -231,7 +238,9 @@ fn put_without_line_ends(out: &mut BytesMut, bytes: &[u8]) {
     if memchr2(b'\n', b'\r', bytes).is_none() {
         out.put_slice(bytes);
     } else {
-        bytes.split(|b| matches!(b, b'\n' | b'\r')).for_each(|part| out.put_slice(part));
+        bytes
+            .split(|b| matches!(b, b'\n' | b'\r'))
+            .for_each(|part| out.put_slice(part));
     }
 }
 
@@ -246,7 +255,10 @@ mod tests {
         for chunk in chunks {
             decoder.push(chunk);
             while let Some(event) = decoder.next_event().unwrap() {
-                events.push((event.name.map(String::from), String::from_utf8(event.data.to_vec()).unwrap()));
+                events.push((
+                    event.name.map(String::from),
+                    String::from_utf8(event.data.to_vec()).unwrap(),
+                ));
             }
         }
         events
@@ -256,13 +268,19 @@ mod tests {
     fn check(input: &[u8], expected: &[&str]) {
         let whole: Vec<_> = decode(&[input]).into_iter().map(|(_, data)| data).collect();
         assert_eq!(whole, expected, "whole");
-        let bytes: Vec<_> = decode(&input.chunks(1).collect::<Vec<_>>()).into_iter().map(|(_, data)| data).collect();
+        let bytes: Vec<_> = decode(&input.chunks(1).collect::<Vec<_>>())
+            .into_iter()
+            .map(|(_, data)| data)
+            .collect();
         assert_eq!(bytes, expected, "byte by byte");
     }
 
     #[test]
     fn line_ends() {
-        check(b"data: a\n\ndata: b\r\n\r\ndata: c\r\rdata: d\r\n\ndata: e\n\r", &["a", "b", "c", "d", "e"]);
+        check(
+            b"data: a\n\ndata: b\r\n\r\ndata: c\r\rdata: d\r\n\ndata: e\n\r",
+            &["a", "b", "c", "d", "e"],
+        );
     }
 
     #[test]
@@ -292,7 +310,10 @@ mod tests {
 
     #[test]
     fn name_does_not_survive_an_empty_block() {
-        assert_eq!(decode(&[b"event: a\n\ndata: x\n\n"]), vec![(None, "x".into())]);
+        assert_eq!(
+            decode(&[b"event: a\n\ndata: x\n\n"]),
+            vec![(None, "x".into())]
+        );
     }
 
     #[test]

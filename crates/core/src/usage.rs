@@ -48,9 +48,14 @@ fn number(value: &Value, path: &[&str]) -> Option<u64> {
 impl Usage {
     /// All input tokens, cached or not.
     pub fn input_total(&self) -> u64 {
-        [self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+        [
+            self.input,
+            self.cache_read,
+            self.cache_write_5m,
+            self.cache_write_1h,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 
     /// Reads an OpenAI `usage` object. `None` if it holds no token count.
@@ -72,7 +77,8 @@ impl Usage {
             cache_write_5m: cache_write,
             cache_write_1h: 0,
             output: completion.unwrap_or(0),
-            reasoning: number(usage, &["completion_tokens_details", "reasoning_tokens"]).unwrap_or(0),
+            reasoning: number(usage, &["completion_tokens_details", "reasoning_tokens"])
+                .unwrap_or(0),
             source: UsageSource::Provider,
         })
     }
@@ -104,7 +110,10 @@ impl Usage {
         set(&mut self.input, &["input_tokens"]);
         set(&mut self.cache_read, &["cache_read_input_tokens"]);
         set(&mut self.output, &["output_tokens"]);
-        set(&mut self.reasoning, &["output_tokens_details", "thinking_tokens"]);
+        set(
+            &mut self.reasoning,
+            &["output_tokens_details", "thinking_tokens"],
+        );
         let five = number(usage, &["cache_creation", "ephemeral_5m_input_tokens"]);
         let hour = number(usage, &["cache_creation", "ephemeral_1h_input_tokens"]);
         if five.is_some() || hour.is_some() {
@@ -138,7 +147,10 @@ mod tests {
             "completion_tokens_details": {"reasoning_tokens": 5},
         }))
         .unwrap();
-        assert_eq!((usage.input, usage.cache_read, usage.output, usage.reasoning), (40, 60, 20, 5));
+        assert_eq!(
+            (usage.input, usage.cache_read, usage.output, usage.reasoning),
+            (40, 60, 20, 5)
+        );
         assert_eq!(usage.to_openai()["prompt_tokens"], 100);
         assert_eq!(usage.to_anthropic()["input_tokens"], 40);
     }
@@ -149,7 +161,10 @@ mod tests {
         usage.merge_anthropic(&json!({"input_tokens": 10, "cache_read_input_tokens": 7,
             "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}, "output_tokens": 1}));
         usage.merge_anthropic(&json!({"output_tokens": 42}));
-        assert_eq!((usage.input, usage.output, usage.input_total()), (10, 42, 22));
+        assert_eq!(
+            (usage.input, usage.output, usage.input_total()),
+            (10, 42, 22)
+        );
         assert_eq!(usage.to_openai()["prompt_tokens"], 22);
     }
 

@@ -23,7 +23,10 @@ impl HttpClient {
     /// A client that gives up a connection after `connect_timeout`.
     ///
     /// Certificates are checked against the system's roots, or Mozilla's where the system has none.
-    #[expect(clippy::disallowed_methods, reason = "this is the place where HTTP clients are built")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where HTTP clients are built"
+    )]
     pub fn new(connect_timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -48,7 +51,10 @@ impl HttpClient {
     ///
     /// # Errors
     /// No connection, or one that broke before the head of the answer.
-    pub async fn send(&self, request: http::Request<Full<Bytes>>) -> Result<http::Response<Incoming>, Error> {
+    pub async fn send(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<Incoming>, Error> {
         self.0.request(request).await
     }
 }

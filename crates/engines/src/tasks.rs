@@ -28,7 +28,10 @@ impl Drop for Running {
 
 impl Tasks {
     /// Runs a future to its end; [`Tasks::wait`] waits for it.
-    #[expect(clippy::disallowed_methods, reason = "this is the tracked spawner that the ban points to")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the tracked spawner that the ban points to"
+    )]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.0.running.fetch_add(1, Ordering::AcqRel);
         let running = Running(self.0.clone());

@@ -29,13 +29,30 @@ pub struct Begun {
 ///
 /// # Errors
 /// The class of the failure, deadlines included.
-pub async fn attempt(target: &Target, request: &ChatRequest, context: &CallContext, timeouts: &Timeouts, deadline: Instant) -> Result<Begun, UpstreamFault> {
+pub async fn attempt(
+    target: &Target,
+    request: &ChatRequest,
+    context: &CallContext,
+    timeouts: &Timeouts,
+    deadline: Instant,
+) -> Result<Begun, UpstreamFault> {
     let stream = request.delivery.is_stream();
     let first = Instant::now() + timeouts.first_token;
-    let (limit, kind) = if stream && first < deadline { (first, FaultKind::FirstToken) } else { (deadline, FaultKind::Total) };
+    let (limit, kind) = if stream && first < deadline {
+        (first, FaultKind::FirstToken)
+    } else {
+        (deadline, FaultKind::Total)
+    };
     let work = async {
-        let opened = target.provider.call(request, &target.model, context).await?;
-        let mut begun = Begun { held: VecDeque::new(), events: opened.events, dropped: opened.dropped };
+        let opened = target
+            .provider
+            .call(request, &target.model, context)
+            .await?;
+        let mut begun = Begun {
+            held: VecDeque::new(),
+            events: opened.events,
+            dropped: opened.dropped,
+        };
         while let Some(event) = poll_fn(|cx| begun.events.poll_next(cx)).await {
             let event = event?;
             let commits = stream && event.is_content();
@@ -44,20 +61,30 @@ pub async fn attempt(target: &Target, request: &ChatRequest, context: &CallConte
                 return Ok(begun);
             }
             if stream && begun.held.len() > HELD_MAX {
-                return Err(UpstreamFault::new(FaultKind::Malformed, "the provider's stream has no content"));
+                return Err(UpstreamFault::new(
+                    FaultKind::Malformed,
+                    "the provider's stream has no content",
+                ));
             }
         }
         if begun.held.iter().any(ChatEvent::is_content) {
             Ok(begun)
         } else {
-            Err(UpstreamFault::new(FaultKind::Malformed, "the provider sent an empty answer"))
+            Err(UpstreamFault::new(
+                FaultKind::Malformed,
+                "the provider sent an empty answer",
+            ))
         }
     };
     match timeout_at(limit, work).await {
         Ok(result) => result,
-        Err(_) if kind == FaultKind::FirstToken => {
-            Err(UpstreamFault::new(kind, "the provider did not begin its answer in time"))
-        }
-        Err(_) => Err(UpstreamFault::new(kind, "the time for this request is used up")),
+        Err(_) if kind == FaultKind::FirstToken => Err(UpstreamFault::new(
+            kind,
+            "the provider did not begin its answer in time",
+        )),
+        Err(_) => Err(UpstreamFault::new(
+            kind,
+            "the time for this request is used up",
+        )),
     }
 }

@@ -43,15 +43,26 @@ pub struct Failed {
 /// # Errors
 /// The last failure, when no attempt gave an answer.
 pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
-    let Arrival { request, route, trace, mut context, patience } = arrival;
+    let Arrival {
+        request,
+        route,
+        trace,
+        mut context,
+        patience,
+    } = arrival;
     exchange.routed(route.name.as_deref());
-    let total = patience.map_or(route.timeouts.total, |patience| patience.min(route.timeouts.total));
+    let total = patience.map_or(route.timeouts.total, |patience| {
+        patience.min(route.timeouts.total)
+    });
     let deadline = Instant::now() + total;
     let mut plan = Plan::new(route.targets.len(), route.attempts);
     let mut at = 0;
     loop {
         let Some(target) = route.targets.get(at) else {
-            let error = ApiError::new(aplomb_core::error::ErrorCode::Internal, "the route has no target");
+            let error = ApiError::new(
+                aplomb_core::error::ErrorCode::Internal,
+                "the route has no target",
+            );
             return Err(give_up(error, exchange));
         };
         context.traceparent = Some(trace.child_header());

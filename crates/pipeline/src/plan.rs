@@ -57,7 +57,13 @@ pub struct Plan {
 impl Plan {
     /// For a route with this many targets and upstream calls.
     pub fn new(targets: usize, attempts: u32) -> Self {
-        Plan { dead: vec![false; targets], at: 0, calls: 0, attempts, rounds: 0 }
+        Plan {
+            dead: vec![false; targets],
+            at: 0,
+            calls: 0,
+            attempts,
+            rounds: 0,
+        }
     }
 
     /// Notes a failure of the target that was called last. `left`: time that remains; `random`: in `0.0..1.0`.
@@ -67,18 +73,26 @@ impl Plan {
         if verdict == Verdict::Final || self.calls >= self.attempts {
             return Next::GiveUp;
         }
-        if verdict == Verdict::Dead && let Some(dead) = self.dead.get_mut(self.at) {
+        if verdict == Verdict::Dead
+            && let Some(dead) = self.dead.get_mut(self.at)
+        {
             *dead = true;
         }
         let count = self.dead.len();
         let order = (self.at + 1..count).chain(0..count.min(self.at + 1));
-        let Some(target) = order.into_iter().find(|target| self.dead.get(*target) == Some(&false)) else {
+        let Some(target) = order
+            .into_iter()
+            .find(|target| self.dead.get(*target) == Some(&false))
+        else {
             return Next::GiveUp;
         };
         let fresh = target > self.at;
         self.at = target;
         if fresh {
-            return Next::Call { target, wait: Duration::ZERO };
+            return Next::Call {
+                target,
+                wait: Duration::ZERO,
+            };
         }
         self.rounds += 1;
         match backoff::wait(self.rounds, fault.error.retry_after, left, random) {
@@ -108,18 +122,42 @@ mod tests {
     #[test]
     fn other_targets_come_first_and_at_once() {
         let mut plan = Plan::new(2, 3);
-        assert_eq!(plan.after(&fault(FaultKind::Server), LONG, 1.0), Next::Call { target: 1, wait: Duration::ZERO });
-        assert_eq!(plan.after(&fault(FaultKind::Server), LONG, 1.0), Next::Call { target: 0, wait: Duration::from_millis(250) });
-        assert_eq!(plan.after(&fault(FaultKind::Server), LONG, 1.0), Next::GiveUp);
+        assert_eq!(
+            plan.after(&fault(FaultKind::Server), LONG, 1.0),
+            Next::Call {
+                target: 1,
+                wait: Duration::ZERO
+            }
+        );
+        assert_eq!(
+            plan.after(&fault(FaultKind::Server), LONG, 1.0),
+            Next::Call {
+                target: 0,
+                wait: Duration::from_millis(250)
+            }
+        );
+        assert_eq!(
+            plan.after(&fault(FaultKind::Server), LONG, 1.0),
+            Next::GiveUp
+        );
     }
 
     #[test]
     fn a_target_that_refuses_is_not_asked_again() {
         let mut plan = Plan::new(1, 3);
-        assert_eq!(plan.after(&fault(FaultKind::Quota), LONG, 0.5), Next::GiveUp);
+        assert_eq!(
+            plan.after(&fault(FaultKind::Quota), LONG, 0.5),
+            Next::GiveUp
+        );
         let mut plan = Plan::new(2, 5);
-        assert_eq!(target(plan.after(&fault(FaultKind::Credentials), LONG, 0.5)), Some(1));
-        assert_eq!(target(plan.after(&fault(FaultKind::Reset), LONG, 0.5)), Some(1));
+        assert_eq!(
+            target(plan.after(&fault(FaultKind::Credentials), LONG, 0.5)),
+            Some(1)
+        );
+        assert_eq!(
+            target(plan.after(&fault(FaultKind::Reset), LONG, 0.5)),
+            Some(1)
+        );
     }
 
     #[test]
@@ -136,7 +174,10 @@ mod tests {
     fn no_wait_goes_beyond_the_deadline() {
         let mut fault = fault(FaultKind::RateLimited);
         fault.error.retry_after = Some(Duration::from_secs(5));
-        assert_eq!(Plan::new(1, 3).after(&fault, Duration::from_secs(2), 0.5), Next::GiveUp);
+        assert_eq!(
+            Plan::new(1, 3).after(&fault, Duration::from_secs(2), 0.5),
+            Next::GiveUp
+        );
         assert_eq!(target(Plan::new(1, 3).after(&fault, LONG, 0.5)), Some(0));
     }
 }

@@ -4,7 +4,8 @@ use crate::state::State;
 use aplomb_config::Parsed;
 use aplomb_config::diagnostic::{Diagnostic, Diagnostics};
 use aplomb_config::file::{
-    ConfigFile, MaxTokensFieldConfig, PracticeConfig, ProviderConfig, ProviderKind, QuirksConfig, RouteConfig, TimeoutsConfig,
+    ConfigFile, MaxTokensFieldConfig, PracticeConfig, ProviderConfig, ProviderKind, QuirksConfig,
+    RouteConfig, TimeoutsConfig,
 };
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
@@ -45,7 +46,12 @@ impl Target {
     /// A model of a provider.
     pub fn new(provider: Arc<Provider>, model: &str, metrics: &Metrics) -> Self {
         let name = format!("{}/{model}", provider.name);
-        Target { metrics: metrics.target(&name), name: name.into(), model: model.into(), provider }
+        Target {
+            metrics: metrics.target(&name),
+            name: name.into(),
+            model: model.into(),
+            provider,
+        }
     }
 }
 
@@ -115,7 +121,11 @@ pub(crate) fn default_timeouts() -> Timeouts {
 }
 
 fn timeouts(config: &TimeoutsConfig) -> Timeouts {
-    Timeouts { first_token: config.first_token.0, idle: config.idle.0, total: config.total.0 }
+    Timeouts {
+        first_token: config.first_token.0,
+        idle: config.idle.0,
+        total: config.total.0,
+    }
 }
 
 /// What looking up secrets needs.
@@ -131,42 +141,82 @@ impl Policy {
     ///
     /// # Errors
     /// All that can't be compiled: missing secrets, bad addresses and headers; with their place.
-    pub fn build(parsed: &Parsed, name: &str, sources: &Sources<'_>, state: &State) -> Result<Policy, Diagnostics> {
+    pub fn build(
+        parsed: &Parsed,
+        name: &str,
+        sources: &Sources<'_>,
+        state: &State,
+    ) -> Result<Policy, Diagnostics> {
         let mut errors = Vec::new();
         let mut providers = HashMap::new();
         for (name, config) in &parsed.file.providers {
             if let Some(provider) = provider(name, config, sources, state, &mut errors) {
                 let provider = Arc::new(provider);
-                providers.insert(name.clone(), Listed { provider, models: config.models.clone() });
+                providers.insert(
+                    name.clone(),
+                    Listed {
+                        provider,
+                        models: config.models.clone(),
+                    },
+                );
             }
         }
         if !errors.is_empty() {
-            let placed = errors.into_iter().map(|error: Diagnostic| error.placed(&parsed.map)).collect();
+            let placed = errors
+                .into_iter()
+                .map(|error: Diagnostic| error.placed(&parsed.map))
+                .collect();
             return Err(Diagnostics::new(name, placed));
         }
-        let mut policy =
-            Policy { file: parsed.file.clone(), providers, routes: HashMap::new(), patterns: Vec::new(), file_keys: file_keys(&parsed.file) };
+        let mut policy = Policy {
+            file: parsed.file.clone(),
+            providers,
+            routes: HashMap::new(),
+            patterns: Vec::new(),
+            file_keys: file_keys(&parsed.file),
+        };
         for (name, config) in &parsed.file.routes {
             policy.add_route(name, config, &state.metrics);
         }
         // The most specific pattern is tried first.
-        policy.patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.head.len() + pattern.tail.len()));
+        policy
+            .patterns
+            .sort_by_key(|pattern| std::cmp::Reverse(pattern.head.len() + pattern.tail.len()));
         Ok(policy)
     }
 
     fn add_route(&mut self, name: &str, config: &RouteConfig, metrics: &Metrics) {
         let known = |target: &String| {
             let (provider, model) = target.split_once('/')?;
-            Some((self.providers.get(provider)?.provider.clone(), model.to_owned()))
+            Some((
+                self.providers.get(provider)?.provider.clone(),
+                model.to_owned(),
+            ))
         };
-        let targets: Vec<(Arc<Provider>, String)> = config.targets.iter().filter_map(known).collect();
+        let targets: Vec<(Arc<Provider>, String)> =
+            config.targets.iter().filter_map(known).collect();
         let (timeouts, attempts) = (timeouts(&config.timeouts), config.retry.attempts);
         if let Some((head, tail)) = name.split_once('*') {
             let (head, tail) = (head.to_owned(), tail.to_owned());
-            self.patterns.push(Pattern { head, tail, name: name.into(), targets, timeouts, attempts });
+            self.patterns.push(Pattern {
+                head,
+                tail,
+                name: name.into(),
+                targets,
+                timeouts,
+                attempts,
+            });
         } else {
-            let targets = targets.into_iter().map(|(provider, model)| Target::new(provider, &model, metrics)).collect();
-            let route = Route { name: Some(name.into()), targets, timeouts, attempts };
+            let targets = targets
+                .into_iter()
+                .map(|(provider, model)| Target::new(provider, &model, metrics))
+                .collect();
+            let route = Route {
+                name: Some(name.into()),
+                targets,
+                timeouts,
+                attempts,
+            };
             self.routes.insert(name.to_owned(), Arc::new(route));
         }
     }
@@ -175,7 +225,11 @@ impl Policy {
 fn file_keys(file: &ConfigFile) -> Vec<FileKey> {
     let keys = file.tenants.iter().flat_map(|(tenant, config)| {
         config.keys.iter().filter_map(|text| {
-            Some(FileKey { tenant: tenant.clone(), hash: KeyHash::parse(text)?, routes: config.routes.clone() })
+            Some(FileKey {
+                tenant: tenant.clone(),
+                hash: KeyHash::parse(text)?,
+                routes: config.routes.clone(),
+            })
         })
     });
     keys.collect()
@@ -194,8 +248,12 @@ fn provider(
         ProviderKind::Anthropic => Kind::Anthropic,
         ProviderKind::Practice => Kind::Practice(practice(config.practice.as_ref())),
     };
-    let base = config.base_url_of(name).map(|url| Base::parse(&url)).transpose();
-    let base = base.map_err(|message| errors.push(Diagnostic::error(format!("{path}.base_url"), message)));
+    let base = config
+        .base_url_of(name)
+        .map(|url| Base::parse(&url))
+        .transpose();
+    let base =
+        base.map_err(|message| errors.push(Diagnostic::error(format!("{path}.base_url"), message)));
     let mut headers = HeaderMap::new();
     let mut collect = |headers: &mut HeaderMap| {
         extra_headers(config, &path, sources, headers)?;
@@ -204,7 +262,9 @@ fn provider(
             let key = value_of(secret, &at, sources)?;
             let (name, text) = match kind {
                 Kind::Anthropic => (HeaderName::from_static("x-api-key"), key),
-                Kind::OpenAi(_) | Kind::Practice(_) => (header::AUTHORIZATION, format!("Bearer {key}")),
+                Kind::OpenAi(_) | Kind::Practice(_) => {
+                    (header::AUTHORIZATION, format!("Bearer {key}"))
+                }
             };
             headers.insert(name, secret_value(&text, &at)?);
         }
@@ -215,12 +275,19 @@ fn provider(
     }
     let base = base.ok()?;
     let client = state.client(name, config.connect_timeout.0);
-    Some(Provider { name: name.into(), kind, base, headers, client })
+    Some(Provider {
+        name: name.into(),
+        kind,
+        base,
+        headers,
+        client,
+    })
 }
 
 fn value_of(secret: &Secret, at: &str, sources: &Sources<'_>) -> Result<String, Diagnostic> {
     let text = secret.resolve(sources.env, sources.base_dir);
-    text.map(|text| text.expose().to_owned()).map_err(|error| Diagnostic::error(at, error.to_string()))
+    text.map(|text| text.expose().to_owned())
+        .map_err(|error| Diagnostic::error(at, error.to_string()))
 }
 
 fn secret_value(text: &str, at: &str) -> Result<HeaderValue, Diagnostic> {
@@ -230,11 +297,26 @@ fn secret_value(text: &str, at: &str) -> Result<HeaderValue, Diagnostic> {
     Ok(value)
 }
 
-fn extra_headers(config: &ProviderConfig, path: &str, sources: &Sources<'_>, headers: &mut HeaderMap) -> Result<(), Diagnostic> {
+fn extra_headers(
+    config: &ProviderConfig,
+    path: &str,
+    sources: &Sources<'_>,
+    headers: &mut HeaderMap,
+) -> Result<(), Diagnostic> {
     for (name, text) in &config.headers {
         let at = format!("{path}.headers.{name}");
-        let header: HeaderName = name.parse().map_err(|_| Diagnostic::error(&at, "is not a header name"))?;
-        if matches!(header.as_str(), "host" | "content-length" | "transfer-encoding" | "connection" | "content-type" | "accept-encoding") {
+        let header: HeaderName = name
+            .parse()
+            .map_err(|_| Diagnostic::error(&at, "is not a header name"))?;
+        if matches!(
+            header.as_str(),
+            "host"
+                | "content-length"
+                | "transfer-encoding"
+                | "connection"
+                | "content-type"
+                | "accept-encoding"
+        ) {
             return Err(Diagnostic::error(at, "is set by the gateway"));
         }
         let text = match text.parse::<Secret>() {

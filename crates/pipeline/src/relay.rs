@@ -30,11 +30,30 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(begun: Begun, exchange: Exchange, timeouts: &Timeouts, deadline: Instant) -> Self {
+    pub(crate) fn new(
+        begun: Begun,
+        exchange: Exchange,
+        timeouts: &Timeouts,
+        deadline: Instant,
+    ) -> Self {
         let last = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(deadline.min(last + timeouts.idle)));
-        let Begun { held, events, dropped } = begun;
-        Relay { exchange, held, events, dropped, idle: timeouts.idle, deadline, last, timer, ended: false }
+        let Begun {
+            held,
+            events,
+            dropped,
+        } = begun;
+        Relay {
+            exchange,
+            held,
+            events,
+            dropped,
+            idle: timeouts.idle,
+            deadline,
+            last,
+            timer,
+            ended: false,
+        }
     }
 
     /// The record as it is so far.
@@ -80,7 +99,10 @@ impl Relay {
             } else if now >= idle_at {
                 self.events.give_up(FaultKind::Idle);
             }
-            let due = self.deadline.min(idle_at).max(now + Duration::from_millis(1));
+            let due = self
+                .deadline
+                .min(idle_at)
+                .max(now + Duration::from_millis(1));
             self.timer.as_mut().reset(due);
         }
     }

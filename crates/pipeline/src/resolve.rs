@@ -31,7 +31,9 @@ impl Policy {
 
     fn by_pattern(&self, model: &str, metrics: &Metrics) -> Option<Arc<Route>> {
         let (pattern, star) = self.patterns.iter().find_map(|pattern| {
-            let star = model.strip_prefix(pattern.head.as_str())?.strip_suffix(pattern.tail.as_str())?;
+            let star = model
+                .strip_prefix(pattern.head.as_str())?
+                .strip_suffix(pattern.tail.as_str())?;
             Some((pattern, star))
         })?;
         let target = |(provider, model): &(Arc<Provider>, String)| {
@@ -49,14 +51,27 @@ impl Policy {
         let serves = |name: &str, models: &[String]| {
             models.iter().any(|listed| listed == model) || aplomb_catalog::serves(name, model)
         };
-        let mut found: Vec<_> = self.providers.iter().filter(|(name, listed)| serves(name, &listed.models)).collect();
+        let mut found: Vec<_> = self
+            .providers
+            .iter()
+            .filter(|(name, listed)| serves(name, &listed.models))
+            .collect();
         found.sort_by_key(|(name, _)| name.as_str());
         match found.as_slice() {
             [(_, listed)] => Ok(direct(listed.provider.clone(), model, metrics)),
             [] => Err(not_found(model)),
             several => {
-                let names: Vec<String> = several.iter().map(|(name, _)| format!("`{name}/{model}`")).collect();
-                Err(ApiError::invalid("model", format!("several providers serve this model; ask for {}", names.join(" or "))))
+                let names: Vec<String> = several
+                    .iter()
+                    .map(|(name, _)| format!("`{name}/{model}`"))
+                    .collect();
+                Err(ApiError::invalid(
+                    "model",
+                    format!(
+                        "several providers serve this model; ask for {}",
+                        names.join(" or ")
+                    ),
+                ))
             }
         }
     }
@@ -73,7 +88,9 @@ fn direct(provider: Arc<Provider>, model: &str, metrics: &Metrics) -> Arc<Route>
 
 fn not_found(model: &str) -> ApiError {
     let shown: String = model.chars().take(128).collect();
-    let message = format!("the model `{shown}` does not exist here: it is no route, no `provider/model`, and no provider lists it");
+    let message = format!(
+        "the model `{shown}` does not exist here: it is no route, no `provider/model`, and no provider lists it"
+    );
     let mut error = ApiError::new(ErrorCode::ModelNotFound, message);
     error.param = Some("model".to_owned());
     error

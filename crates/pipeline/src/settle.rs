@@ -38,7 +38,14 @@ fn ms(time: Duration) -> f64 {
 
 impl Exchange {
     /// Opens the exchange of a request that came at `arrived`.
-    pub fn open(state: Arc<State>, id: RequestId, request: &ChatRequest, caller: &Caller, trace: &TraceContext, arrived: Instant) -> Self {
+    pub fn open(
+        state: Arc<State>,
+        id: RequestId,
+        request: &ChatRequest,
+        caller: &Caller,
+        trace: &TraceContext,
+        arrived: Instant,
+    ) -> Self {
         state.metrics.in_flight.up();
         let record = Box::new(Record {
             request_id: id.to_string(),
@@ -68,7 +75,16 @@ impl Exchange {
         });
         let input_bytes = request.body.len();
         let upstream = Duration::ZERO;
-        Exchange { state, record, arrived, upstream, input_bytes, output_bytes: 0, usage: None, target: None }
+        Exchange {
+            state,
+            record,
+            arrived,
+            upstream,
+            input_bytes,
+            output_bytes: 0,
+            usage: None,
+            target: None,
+        }
     }
 
     /// The record as it is so far.
@@ -90,10 +106,19 @@ impl Exchange {
     pub fn attempt_failed(&mut self, target: &Target, fault: &UpstreamFault, took: Duration) {
         target.metrics.failed.add(1);
         self.upstream += took;
-        let status = fault.error.upstream.as_ref().map(|upstream| upstream.status);
+        let status = fault
+            .error
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.status);
         let name = target.name.to_string();
         tracing::debug!(upstream = %target.name, fault = fault.kind.name(), cause = fault.error.cause.as_ref().map(tracing::field::display), "attempt failed");
-        self.record.attempts.push(Attempt { target: name, fault: Some(fault.kind.name()), status, ms: ms(took) });
+        self.record.attempts.push(Attempt {
+            target: name,
+            fault: Some(fault.kind.name()),
+            status,
+            ms: ms(took),
+        });
     }
 
     /// A wait between attempts.
@@ -106,7 +131,11 @@ impl Exchange {
         target.metrics.answered.add(1);
         target.metrics.ttft.observe(took);
         self.upstream += took;
-        let since = self.state.clock.instant().saturating_duration_since(self.arrived);
+        let since = self
+            .state
+            .clock
+            .instant()
+            .saturating_duration_since(self.arrived);
         let overhead = since.saturating_sub(self.upstream);
         self.state.metrics.overhead.observe(overhead);
         self.record.ttft_ms = Some(ms(since));
@@ -114,7 +143,12 @@ impl Exchange {
         self.record.target = Some(target.name.to_string());
         self.record.simulated = matches!(target.provider.kind, Kind::Practice(_));
         self.record.status = 200;
-        self.record.attempts.push(Attempt { target: target.name.to_string(), fault: None, status: None, ms: ms(took) });
+        self.record.attempts.push(Attempt {
+            target: target.name.to_string(),
+            fault: None,
+            status: None,
+            ms: ms(took),
+        });
         self.target = Some(target.metrics.clone());
     }
 
@@ -122,7 +156,9 @@ impl Exchange {
     pub fn saw(&mut self, event: &ChatEvent) {
         self.output_bytes += u64::from(event.output_bytes());
         match event {
-            ChatEvent::Start(start) if !start.model.is_empty() => self.record.served_model = Some(start.model.clone()),
+            ChatEvent::Start(start) if !start.model.is_empty() => {
+                self.record.served_model = Some(start.model.clone())
+            }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             _ => {}
         }
@@ -146,7 +182,11 @@ impl Exchange {
     }
 
     fn settle(&mut self) {
-        let total = self.state.clock.instant().saturating_duration_since(self.arrived);
+        let total = self
+            .state
+            .clock
+            .instant()
+            .saturating_duration_since(self.arrived);
         self.record.total_ms = ms(total);
         if std::thread::panicking() {
             self.record.outcome = Outcome::Panic;
@@ -168,7 +208,12 @@ impl Exchange {
         }
         let input = u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX);
         let output = self.output_bytes.div_ceil(4);
-        Usage { input, output, source: UsageSource::Estimated, ..Usage::default() }
+        Usage {
+            input,
+            output,
+            source: UsageSource::Estimated,
+            ..Usage::default()
+        }
     }
 }
 

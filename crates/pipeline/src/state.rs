@@ -25,14 +25,27 @@ pub struct State {
 
 impl State {
     /// State that has learned nothing yet.
-    pub fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>, records: Option<RecordWriter>) -> Self {
-        State { clock, metrics, records, keys: ArcSwap::default(), clients: Mutex::default() }
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        records: Option<RecordWriter>,
+    ) -> Self {
+        State {
+            clock,
+            metrics,
+            records,
+            keys: ArcSwap::default(),
+            clients: Mutex::default(),
+        }
     }
 
     /// The connections of a provider, by its stable name.
     pub fn client(&self, provider: &str, connect_timeout: Duration) -> HttpClient {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (provider.to_owned(), connect_timeout);
-        clients.entry(key).or_insert_with(|| HttpClient::new(connect_timeout)).clone()
+        clients
+            .entry(key)
+            .or_insert_with(|| HttpClient::new(connect_timeout))
+            .clone()
     }
 }

@@ -57,7 +57,9 @@ impl Base {
     pub fn parse(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|_| "is not a valid URL".to_owned())?;
         let parts = uri.into_parts();
-        let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+        let scheme = parts
+            .scheme
+            .filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
         let (Some(scheme), Some(authority)) = (scheme, parts.authority) else {
             return Err("must begin with http:// or https:// and name a host".to_owned());
         };
@@ -68,13 +70,21 @@ impl Base {
         if path.as_ref().is_some_and(|path| path.query().is_some()) {
             return Err("must not hold a query".to_owned());
         }
-        let prefix = path.map(|path| path.path().trim_end_matches('/').to_owned()).unwrap_or_default();
-        Ok(Base { scheme, authority, prefix })
+        let prefix = path
+            .map(|path| path.path().trim_end_matches('/').to_owned())
+            .unwrap_or_default();
+        Ok(Base {
+            scheme,
+            authority,
+            prefix,
+        })
     }
 
     fn uri(&self, path: &str) -> Option<Uri> {
         let full = PathAndQuery::try_from(format!("{}{path}", self.prefix)).ok()?;
-        let builder = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        let builder = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone());
         builder.path_and_query(full).build().ok()
     }
 }
@@ -133,40 +143,86 @@ impl Provider {
     ///
     /// # Errors
     /// The class of the failure and what the client may be told.
-    pub async fn call(&self, chat: &ChatRequest, model: &str, context: &CallContext) -> Result<Opened, UpstreamFault> {
+    pub async fn call(
+        &self,
+        chat: &ChatRequest,
+        model: &str,
+        context: &CallContext,
+    ) -> Result<Opened, UpstreamFault> {
         let encoded = match &self.kind {
             Kind::OpenAi(_) if chat.operation == Operation::CountTokens => return count_here(chat),
-            Kind::OpenAi(quirks) => openai::request::encode(chat, model, quirks).map_err(refused)?,
+            Kind::OpenAi(quirks) => {
+                openai::request::encode(chat, model, quirks).map_err(refused)?
+            }
             Kind::Anthropic => anthropic::request::encode(chat, model).map_err(refused)?,
             Kind::Practice(practice) => return simulate(practice, chat, model),
         };
-        let Encoded { path, body, dropped } = encoded;
+        let Encoded {
+            path,
+            body,
+            dropped,
+        } = encoded;
         let request = self.request(path, body, context)?;
-        let response = self.client.send(request).await.map_err(|error| connection_fault(&error))?;
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| connection_fault(&error))?;
         let (head, body) = response.into_parts();
         if head.status.is_redirection() {
-            return Err(UpstreamFault::new(FaultKind::Malformed, "the provider redirected the request, which is not followed"));
+            return Err(UpstreamFault::new(
+                FaultKind::Malformed,
+                "the provider redirected the request, which is not followed",
+            ));
         }
-        let encoding = head.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        let encoding = head
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .and_then(|value| value.to_str().ok());
         let inflate = Inflate::new(encoding)?;
         if !head.status.is_success() {
-            return Err(self.failed(head.status, &head.headers, body, inflate, context.now_ms).await);
+            return Err(self
+                .failed(head.status, &head.headers, body, inflate, context.now_ms)
+                .await);
         }
         let events = EventStream::http(body, inflate, Wanted::of(chat, self.dialect()));
         Ok(Opened { events, dropped })
     }
 
-    fn request(&self, path: &str, body: Bytes, context: &CallContext) -> Result<http::Request<Full<Bytes>>, UpstreamFault> {
-        let broken = || UpstreamFault::new(FaultKind::Connect, "the provider's address can't be used");
-        let uri = self.base.as_ref().and_then(|base| base.uri(path)).ok_or_else(broken)?;
+    fn request(
+        &self,
+        path: &str,
+        body: Bytes,
+        context: &CallContext,
+    ) -> Result<http::Request<Full<Bytes>>, UpstreamFault> {
+        let broken =
+            || UpstreamFault::new(FaultKind::Connect, "the provider's address can't be used");
+        let uri = self
+            .base
+            .as_ref()
+            .and_then(|base| base.uri(path))
+            .ok_or_else(broken)?;
         let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("aplomb/", env!("CARGO_PKG_VERSION"))));
-        if let Some(parent) = context.traceparent.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("aplomb/", env!("CARGO_PKG_VERSION"))),
+        );
+        if let Some(parent) = context
+            .traceparent
+            .as_ref()
+            .and_then(|text| HeaderValue::from_str(text).ok())
+        {
             headers.insert("traceparent", parent);
         }
         let pass = |headers: &mut HeaderMap, name: &'static str, value: &Option<HeaderValue>| {
@@ -177,7 +233,13 @@ impl Provider {
         pass(headers, "tracestate", &context.tracestate);
         pass(headers, "idempotency-key", &context.idempotency_key);
         if matches!(self.kind, Kind::Anthropic) {
-            headers.insert("anthropic-version", context.anthropic_version.clone().unwrap_or(ANTHROPIC_VERSION));
+            headers.insert(
+                "anthropic-version",
+                context
+                    .anthropic_version
+                    .clone()
+                    .unwrap_or(ANTHROPIC_VERSION),
+            );
             pass(headers, "anthropic-beta", &context.anthropic_beta);
         }
         for (name, value) in &self.headers {
@@ -223,7 +285,10 @@ async fn read_bounded(mut body: Incoming) -> BytesMut {
 
 /// The request can't be told to this provider: the client's to mend.
 fn refused(error: ApiError) -> UpstreamFault {
-    UpstreamFault { kind: FaultKind::Request, error }
+    UpstreamFault {
+        kind: FaultKind::Request,
+        error,
+    }
 }
 
 fn connection_fault(error: &aplomb_engines::http::Error) -> UpstreamFault {
@@ -251,18 +316,37 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn count_here(chat: &ChatRequest) -> Result<Opened, UpstreamFault> {
     let conversation = dialect::conversation(chat).map_err(refused)?;
     let body = serde_json::json!({ "input_tokens": input_tokens(&conversation) }).to_string();
-    let facts = Facts { content: true, ..Facts::default() };
-    let events = EventStream::whole(vec![ChatEvent::RawBody(Raw { name: None, data: Bytes::from(body), facts })]);
-    Ok(Opened { events, dropped: Vec::new() })
+    let facts = Facts {
+        content: true,
+        ..Facts::default()
+    };
+    let events = EventStream::whole(vec![ChatEvent::RawBody(Raw {
+        name: None,
+        data: Bytes::from(body),
+        facts,
+    })]);
+    Ok(Opened {
+        events,
+        dropped: Vec::new(),
+    })
 }
 
 fn simulate(practice: &Practice, chat: &ChatRequest, model: &str) -> Result<Opened, UpstreamFault> {
     let events = match chat.operation {
         Operation::Embeddings => {
             let answer = embeddings::answer(&chat.body, model).map_err(refused)?;
-            let usage = answer.get("usage").and_then(aplomb_core::usage::Usage::from_openai);
-            let facts = Facts { content: true, ..Facts::default() };
-            let mut events = vec![ChatEvent::RawBody(Raw { name: None, data: Bytes::from(answer.to_string()), facts })];
+            let usage = answer
+                .get("usage")
+                .and_then(aplomb_core::usage::Usage::from_openai);
+            let facts = Facts {
+                content: true,
+                ..Facts::default()
+            };
+            let mut events = vec![ChatEvent::RawBody(Raw {
+                name: None,
+                data: Bytes::from(answer.to_string()),
+                facts,
+            })];
             events.extend(usage.map(ChatEvent::Usage));
             EventStream::whole(events)
         }
@@ -272,7 +356,10 @@ fn simulate(practice: &Practice, chat: &ChatRequest, model: &str) -> Result<Open
             EventStream::practice(practice.answer(&conversation, model)?)
         }
     };
-    Ok(Opened { events, dropped: Vec::new() })
+    Ok(Opened {
+        events,
+        dropped: Vec::new(),
+    })
 }
 
 #[cfg(test)]
@@ -282,8 +369,17 @@ mod tests {
     #[test]
     fn addresses_are_taken_apart() {
         let base = Base::parse("http://127.0.0.1:9/v1/").unwrap();
-        assert_eq!(base.uri("/chat/completions").unwrap().to_string(), "http://127.0.0.1:9/v1/chat/completions");
-        for bad in ["ftp://x/", "nonsense", "http://u:p@host/", "https://host/?a=b", ""] {
+        assert_eq!(
+            base.uri("/chat/completions").unwrap().to_string(),
+            "http://127.0.0.1:9/v1/chat/completions"
+        );
+        for bad in [
+            "ftp://x/",
+            "nonsense",
+            "http://u:p@host/",
+            "https://host/?a=b",
+            "",
+        ] {
             assert!(Base::parse(bad).is_err(), "{bad}");
         }
     }

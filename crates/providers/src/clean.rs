@@ -20,7 +20,11 @@ pub fn clean(message: &str) -> String {
         .split(' ')
         .filter(|word| !word.is_empty())
         .map(|word| {
-            let cleaned = if after_bearer && word.len() >= 8 { "[redacted]".to_owned() } else { clean_word(word) };
+            let cleaned = if after_bearer && word.len() >= 8 {
+                "[redacted]".to_owned()
+            } else {
+                clean_word(word)
+            };
             after_bearer = word.eq_ignore_ascii_case("bearer");
             cleaned
         })
@@ -40,21 +44,28 @@ fn clean_word(word: &str) -> String {
 
 /// A word with the prefix of a known credential, or a long mix of letters and digits, or a masked key (`sk-***ab`).
 fn looks_secret(word: &str) -> bool {
-    const PREFIXES: [&str; 9] = ["sk-", "sk_", "pk-", "gsk_", "xai-", "AIza", "apl_", "hf_", "key-"];
+    const PREFIXES: [&str; 9] = [
+        "sk-", "sk_", "pk-", "gsk_", "xai-", "AIza", "apl_", "hf_", "key-",
+    ];
     let core = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let mut runs = core.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '*'));
+    let mut runs =
+        core.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '*'));
     PREFIXES.iter().any(|prefix| core.contains(prefix))
         || core.contains("****")
         || runs.any(|run| {
             let digits = run.bytes().filter(u8::is_ascii_digit).count();
             let letters = run.bytes().filter(u8::is_ascii_alphabetic).count();
             // Identifiers such as `claude-haiku-4-5-20251001` have their digits at the end, in groups.
-            run.len() >= 24 && digits >= 4 && letters >= 4 && !run.split('-').all(|part| is_plain(part))
+            run.len() >= 24
+                && digits >= 4
+                && letters >= 4
+                && !run.split('-').all(|part| is_plain(part))
         })
 }
 
 fn is_plain(part: &str) -> bool {
-    part.len() <= 12 && (part.bytes().all(|b| b.is_ascii_digit()) || !part.bytes().any(|b| b.is_ascii_digit()))
+    part.len() <= 12
+        && (part.bytes().all(|b| b.is_ascii_digit()) || !part.bytes().any(|b| b.is_ascii_digit()))
         || part.len() <= 6
 }
 
@@ -75,12 +86,21 @@ mod tests {
     #[test]
     fn secrets_and_addresses_are_taken_out() {
         for (message, expected) in [
-            ("Incorrect API key provided: sk-proj-abc123. See docs", "Incorrect API key provided: [redacted] See docs"),
+            (
+                "Incorrect API key provided: sk-proj-abc123. See docs",
+                "Incorrect API key provided: [redacted] See docs",
+            ),
             ("bad key 'sk-***4f2a'", "bad key [redacted]"),
             ("Bearer abcdefgh1234 refused", "Bearer [redacted] refused"),
-            ("upstream 10.2.3.4:8080 refused", "upstream [address] refused"),
+            (
+                "upstream 10.2.3.4:8080 refused",
+                "upstream [address] refused",
+            ),
             ("see https://platform.example/account", "see [address]"),
-            ("token 9f86d081884c7d659a2feaa0c55ad015 unknown", "token [redacted] unknown"),
+            (
+                "token 9f86d081884c7d659a2feaa0c55ad015 unknown",
+                "token [redacted] unknown",
+            ),
             ("host db1.internal: no route", "host [address] no route"),
         ] {
             assert_eq!(clean(message), expected);
@@ -100,7 +120,10 @@ mod tests {
 
     #[test]
     fn markup_and_length_are_bounded() {
-        assert_eq!(clean("<html><b>x</b></html>"), "the provider sent an error page");
+        assert_eq!(
+            clean("<html><b>x</b></html>"),
+            "the provider sent an error page"
+        );
         assert!(clean(&"word ".repeat(1000)).len() <= CHARS_MAX);
     }
 }

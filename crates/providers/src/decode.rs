@@ -31,7 +31,11 @@ pub trait StreamDecoder: Send {
     ///
     /// # Errors
     /// The upstream's error object, or `Malformed` for what is no event of this dialect.
-    fn on_event(&mut self, event: SseEvent, out: &mut Vec<ChatEvent>) -> Result<Step, UpstreamFault>;
+    fn on_event(
+        &mut self,
+        event: SseEvent,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<Step, UpstreamFault>;
 
     /// The upstream's bytes ended without `Step::Done`. Completes the answer if it is whole (a missing
     /// `[DONE]` or `message_stop` after a finish reason).

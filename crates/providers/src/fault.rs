@@ -71,10 +71,15 @@ impl UpstreamFault {
     /// A failure without a true status of its own (502, or 504 for timeouts).
     pub fn new(kind: FaultKind, public: impl Into<String>) -> Self {
         let code = match kind {
-            FaultKind::FirstToken | FaultKind::Idle | FaultKind::Total => ErrorCode::UpstreamTimeout,
+            FaultKind::FirstToken | FaultKind::Idle | FaultKind::Total => {
+                ErrorCode::UpstreamTimeout
+            }
             _ => ErrorCode::UpstreamFailed,
         };
-        UpstreamFault { kind, error: ApiError::new(code, public) }
+        UpstreamFault {
+            kind,
+            error: ApiError::new(code, public),
+        }
     }
 
     /// Keeps the cause for the log.
@@ -100,7 +105,12 @@ impl UpstreamFault {
 /// The class of an error that the upstream itself reported.
 fn classify(facets: &UpstreamError) -> FaultKind {
     let names = [facets.code.as_deref(), facets.kind.as_deref()];
-    if names.iter().flatten().any(|name| matches!(*name, "insufficient_quota" | "billing_error" | "billing_hard_limit_reached")) {
+    if names.iter().flatten().any(|name| {
+        matches!(
+            *name,
+            "insufficient_quota" | "billing_error" | "billing_hard_limit_reached"
+        )
+    }) {
         return FaultKind::Quota;
     }
     match facets.status {
@@ -119,8 +129,15 @@ mod tests {
 
     #[track_caller]
     fn check(status: u16, code: Option<&str>, expected: FaultKind) {
-        let facets = UpstreamError { status, code: code.map(str::to_owned), ..Default::default() };
-        assert_eq!(UpstreamFault::upstream(facets, "x".into(), None).kind, expected);
+        let facets = UpstreamError {
+            status,
+            code: code.map(str::to_owned),
+            ..Default::default()
+        };
+        assert_eq!(
+            UpstreamFault::upstream(facets, "x".into(), None).kind,
+            expected
+        );
     }
 
     #[test]

@@ -28,11 +28,19 @@ impl Inflate {
     /// # Errors
     /// `Malformed` for an encoding that was not asked for and is not known.
     pub fn new(encoding: Option<&str>) -> Result<Self, UpstreamFault> {
-        match encoding.map(str::trim).unwrap_or_default().to_ascii_lowercase().as_str() {
+        match encoding
+            .map(str::trim)
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "" | "identity" => Ok(Inflate::Plain),
             "gzip" | "x-gzip" => Ok(Inflate::Gzip(MultiGzDecoder::new(Vec::new()))),
             "deflate" => Ok(Inflate::Deflate(None)),
-            _ => Err(UpstreamFault::new(FaultKind::Malformed, "the provider's answer has an unknown content encoding")),
+            _ => Err(UpstreamFault::new(
+                FaultKind::Malformed,
+                "the provider's answer has an unknown content encoding",
+            )),
         }
     }
 
@@ -48,7 +56,9 @@ impl Inflate {
             }
             Inflate::Gzip(decoder) => unpack(decoder, bytes).map(|()| decoder.get_mut()),
             Inflate::Deflate(kind) => {
-                let Some(first) = bytes.first() else { return Ok(()) };
+                let Some(first) = bytes.first() else {
+                    return Ok(());
+                };
                 let zlib = first & 0x0f == 8;
                 let kind = kind.get_or_insert_with(|| {
                     if zlib {
@@ -58,7 +68,9 @@ impl Inflate {
                     }
                 });
                 match kind {
-                    DeflateKind::Zlib(decoder) => unpack(decoder, bytes).map(|()| decoder.get_mut()),
+                    DeflateKind::Zlib(decoder) => {
+                        unpack(decoder, bytes).map(|()| decoder.get_mut())
+                    }
                     DeflateKind::Raw(decoder) => unpack(decoder, bytes).map(|()| decoder.get_mut()),
                 }
             }
@@ -68,9 +80,11 @@ impl Inflate {
                 out.append(fresh);
                 Ok(())
             }
-            Err(error) => {
-                Err(UpstreamFault::new(FaultKind::Malformed, "the provider's compressed answer is broken").because(error))
-            }
+            Err(error) => Err(UpstreamFault::new(
+                FaultKind::Malformed,
+                "the provider's compressed answer is broken",
+            )
+            .because(error)),
         }
     }
 }

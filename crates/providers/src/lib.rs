@@ -11,4 +11,3 @@ pub mod openai;
 pub mod practice;
 pub mod retry_after;
 pub mod stream;
-

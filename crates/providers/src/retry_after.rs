@@ -10,10 +10,21 @@ const MAX: Duration = Duration::from_secs(24 * 3600);
 ///
 /// `now_ms`: milliseconds since the Unix epoch. What can't be read, or is negative, counts as absent.
 pub fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
+    let number = |text: &str| {
+        text.parse::<f64>()
+            .ok()
+            .filter(|n| n.is_finite() && *n >= 0.0)
+    };
     if let Some(ms) = text("retry-after-ms").and_then(number) {
-        return Some(Duration::from_secs_f64((ms / 1000.0).min(MAX.as_secs_f64())));
+        return Some(Duration::from_secs_f64(
+            (ms / 1000.0).min(MAX.as_secs_f64()),
+        ));
     }
     let value = text("retry-after")?;
     if let Some(seconds) = number(value) {
@@ -30,9 +41,14 @@ fn http_date(text: &str) -> Option<u64> {
     let day: u64 = parts.next()?.parse().ok()?;
     let month = parts.next()?;
     let year: u64 = parts.next()?.parse().ok()?;
-    let mut time = parts.next()?.split(':').map(|part| part.parse::<u64>().ok());
+    let mut time = parts
+        .next()?
+        .split(':')
+        .map(|part| part.parse::<u64>().ok());
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    let names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let names = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let month = u64::try_from(names.iter().position(|name| *name == month)?).ok()? + 1;
     if parts.next() != Some("GMT") || !(1970..=9999).contains(&year) || !(1..=31).contains(&day) {
         return None;
@@ -42,7 +58,11 @@ fn http_date(text: &str) -> Option<u64> {
 
 /// Days from 1970-01-01 in the Gregorian calendar (years from March, so that leap days come last).
 fn days(year: u64, month: u64, day: u64) -> u64 {
-    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let (y, m) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
     y * 365 + y / 4 - y / 100 + y / 400 + (m * 306 + 5) / 10 + day - 1 - 719_468
 }
 
@@ -54,7 +74,11 @@ mod tests {
     fn check(name: &'static str, value: &str, expected: Option<Duration>) {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
-        assert_eq!(retry_after(&headers, 784_111_770_000), expected, "{name}: {value}");
+        assert_eq!(
+            retry_after(&headers, 784_111_770_000),
+            expected,
+            "{name}: {value}"
+        );
     }
 
     #[test]
@@ -62,8 +86,16 @@ mod tests {
         check("retry-after", "2", Some(Duration::from_secs(2)));
         check("retry-after", "0.5", Some(Duration::from_millis(500)));
         check("retry-after-ms", "250", Some(Duration::from_millis(250)));
-        check("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::from_secs(7)));
-        check("retry-after", "Sun, 06 Nov 1983 08:49:37 GMT", Some(Duration::ZERO));
+        check(
+            "retry-after",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            Some(Duration::from_secs(7)),
+        );
+        check(
+            "retry-after",
+            "Sun, 06 Nov 1983 08:49:37 GMT",
+            Some(Duration::ZERO),
+        );
         check("retry-after", "-5", None);
         check("retry-after", "NaN", None);
         check("retry-after", "soon", None);

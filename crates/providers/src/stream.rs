@@ -37,11 +37,16 @@ pub struct Wanted {
 impl Wanted {
     /// For a request to an upstream of `dialect`.
     pub fn of(chat: &ChatRequest, dialect: Dialect) -> Self {
-        Wanted { operation: chat.operation, delivery: chat.delivery, dialect }
+        Wanted {
+            operation: chat.operation,
+            delivery: chat.delivery,
+            dialect,
+        }
     }
 
     fn lane(&self, form_is_stream: bool) -> Lane {
-        let same = self.operation.dialect() == self.dialect && self.delivery.is_stream() == form_is_stream;
+        let same =
+            self.operation.dialect() == self.dialect && self.delivery.is_stream() == form_is_stream;
         if same { Lane::Native } else { Lane::Typed }
     }
 }
@@ -49,7 +54,10 @@ impl Wanted {
 enum Form {
     /// Nothing but white space so far.
     Unknown,
-    Sse { sse: SseDecoder, decoder: Box<dyn StreamDecoder> },
+    Sse {
+        sse: SseDecoder,
+        decoder: Box<dyn StreamDecoder>,
+    },
     Body(BytesMut),
 }
 
@@ -62,7 +70,11 @@ struct Http {
 
 enum Source {
     Http(Box<Http>),
-    Practice { answer: PracticeAnswer, sleep: Pin<Box<Sleep>>, next: Option<ChatEvent> },
+    Practice {
+        answer: PracticeAnswer,
+        sleep: Pin<Box<Sleep>>,
+        next: Option<ChatEvent>,
+    },
     Ended,
 }
 
@@ -76,24 +88,48 @@ pub struct EventStream {
 impl EventStream {
     /// Reads an HTTP answer with a good status.
     pub(crate) fn http(body: Incoming, inflate: Inflate, wanted: Wanted) -> Self {
-        let http = Http { body, inflate, wanted, form: Form::Unknown };
-        EventStream { source: Source::Http(Box::new(http)), ready: VecDeque::new(), fault: None }
+        let http = Http {
+            body,
+            inflate,
+            wanted,
+            form: Form::Unknown,
+        };
+        EventStream {
+            source: Source::Http(Box::new(http)),
+            ready: VecDeque::new(),
+            fault: None,
+        }
     }
 
     /// Plays a simulated answer.
     pub(crate) fn practice(answer: PracticeAnswer) -> Self {
         let sleep = Box::pin(tokio::time::sleep_until(Instant::now()));
-        let source = Source::Practice { answer, sleep, next: None };
-        EventStream { source, ready: VecDeque::new(), fault: None }
+        let source = Source::Practice {
+            answer,
+            sleep,
+            next: None,
+        };
+        EventStream {
+            source,
+            ready: VecDeque::new(),
+            fault: None,
+        }
     }
 
     /// An answer that is already there.
     pub(crate) fn whole(events: Vec<ChatEvent>) -> Self {
-        EventStream { source: Source::Ended, ready: events.into(), fault: None }
+        EventStream {
+            source: Source::Ended,
+            ready: events.into(),
+            fault: None,
+        }
     }
 
     /// The next event; `None` after the last one of a whole answer. An error is the last thing that comes.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ChatEvent, UpstreamFault>>> {
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ChatEvent, UpstreamFault>>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
@@ -109,7 +145,8 @@ impl EventStream {
                     self.fault = Some(fault);
                 }
             }
-            if matches!(self.source, Source::Ended) && self.ready.is_empty() && self.fault.is_none() {
+            if matches!(self.source, Source::Ended) && self.ready.is_empty() && self.fault.is_none()
+            {
                 return Poll::Ready(None);
             }
         }
@@ -138,10 +175,16 @@ impl EventStream {
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, UpstreamFault>> {
         match &mut self.source {
             Source::Ended => Poll::Ready(Ok(false)),
-            Source::Practice { answer, sleep, next } => {
+            Source::Practice {
+                answer,
+                sleep,
+                next,
+            } => {
                 ready!(sleep.as_mut().poll(cx));
                 self.ready.extend(next.take());
-                let Some((pause, event)) = answer.next() else { return Poll::Ready(Ok(false)) };
+                let Some((pause, event)) = answer.next() else {
+                    return Poll::Ready(Ok(false));
+                };
                 if pause.is_zero() {
                     self.ready.push_back(event);
                 } else {
@@ -170,18 +213,25 @@ fn timeout_message(kind: FaultKind) -> &'static str {
 }
 
 impl Http {
-    fn poll(&mut self, cx: &mut Context<'_>, out: &mut Vec<ChatEvent>) -> Poll<Result<bool, UpstreamFault>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<ChatEvent>,
+    ) -> Poll<Result<bool, UpstreamFault>> {
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => Poll::Ready(self.data(data, out)),
                 // Trailers say nothing that is needed here.
                 Err(_) => Poll::Ready(Ok(true)),
             },
-            Some(Err(error)) => Poll::Ready(self.end(out).map(|()| false).map_err(|fault| match fault.kind {
-                FaultKind::Cut | FaultKind::Malformed => {
-                    UpstreamFault::new(FaultKind::Reset, "the connection to the provider broke").because(error)
+            Some(Err(error)) => Poll::Ready(self.end(out).map(|()| false).map_err(|fault| {
+                match fault.kind {
+                    FaultKind::Cut | FaultKind::Malformed => {
+                        UpstreamFault::new(FaultKind::Reset, "the connection to the provider broke")
+                            .because(error)
+                    }
+                    _ => fault,
                 }
-                _ => fault,
             })),
             None => Poll::Ready(self.end(out).map(|()| false)),
         }
@@ -204,7 +254,10 @@ impl Http {
             Form::Unknown => Ok(true),
             Form::Body(buffer) => {
                 if buffer.len() + data.len() > BODY_BYTES_MAX {
-                    return Err(UpstreamFault::new(FaultKind::TooLarge, "the provider's answer is too large"));
+                    return Err(UpstreamFault::new(
+                        FaultKind::TooLarge,
+                        "the provider's answer is too large",
+                    ));
                 }
                 buffer.extend_from_slice(data);
                 Ok(true)
@@ -212,7 +265,11 @@ impl Http {
             Form::Sse { sse, decoder } => {
                 sse.push(data);
                 while let Some(event) = sse.next_event().map_err(|error| {
-                    UpstreamFault::new(FaultKind::TooLarge, "an event of the provider's stream is too large").because(error)
+                    UpstreamFault::new(
+                        FaultKind::TooLarge,
+                        "an event of the provider's stream is too large",
+                    )
+                    .because(error)
                 })? {
                     if decoder.on_event(event, out)? == Step::Done {
                         return Ok(false);
@@ -228,8 +285,14 @@ impl Http {
         match first {
             None => Ok(Form::Unknown),
             Some(b'{' | b'[') => Ok(Form::Body(BytesMut::with_capacity(data.len()))),
-            Some(b'<') => Err(UpstreamFault::new(FaultKind::Malformed, "the provider sent a page, not an answer")),
-            Some(_) => Ok(Form::Sse { sse: SseDecoder::new(EVENT_BYTES_MAX), decoder: self.decoder() }),
+            Some(b'<') => Err(UpstreamFault::new(
+                FaultKind::Malformed,
+                "the provider sent a page, not an answer",
+            )),
+            Some(_) => Ok(Form::Sse {
+                sse: SseDecoder::new(EVENT_BYTES_MAX),
+                decoder: self.decoder(),
+            }),
         }
     }
 
@@ -237,7 +300,12 @@ impl Http {
         let lane = self.wanted.lane(true);
         match self.wanted.dialect {
             Dialect::OpenAi => {
-                let include_usage = matches!(self.wanted.delivery, Delivery::Stream { include_usage: true });
+                let include_usage = matches!(
+                    self.wanted.delivery,
+                    Delivery::Stream {
+                        include_usage: true
+                    }
+                );
                 Box::new(openai::stream::OpenAiStream::new(lane, include_usage))
             }
             Dialect::Anthropic => Box::new(anthropic::stream::AnthropicStream::new(lane)),
@@ -247,7 +315,10 @@ impl Http {
     /// The upstream's bytes are over.
     fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
         match std::mem::replace(&mut self.form, Form::Unknown) {
-            Form::Unknown => Err(UpstreamFault::new(FaultKind::Malformed, "the provider sent an empty answer")),
+            Form::Unknown => Err(UpstreamFault::new(
+                FaultKind::Malformed,
+                "the provider sent an empty answer",
+            )),
             Form::Sse { mut decoder, .. } => decoder.on_end(out),
             Form::Body(buffer) => self.body(buffer.freeze(), out),
         }
@@ -259,9 +330,19 @@ impl Http {
             (Operation::CountTokens, _) => {
                 let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
                 if value.get("input_tokens").is_none() {
-                    return Err(UpstreamFault::new(FaultKind::Malformed, "the provider sent no token count"));
+                    return Err(UpstreamFault::new(
+                        FaultKind::Malformed,
+                        "the provider sent no token count",
+                    ));
                 }
-                out.push(ChatEvent::RawBody(Raw { name: None, data: bytes, facts: Facts { content: true, ..Facts::default() } }));
+                out.push(ChatEvent::RawBody(Raw {
+                    name: None,
+                    data: bytes,
+                    facts: Facts {
+                        content: true,
+                        ..Facts::default()
+                    },
+                }));
                 Ok(())
             }
             (_, Dialect::OpenAi) => openai::body::decode(&bytes, lane, out),

@@ -34,9 +34,16 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Reply {
 }
 
 fn is_signed_in(gateway: &Gateway, headers: &HeaderMap) -> bool {
-    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = text.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
-    token.as_bytes().ct_eq(gateway.admin_token.as_bytes()).into()
+    let text = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = text
+        .and_then(|text| text.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    token
+        .as_bytes()
+        .ct_eq(gateway.admin_token.as_bytes())
+        .into()
 }
 
 async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Reply, ApiError> {
@@ -47,15 +54,19 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_end_matches('/').to_owned();
     match (&head.method, path.as_str()) {
-        (&Method::GET, "/metrics") => {
-            Ok(reply::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", gateway.state.metrics.render()))
-        }
+        (&Method::GET, "/metrics") => Ok(reply::text(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            gateway.state.metrics.render(),
+        )),
         (&Method::GET, "/admin/v1/config") => Ok(reply::json(StatusCode::OK, &config(gateway))),
         (&Method::GET, "/admin/v1/keys") => {
             let keys = blocking(gateway, |gateway| gateway.control.list_keys(None)).await?;
             Ok(reply::json(StatusCode::OK, &json!({ "data": keys })))
         }
-        (&Method::POST, "/admin/v1/keys") => create_key(gateway, read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await,
+        (&Method::POST, "/admin/v1/keys") => {
+            create_key(gateway, read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
         (&Method::GET, "/admin/v1/audit") => {
             let rows = blocking(gateway, |gateway| gateway.control.audit(200)).await?;
             Ok(reply::json(StatusCode::OK, &json!({ "data": rows })))
@@ -64,13 +75,22 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             let id = path.trim_start_matches("/admin/v1/keys/").to_owned();
             let at_ms = gateway.state.clock.now_ms();
             let key = blocking(gateway, move |gateway| {
-                let key = gateway.control.revoke_key(&id, &Act { actor: "admin", at_ms })?;
+                let key = gateway.control.revoke_key(
+                    &id,
+                    &Act {
+                        actor: "admin",
+                        at_ms,
+                    },
+                )?;
                 gateway.refresh_keys()?;
                 Ok(key)
             });
             Ok(reply::json(StatusCode::OK, &json!(key.await?)))
         }
-        _ => Err(ApiError::new(ErrorCode::NotFound, "there is no such path on the admin listener")),
+        _ => Err(ApiError::new(
+            ErrorCode::NotFound,
+            "there is no such path on the admin listener",
+        )),
     }
 }
 
@@ -89,7 +109,8 @@ struct CreateKey {
 }
 
 async fn create_key(gateway: &Arc<Gateway>, body: bytes::Bytes) -> Result<Reply, ApiError> {
-    let wanted: CreateKey = serde_json::from_slice(&body).map_err(|error| ApiError::invalid("", error))?;
+    let wanted: CreateKey =
+        serde_json::from_slice(&body).map_err(|error| ApiError::invalid("", error))?;
     let at_ms = gateway.state.clock.now_ms();
     let made = blocking(gateway, move |gateway| {
         let new = NewKey {
@@ -99,7 +120,14 @@ async fn create_key(gateway: &Arc<Gateway>, body: bytes::Bytes) -> Result<Reply,
             expires_at_ms: wanted.expires_at_ms,
             routes: wanted.routes,
         };
-        let made = gateway.control.create_key(&new, &gateway.hasher, &Act { actor: "admin", at_ms })?;
+        let made = gateway.control.create_key(
+            &new,
+            &gateway.hasher,
+            &Act {
+                actor: "admin",
+                at_ms,
+            },
+        )?;
         gateway.refresh_keys()?;
         Ok(made)
     });
@@ -120,12 +148,20 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(move || work(&gateway)).await;
     match done {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error @ (ControlError::NoSuchKey(_) | ControlError::BadName(_)))) => Err(ApiError::invalid("", error)),
+        Ok(Err(error @ (ControlError::NoSuchKey(_) | ControlError::BadName(_)))) => {
+            Err(ApiError::invalid("", error))
+        }
         Ok(Err(error)) => {
             tracing::error!(%error, "the control store failed");
-            Err(ApiError::new(ErrorCode::Internal, "the control store failed; the log says why"))
+            Err(ApiError::new(
+                ErrorCode::Internal,
+                "the control store failed; the log says why",
+            ))
         }
-        Err(_) => Err(ApiError::new(ErrorCode::Internal, "the control store failed")),
+        Err(_) => Err(ApiError::new(
+            ErrorCode::Internal,
+            "the control store failed",
+        )),
     }
 }
 

@@ -24,7 +24,10 @@ use std::time::{Duration, Instant};
 const DISCARD_MAX: usize = 32 * 1024 * 1024;
 
 fn too_large(max: usize) -> ApiError {
-    ApiError::new(ErrorCode::RequestTooLarge, format!("the request body is larger than {max} bytes"))
+    ApiError::new(
+        ErrorCode::RequestTooLarge,
+        format!("the request body is larger than {max} bytes"),
+    )
 }
 
 /// Reads a body of at most `max` bytes within `limit`.
@@ -45,7 +48,9 @@ pub async fn read_body(mut body: Incoming, max: usize, limit: Duration) -> Resul
                 api.cause = Some(error.into());
                 api
             };
-            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            let Ok(data) = frame.map_err(broken)?.into_data() else {
+                continue;
+            };
             if all.len() + data.len() > max {
                 discard(body).await;
                 return Err(too_large(max));
@@ -59,7 +64,10 @@ pub async fn read_body(mut body: Incoming, max: usize, limit: Duration) -> Resul
     };
     match tokio::time::timeout(limit, read).await {
         Ok(result) => result,
-        Err(_) => Err(ApiError::new(ErrorCode::RequestTimeout, "the request body did not come in time")),
+        Err(_) => Err(ApiError::new(
+            ErrorCode::RequestTimeout,
+            "the request body did not come in time",
+        )),
     }
 }
 
@@ -78,12 +86,17 @@ async fn discard(mut body: Incoming) {
 /// # Errors
 /// `InvalidRequest` with the place.
 pub fn parse(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> {
-    check_depth(&body).map_err(|error| ApiError::invalid("", format!("the request body is {error}")))?;
+    check_depth(&body)
+        .map_err(|error| ApiError::invalid("", format!("the request body is {error}")))?;
     dialect::read(operation, body)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
 }
 
 fn bounded(id: &str) -> Option<String> {
@@ -94,10 +107,20 @@ fn bounded(id: &str) -> Option<String> {
 ///
 /// # Errors
 /// A user id that is too long: it would be cut, and two users could become one.
-pub fn caller(access: &Access, headers: &HeaderMap, request: &ChatRequest) -> Result<Caller, ApiError> {
-    let user = request.user.as_deref().or_else(|| text(headers, "x-aplomb-user"));
+pub fn caller(
+    access: &Access,
+    headers: &HeaderMap,
+    request: &ChatRequest,
+) -> Result<Caller, ApiError> {
+    let user = request
+        .user
+        .as_deref()
+        .or_else(|| text(headers, "x-aplomb-user"));
     if user.is_some_and(|user| user.len() > ID_BYTES_MAX) {
-        return Err(ApiError::invalid("user", format!("expected at most {ID_BYTES_MAX} bytes")));
+        return Err(ApiError::invalid(
+            "user",
+            format!("expected at most {ID_BYTES_MAX} bytes"),
+        ));
     }
     let (tenant, key_id) = match access {
         Access::Key(grant) => (grant.tenant.clone(), grant.key_id.clone()),
@@ -107,16 +130,21 @@ pub fn caller(access: &Access, headers: &HeaderMap, request: &ChatRequest) -> Re
         tenant,
         key_id,
         user: user.map(str::to_owned),
-        tags: text(headers, "x-aplomb-tags").map(parse_tags).unwrap_or_default(),
+        tags: text(headers, "x-aplomb-tags")
+            .map(parse_tags)
+            .unwrap_or_default(),
         session: text(headers, "x-aplomb-session").and_then(bounded),
     })
 }
 
 /// The caller's patience: `x-aplomb-deadline-ms`, or what the official SDKs say of their read timeout.
 fn patience(headers: &HeaderMap) -> Option<Duration> {
-    let own = text(headers, "x-aplomb-deadline-ms").and_then(|ms| ms.parse::<u64>().ok()).map(Duration::from_millis);
+    let own = text(headers, "x-aplomb-deadline-ms")
+        .and_then(|ms| ms.parse::<u64>().ok())
+        .map(Duration::from_millis);
     let sdk = || text(headers, "x-stainless-timeout").and_then(|s| s.parse::<f64>().ok());
-    own.or_else(|| sdk().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())).filter(|d| !d.is_zero())
+    own.or_else(|| sdk().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+        .filter(|d| !d.is_zero())
 }
 
 /// A request that was let in, with its exchange opened.
@@ -147,8 +175,24 @@ pub fn admit(
         now_ms: gateway.state.clock.now_ms(),
     };
     let trace = trace.unwrap_or_else(TraceContext::start);
-    let exchange = Exchange::open(gateway.state.clone(), id, &request, &caller, &trace, arrived);
-    Ok((Arrival { request, route, trace, context, patience: patience(headers) }, exchange))
+    let exchange = Exchange::open(
+        gateway.state.clone(),
+        id,
+        &request,
+        &caller,
+        &trace,
+        arrived,
+    );
+    Ok((
+        Arrival {
+            request,
+            route,
+            trace,
+            context,
+            patience: patience(headers),
+        },
+        exchange,
+    ))
 }
 
 /// Framing that two parties could read in two ways is refused.
@@ -157,12 +201,17 @@ pub fn admit(
 /// More than one `Transfer-Encoding`, or one together with `Content-Length`.
 pub fn check_framing(headers: &HeaderMap) -> Result<(), ApiError> {
     let encodings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
-    let twice = headers.get(header::TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().contains(&b','));
+    let twice = headers
+        .get(header::TRANSFER_ENCODING)
+        .is_some_and(|value| value.as_bytes().contains(&b','));
     if encodings > 1 || twice {
         return Err(ApiError::invalid("", "more than one Transfer-Encoding"));
     }
     if encodings == 1 && headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(ApiError::invalid("", "both Transfer-Encoding and Content-Length"));
+        return Err(ApiError::invalid(
+            "",
+            "both Transfer-Encoding and Content-Length",
+        ));
     }
     Ok(())
 }

@@ -30,44 +30,72 @@ fn refused(message: impl Into<String>) -> ApiError {
 
 /// The key as presented: `Authorization: Bearer` (OpenAI) or `x-api-key` (Anthropic).
 fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|text| {
         let (scheme, key) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
     });
-    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
+    bearer.or_else(|| {
+        headers
+            .get("x-api-key")
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    })
 }
 
 /// Says who is calling.
 ///
 /// # Errors
 /// No key, or one that does not verify; without keys: a caller that is not on this machine.
-pub fn authenticate(gateway: &Gateway, headers: &HeaderMap, peer: SocketAddr) -> Result<Access, ApiError> {
+pub fn authenticate(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<Access, ApiError> {
     let keys = gateway.state.keys.load();
     if keys.is_empty() {
         return local(headers, peer);
     }
-    let key = presented(headers).filter(|key| !key.is_empty()).ok_or_else(|| {
-        refused("no API key: send `Authorization: Bearer KEY` or `x-api-key: KEY`")
-    })?;
+    let key = presented(headers)
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| {
+            refused("no API key: send `Authorization: Bearer KEY` or `x-api-key: KEY`")
+        })?;
     let grant = keys.authenticate(key, &gateway.hasher, gateway.state.clock.now_ms());
-    grant.cloned().map(Access::Key).map_err(|error| refused(error.to_string()))
+    grant
+        .cloned()
+        .map(Access::Key)
+        .map_err(|error| refused(error.to_string()))
 }
 
 /// Without keys only this machine may call, directly and not by way of a web page or a proxy.
 fn local(headers: &HeaderMap, peer: SocketAddr) -> Result<Access, ApiError> {
-    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let proxied = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
+    let text =
+        |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let proxied =
+        headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
     if !peer.ip().to_canonical().is_loopback() || proxied {
-        return Err(refused("no keys exist yet, so only this machine may call; make one with `aplomb keys create`"));
+        return Err(refused(
+            "no keys exist yet, so only this machine may call; make one with `aplomb keys create`",
+        ));
     }
     // A web page that resolves its own name to 127.0.0.1 keeps its name in `Host`; one that posts here has an `Origin`.
     if text(header::HOST).is_some_and(|host| !is_local_host(host)) {
-        return Err(refused("no keys exist yet, so only `localhost` is answered; make one with `aplomb keys create`"));
+        return Err(refused(
+            "no keys exist yet, so only `localhost` is answered; make one with `aplomb keys create`",
+        ));
     }
-    let foreign = |origin: &str| !origin.split_once("://").is_some_and(|(_, host)| is_local_host(host));
+    let foreign = |origin: &str| {
+        !origin
+            .split_once("://")
+            .is_some_and(|(_, host)| is_local_host(host))
+    };
     if text(header::ORIGIN).is_some_and(foreign) {
-        return Err(refused("no keys exist yet, so web pages are not answered; make one with `aplomb keys create`"));
+        return Err(refused(
+            "no keys exist yet, so web pages are not answered; make one with `aplomb keys create`",
+        ));
     }
     Ok(Access::Local)
 }
@@ -77,7 +105,8 @@ fn is_local_host(host: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -85,14 +114,23 @@ mod tests {
     use super::*;
 
     fn from(peer: &str, headers: &[(&'static str, &'static str)]) -> bool {
-        let map: HeaderMap = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let map: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
         local(&map, peer.parse().unwrap()).is_ok()
     }
 
     #[test]
     fn only_this_machine_may_call_without_keys() {
         assert!(from("127.0.0.1:5", &[("host", "127.0.0.1:4100")]));
-        assert!(from("[::1]:5", &[("host", "localhost:4100"), ("origin", "http://localhost:3000")]));
+        assert!(from(
+            "[::1]:5",
+            &[
+                ("host", "localhost:4100"),
+                ("origin", "http://localhost:3000")
+            ]
+        ));
         assert!(from("[::ffff:127.0.0.1]:5", &[]));
         assert!(!from("192.0.2.1:5", &[]));
         assert!(!from("127.0.0.1:5", &[("x-forwarded-for", "192.0.2.1")]));

@@ -41,7 +41,9 @@ fn path_of(path: &str) -> Path<'_> {
         "/v1/models" => Path::Models,
         "/livez" => Path::Live,
         "/readyz" => Path::Ready,
-        _ => path.strip_prefix("/v1/models/").map_or(Path::Unknown, Path::Model),
+        _ => path
+            .strip_prefix("/v1/models/")
+            .map_or(Path::Unknown, Path::Model),
     }
 }
 
@@ -58,7 +60,11 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
 
 /// The dialect of paths that serve both.
 fn dialect_of(headers: &HeaderMap) -> Dialect {
-    if headers.contains_key("anthropic-version") { Dialect::Anthropic } else { Dialect::OpenAi }
+    if headers.contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    }
 }
 
 /// Answers one request of the data plane.
@@ -82,21 +88,38 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
     };
     if chunked {
         // RFC 9112 section 6.3: after a request whose length two parties may have read differently, the connection ends.
-        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        reply
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     reply
 }
 
-async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, id: RequestId) -> Result<Reply, ApiError> {
+async fn route(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    id: RequestId,
+) -> Result<Reply, ApiError> {
     let arrived = gateway.state.clock.instant();
     let (head, body) = request.into_parts();
-    let wanted = if matches!(path_of(head.uri.path()), Path::Call(_)) { Method::POST } else { Method::GET };
+    let wanted = if matches!(path_of(head.uri.path()), Path::Call(_)) {
+        Method::POST
+    } else {
+        Method::GET
+    };
     let path = path_of(head.uri.path());
     if matches!(path, Path::Unknown) {
-        return Err(ApiError::new(ErrorCode::NotFound, "there is no such path here; the API begins with /v1"));
+        return Err(ApiError::new(
+            ErrorCode::NotFound,
+            "there is no such path here; the API begins with /v1",
+        ));
     }
     if head.method != wanted {
-        return Err(ApiError::new(ErrorCode::MethodNotAllowed, format!("this path takes {wanted}")));
+        return Err(ApiError::new(
+            ErrorCode::MethodNotAllowed,
+            format!("this path takes {wanted}"),
+        ));
     }
     check_framing(&head.headers)?;
     let access = authenticate(gateway, &head.headers, peer)?;
@@ -107,23 +130,46 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketA
             let server = &policy.file.server;
             let body = read_body(body, server.body_max.0, server.body_timeout.0).await?;
             let request = parse(operation, body)?;
-            let (arrival, exchange) = admit(gateway, &policy, &access, &head.headers, request, (id, arrived))?;
+            let (arrival, exchange) = admit(
+                gateway,
+                &policy,
+                &access,
+                &head.headers,
+                request,
+                (id, arrived),
+            )?;
             let keepalive = server.keepalive_after.0;
             Ok(answer(gateway, arrival, exchange, keepalive).await)
         }
-        Path::Models => Ok(reply::json(StatusCode::OK, &models::list(&policy, &access, dialect))),
+        Path::Models => Ok(reply::json(
+            StatusCode::OK,
+            &models::list(&policy, &access, dialect),
+        )),
         Path::Model(name) => model(&policy, &access, dialect, name),
-        Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(ErrorCode::NotFound, "there is no such path here")),
+        Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
+            ErrorCode::NotFound,
+            "there is no such path here",
+        )),
     }
 }
 
-fn model(policy: &aplomb_pipeline::policy::Policy, access: &Access, dialect: Dialect, name: &str) -> Result<Reply, ApiError> {
+fn model(
+    policy: &aplomb_pipeline::policy::Policy,
+    access: &Access,
+    dialect: Dialect,
+    name: &str,
+) -> Result<Reply, ApiError> {
     let name = name.replace("%2F", "/").replace("%2f", "/");
     models::one(policy, access, dialect, &name).map(|value| reply::json(StatusCode::OK, &value))
 }
 
 /// Takes a request through the pipeline and writes its answer.
-async fn answer(gateway: &Gateway, arrival: Arrival, exchange: Exchange, keepalive: Duration) -> Reply {
+async fn answer(
+    gateway: &Gateway,
+    arrival: Arrival,
+    exchange: Exchange,
+    keepalive: Duration,
+) -> Reply {
     let operation = arrival.request.operation;
     let delivery = arrival.request.delivery;
     let id = exchange.record().request_id.clone();
@@ -131,7 +177,12 @@ async fn answer(gateway: &Gateway, arrival: Arrival, exchange: Exchange, keepali
         request_id: id.clone(),
         model: arrival.request.model.clone(),
         created: exchange.record().at_ms / 1000,
-        include_usage: matches!(delivery, Delivery::Stream { include_usage: true }),
+        include_usage: matches!(
+            delivery,
+            Delivery::Stream {
+                include_usage: true
+            }
+        ),
     };
     let dialect = operation.dialect();
     if !delivery.is_stream() {
@@ -147,7 +198,9 @@ async fn answer(gateway: &Gateway, arrival: Arrival, exchange: Exchange, keepali
         Ok(Ok(relay)) => {
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
-            *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(relay, writer, keepalive, stop)));
+            *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
+                relay, writer, keepalive, stop,
+            )));
             reply
         }
         Ok(Err(failed)) => failure(dialect, &failed),
@@ -159,7 +212,11 @@ async fn answer(gateway: &Gateway, arrival: Arrival, exchange: Exchange, keepali
 }
 
 fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply {
-    let mut reply = reply::whole(operation.dialect(), &envelope.request_id, bytes::Bytes::new());
+    let mut reply = reply::whole(
+        operation.dialect(),
+        &envelope.request_id,
+        bytes::Bytes::new(),
+    );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
     let (events, _exchange) = relay.into_whole();
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
@@ -172,7 +229,9 @@ fn failure(dialect: Dialect, failed: &Failed) -> Reply {
     reply::describe(&mut reply, record, &[]);
     if record.attempts.len() > 1 {
         // The chain is spent: an SDK that tries again would multiply the attempts.
-        reply.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        reply
+            .headers_mut()
+            .insert("x-should-retry", HeaderValue::from_static("false"));
     }
     reply
 }

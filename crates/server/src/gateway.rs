@@ -43,7 +43,13 @@ impl Gateway {
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn new(policy: Policy, state: Arc<State>, hasher: KeyHasher, control: Arc<dyn ControlStore>, admin_token: String) -> Result<Self, ControlError> {
+    pub fn new(
+        policy: Policy,
+        state: Arc<State>,
+        hasher: KeyHasher,
+        control: Arc<dyn ControlStore>,
+        admin_token: String,
+    ) -> Result<Self, ControlError> {
         let gateway = Gateway {
             policy: ArcSwap::from_pointee(policy),
             state,
@@ -66,7 +72,10 @@ impl Gateway {
 
     /// Takes over a new policy, or keeps the old one and notes why. Keys in the file come with it.
     pub fn reloaded(&self, built: Result<Policy, Diagnostics>) {
-        let mut status = ReloadStatus { at_ms: self.state.clock.now_ms(), error: None };
+        let mut status = ReloadStatus {
+            at_ms: self.state.clock.now_ms(),
+            error: None,
+        };
         match built {
             Ok(policy) => {
                 self.policy.store(Arc::new(policy));
@@ -89,7 +98,10 @@ impl Gateway {
 
     /// How the last reload went; none was tried if its time is 0.
     pub fn reload_status(&self) -> ReloadStatus {
-        self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reload
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reads the keys again if any process changed them. Blocking.

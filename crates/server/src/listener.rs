@@ -48,7 +48,13 @@ pub struct Listener {
 
 impl Listener {
     /// Accepts until `stop` turns true, then waits for what runs, at most `drain`; what still runs then is told to end.
-    pub async fn serve(self, gateway: Arc<Gateway>, tasks: Tasks, mut stop: watch::Receiver<bool>, drain: Duration) {
+    pub async fn serve(
+        self,
+        gateway: Arc<Gateway>,
+        tasks: Tasks,
+        mut stop: watch::Receiver<bool>,
+        drain: Duration,
+    ) {
         let listener = Arc::new(self);
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(listener.connections_max));
@@ -57,7 +63,9 @@ impl Listener {
                 accepted = accept(&listener.socket, &slots) => accepted,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let Some((stream, peer, slot)) = accepted else { continue };
+            let Some((stream, peer, slot)) = accepted else {
+                continue;
+            };
             let watcher = graceful.watcher();
             let (gateway, listener) = (gateway.clone(), listener.clone());
             tasks.spawn(async move {
@@ -65,7 +73,9 @@ impl Listener {
                 match &listener.tls {
                     None => connection(&listener, stream, peer, gateway.clone(), watcher).await,
                     Some(tls) => {
-                        if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                        if let Ok(Ok(stream)) =
+                            tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await
+                        {
                             connection(&listener, stream, peer, gateway.clone(), watcher).await;
                         }
                     }
@@ -74,13 +84,20 @@ impl Listener {
                 drop(slot);
             });
         }
-        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
             gateway.stop.send_replace(true);
         }
     }
 }
 
-type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (
+    tokio::net::TcpStream,
+    SocketAddr,
+    tokio::sync::OwnedSemaphorePermit,
+);
 
 async fn accept(socket: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accepted> {
     let slot = slots.clone().acquire_owned().await.ok()?;
@@ -99,8 +116,13 @@ async fn accept(socket: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accepted
     }
 }
 
-async fn connection<S>(listener: &Listener, stream: S, peer: SocketAddr, gateway: Arc<Gateway>, watcher: hyper_util::server::graceful::Watcher)
-where
+async fn connection<S>(
+    listener: &Listener,
+    stream: S,
+    peer: SocketAddr,
+    gateway: Arc<Gateway>,
+    watcher: hyper_util::server::graceful::Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let plane = listener.plane;
@@ -128,7 +150,11 @@ where
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
-    let serving = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+    let serving = watcher.watch(
+        builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned(),
+    );
     if let Err(error) = serving.await {
         tracing::trace!(%error, "connection ended");
     }

@@ -41,7 +41,9 @@ pub fn json(status: StatusCode, value: &Value) -> Reply {
 pub fn text(status: StatusCode, content_type: &'static str, text: String) -> Reply {
     let mut reply = Response::new(ReplyBody::whole(text));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply
 }
 
@@ -56,7 +58,11 @@ pub fn error(dialect: Dialect, id: &str, error: &ApiError) -> Reply {
     let headers = reply.headers_mut();
     set_id(headers, dialect, id);
     if let Some(after) = error.retry_after {
-        set(headers, "retry-after", &after.as_secs_f64().ceil().to_string());
+        set(
+            headers,
+            "retry-after",
+            &after.as_secs_f64().ceil().to_string(),
+        );
         set(headers, "retry-after-ms", &after.as_millis().to_string());
     }
     reply
@@ -68,7 +74,11 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[&'static str]) {
     if let Some(target) = &record.target {
         set(headers, "x-aplomb-target", target);
     }
-    set(headers, "x-aplomb-attempts", &record.attempts.len().to_string());
+    set(
+        headers,
+        "x-aplomb-attempts",
+        &record.attempts.len().to_string(),
+    );
     if let Some(ms) = record.overhead_ms {
         set(headers, "x-aplomb-overhead-ms", &format!("{ms:.3}"));
     }
@@ -76,7 +86,10 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[&'static str]) {
         set(headers, "x-aplomb-ttft-ms", &format!("{ms:.3}"));
     }
     if record.simulated {
-        headers.insert(HeaderName::from_static("x-aplomb-simulated"), HeaderValue::from_static("true"));
+        headers.insert(
+            HeaderName::from_static("x-aplomb-simulated"),
+            HeaderValue::from_static("true"),
+        );
     }
     if !dropped.is_empty() {
         set(headers, "x-aplomb-dropped", &dropped.join(","));
@@ -97,7 +110,10 @@ pub fn stream(dialect: Dialect, id: &str, body: ReplyBody) -> Reply {
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     set_id(headers, dialect, id);
     reply
 }

@@ -44,19 +44,41 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 impl AnswerBody {
-    fn new(phase: Phase, writer: StreamWriter, keepalive: Duration, stop: watch::Receiver<bool>) -> Self {
+    fn new(
+        phase: Phase,
+        writer: StreamWriter,
+        keepalive: Duration,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let last = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(last + keepalive));
-        AnswerBody { phase, writer, keepalive, last, timer, stop: Box::pin(stopped(stop)) }
+        AnswerBody {
+            phase,
+            writer,
+            keepalive,
+            last,
+            timer,
+            stop: Box::pin(stopped(stop)),
+        }
     }
 
     /// For an answer whose first content has come.
-    pub fn relaying(relay: Relay, writer: StreamWriter, keepalive: Duration, stop: watch::Receiver<bool>) -> Self {
+    pub fn relaying(
+        relay: Relay,
+        writer: StreamWriter,
+        keepalive: Duration,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         AnswerBody::new(Phase::Relaying(Box::new(relay)), writer, keepalive, stop)
     }
 
     /// For an answer that has not come within the keep-alive time; a comment goes out at once.
-    pub fn waiting(pending: Pending, writer: StreamWriter, keepalive: Duration, stop: watch::Receiver<bool>) -> Self {
+    pub fn waiting(
+        pending: Pending,
+        writer: StreamWriter,
+        keepalive: Duration,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let mut body = AnswerBody::new(Phase::Waiting(pending), writer, keepalive, stop);
         body.last = Instant::now().checked_sub(keepalive).unwrap_or(body.last);
         body.timer.as_mut().reset(Instant::now());

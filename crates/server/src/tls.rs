@@ -17,7 +17,8 @@ pub fn acceptor(cert_pem: &str, key_pem: &str) -> Result<Acceptor, String> {
     if certs.is_empty() {
         return Err("the certificate file holds no certificate".to_owned());
     }
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| "the key is not in PEM form".to_owned())?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
+        .map_err(|_| "the key is not in PEM form".to_owned())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

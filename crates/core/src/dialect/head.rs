@@ -20,7 +20,10 @@ pub fn malformed(error: &serde_json::Error) -> ApiError {
         serde_json::error::Category::Data => "expected a JSON object".to_owned(),
     };
     let place = format!("line {}, column {}", error.line(), error.column());
-    ApiError::invalid("", format!("the request body is not valid JSON for this endpoint: {reason} ({place})"))
+    ApiError::invalid(
+        "",
+        format!("the request body is not valid JSON for this endpoint: {reason} ({place})"),
+    )
 }
 
 /// Parses the head of a body. Only an object will do: the parser alone would also take a list of the members.
@@ -29,9 +32,10 @@ pub fn malformed(error: &serde_json::Error) -> ApiError {
 /// [`malformed`].
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     match body.trim_ascii_start().first() {
-        Some(b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n') => {
-            Err(ApiError::invalid("", "the request body must be a JSON object (line 1, column 1)"))
-        }
+        Some(b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n') => Err(ApiError::invalid(
+            "",
+            "the request body must be a JSON object (line 1, column 1)",
+        )),
         _ => serde_json::from_slice(body).map_err(|error| malformed(&error)),
     }
 }
@@ -51,7 +55,10 @@ pub fn optional<'a, T: Deserialize<'a>>(
         Some(raw) if is_null(raw) => Ok(None),
         Some(raw) => match serde_json::from_str(raw.get()) {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(ApiError::invalid(name, format!("expected {expected}, found {}", kind_of(raw)))),
+            Err(_) => Err(ApiError::invalid(
+                name,
+                format!("expected {expected}, found {}", kind_of(raw)),
+            )),
         },
     }
 }
@@ -62,15 +69,19 @@ pub fn required<'a, T: Deserialize<'a>>(
     name: &str,
     expected: &str,
 ) -> Result<T, ApiError> {
-    optional(raw, name, expected)?
-        .ok_or_else(|| ApiError::invalid(name, format!("this field is required; expected {expected}")))
+    optional(raw, name, expected)?.ok_or_else(|| {
+        ApiError::invalid(name, format!("this field is required; expected {expected}"))
+    })
 }
 
 /// The model name: a non-empty string of at most 256 bytes.
 pub fn model(raw: Option<&RawValue>) -> Result<String, ApiError> {
     let model: String = required(raw, "model", "a string")?;
     if model.is_empty() || model.len() > 256 {
-        return Err(ApiError::invalid("model", "expected a model name of 1 to 256 bytes"));
+        return Err(ApiError::invalid(
+            "model",
+            "expected a model name of 1 to 256 bytes",
+        ));
     }
     Ok(model)
 }
@@ -84,15 +95,24 @@ pub fn messages(raw: Option<&RawValue>) -> Result<(), ApiError> {
     }
     let turns: Vec<&RawValue> = required(raw, "messages", "an array of messages")?;
     if turns.is_empty() {
-        return Err(ApiError::invalid("messages", "expected at least one message"));
+        return Err(ApiError::invalid(
+            "messages",
+            "expected at least one message",
+        ));
     }
     for (index, turn) in turns.into_iter().enumerate() {
         let Ok(head) = serde_json::from_str::<Turn>(turn.get()) else {
             let found = kind_of(turn);
-            return Err(ApiError::invalid(format!("messages[{index}]"), format!("expected an object, found {found}")));
+            return Err(ApiError::invalid(
+                format!("messages[{index}]"),
+                format!("expected an object, found {found}"),
+            ));
         };
         if !head.role.is_some_and(|role| role.get().starts_with('"')) {
-            return Err(ApiError::invalid(format!("messages[{index}].role"), "this field is required; expected a string"));
+            return Err(ApiError::invalid(
+                format!("messages[{index}].role"),
+                "this field is required; expected a string",
+            ));
         }
     }
     Ok(())

@@ -5,8 +5,8 @@
 //! invents a finish reason: what ends without one ends with an error event.
 
 pub mod anthropic;
-pub mod openai;
 mod head;
+pub mod openai;
 
 use crate::conversation::Conversation;
 use crate::error::ApiError;
@@ -36,8 +36,13 @@ pub fn conversation(request: &ChatRequest) -> Result<Conversation, ApiError> {
     match request.operation {
         Operation::ChatCompletions => openai::conversation::chat(&request.body),
         Operation::Completions => openai::conversation::completions(&request.body),
-        Operation::Messages | Operation::CountTokens => anthropic::conversation::messages(&request.body),
-        Operation::Embeddings => Err(ApiError::invalid("model", "this model does not serve embeddings")),
+        Operation::Messages | Operation::CountTokens => {
+            anthropic::conversation::messages(&request.body)
+        }
+        Operation::Embeddings => Err(ApiError::invalid(
+            "model",
+            "this model does not serve embeddings",
+        )),
     }
 }
 
@@ -55,7 +60,10 @@ pub struct Envelope {
 }
 
 /// Writes one streamed answer as server-sent events.
-#[expect(clippy::large_enum_variant, reason = "one a stream, never moved after it is made")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a stream, never moved after it is made"
+)]
 pub enum StreamWriter {
     /// `chat.completion.chunk`s, ended by `[DONE]`.
     Chat(openai::write::ChatWriter),
@@ -72,7 +80,9 @@ impl StreamWriter {
             Operation::ChatCompletions | Operation::Embeddings => {
                 StreamWriter::Chat(openai::write::ChatWriter::new(envelope))
             }
-            Operation::Completions => StreamWriter::Completion(openai::write::CompletionWriter::new(envelope)),
+            Operation::Completions => {
+                StreamWriter::Completion(openai::write::CompletionWriter::new(envelope))
+            }
             Operation::Messages | Operation::CountTokens => {
                 StreamWriter::Messages(anthropic::write::MessagesWriter::new(envelope))
             }
@@ -100,7 +110,9 @@ impl StreamWriter {
     /// Ends an answer that broke off: one error event, nothing after it.
     pub fn fail(&mut self, error: &ApiError, out: &mut BytesMut) {
         match self {
-            StreamWriter::Chat(_) | StreamWriter::Completion(_) => openai::write::error_event(error, out),
+            StreamWriter::Chat(_) | StreamWriter::Completion(_) => {
+                openai::write::error_event(error, out)
+            }
             StreamWriter::Messages(writer) => writer.fail(error, out),
         }
     }

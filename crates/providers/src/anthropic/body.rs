@@ -13,23 +13,51 @@ use serde_json::{Map, Value};
 /// # Errors
 /// The error object it holds, or `Malformed` if it is no message.
 pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
-    let message: Value = serde_json::from_slice(bytes).map_err(|_| malformed("the provider sent a body that is not a valid answer"))?;
+    let message: Value = serde_json::from_slice(bytes)
+        .map_err(|_| malformed("the provider sent a body that is not a valid answer"))?;
     if message.get("error").is_some_and(|error| !error.is_null()) {
         return Err(in_band(bytes));
     }
     let Some(blocks) = message.get("content").and_then(Value::as_array) else {
-        return Err(malformed("the provider sent a body that is not a valid answer"));
+        return Err(malformed(
+            "the provider sent a body that is not a valid answer",
+        ));
     };
-    let text = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    out.push(ChatEvent::Start(Start { id: text("id"), model: text("model"), created: 0, extra: Map::new() }));
+    let text = |name: &str| {
+        message
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    out.push(ChatEvent::Start(Start {
+        id: text("id"),
+        model: text("model"),
+        created: 0,
+        extra: Map::new(),
+    }));
     let reason = message.get("stop_reason").and_then(Value::as_str);
-    let sequence = message.get("stop_sequence").and_then(Value::as_str).map(str::to_owned);
+    let sequence = message
+        .get("stop_sequence")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     let finish = reason.map(|reason| FinishReason::from_anthropic(reason, sequence));
     match lane {
         Lane::Native => {
-            let output = blocks.iter().map(|block| block.to_string().len()).sum::<usize>();
-            let facts = Facts { content: true, output_bytes: u32::try_from(output).unwrap_or(u32::MAX), finish };
-            out.push(ChatEvent::RawBody(Raw { name: None, data: bytes.clone(), facts }));
+            let output = blocks
+                .iter()
+                .map(|block| block.to_string().len())
+                .sum::<usize>();
+            let facts = Facts {
+                content: true,
+                output_bytes: u32::try_from(output).unwrap_or(u32::MAX),
+                finish,
+            };
+            out.push(ChatEvent::RawBody(Raw {
+                name: None,
+                data: bytes.clone(),
+                facts,
+            }));
         }
         Lane::Typed => {
             typed(blocks, out);
@@ -47,20 +75,48 @@ pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(),
 fn typed(blocks: &[Value], out: &mut Vec<ChatEvent>) {
     let mut tool = 0;
     for block in blocks {
-        let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            block
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         match block.get("type").and_then(Value::as_str) {
-            Some("text") => out.push(ChatEvent::Text { choice: 0, text: text("text"), logprobs: None }),
+            Some("text") => out.push(ChatEvent::Text {
+                choice: 0,
+                text: text("text"),
+                logprobs: None,
+            }),
             Some("thinking") => {
-                out.push(ChatEvent::Reasoning { choice: 0, text: text("thinking") });
+                out.push(ChatEvent::Reasoning {
+                    choice: 0,
+                    text: text("thinking"),
+                });
                 if !text("signature").is_empty() {
-                    out.push(ChatEvent::ReasoningSignature { choice: 0, signature: text("signature") });
+                    out.push(ChatEvent::ReasoningSignature {
+                        choice: 0,
+                        signature: text("signature"),
+                    });
                 }
             }
-            Some("redacted_thinking") => out.push(ChatEvent::RedactedReasoning { choice: 0, data: text("data") }),
+            Some("redacted_thinking") => out.push(ChatEvent::RedactedReasoning {
+                choice: 0,
+                data: text("data"),
+            }),
             Some("tool_use") => {
-                out.push(ChatEvent::ToolStart { choice: 0, tool, id: text("id"), name: text("name") });
+                out.push(ChatEvent::ToolStart {
+                    choice: 0,
+                    tool,
+                    id: text("id"),
+                    name: text("name"),
+                });
                 let fragment = block.get("input").cloned().unwrap_or_default().to_string();
-                out.push(ChatEvent::ToolArguments { choice: 0, tool, fragment });
+                out.push(ChatEvent::ToolArguments {
+                    choice: 0,
+                    tool,
+                    fragment,
+                });
                 tool += 1;
             }
             // Blocks of tools that ran at the provider have no counterpart elsewhere.
@@ -81,8 +137,15 @@ mod tests {
         );
         let mut out = Vec::new();
         decode(&body, Lane::Typed, &mut out).unwrap();
-        assert!(out.contains(&ChatEvent::ToolArguments { choice: 0, tool: 0, fragment: "{\"a\":1}".into() }));
-        assert!(out.contains(&ChatEvent::Finish { choice: 0, reason: FinishReason::ToolCalls }));
+        assert!(out.contains(&ChatEvent::ToolArguments {
+            choice: 0,
+            tool: 0,
+            fragment: "{\"a\":1}".into()
+        }));
+        assert!(out.contains(&ChatEvent::Finish {
+            choice: 0,
+            reason: FinishReason::ToolCalls
+        }));
         let mut out = Vec::new();
         decode(&body, Lane::Native, &mut out).unwrap();
         assert!(matches!(&out[1], ChatEvent::RawBody(raw) if raw.data == body));
@@ -93,7 +156,10 @@ mod tests {
         for (body, kind) in [
             ("", FaultKind::Malformed),
             ("{}", FaultKind::Malformed),
-            (r#"{"type":"error","error":{"type":"rate_limit_error","message":"m"}}"#, FaultKind::RateLimited),
+            (
+                r#"{"type":"error","error":{"type":"rate_limit_error","message":"m"}}"#,
+                FaultKind::RateLimited,
+            ),
         ] {
             let fault = decode(&Bytes::from(body), Lane::Native, &mut Vec::new()).unwrap_err();
             assert_eq!(fault.kind, kind, "{body}");

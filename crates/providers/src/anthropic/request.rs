@@ -4,7 +4,9 @@
 //! neutral form; what has no counterpart is named in [`Encoded::dropped`] or refused with its place.
 
 use crate::encode::Encoded;
-use aplomb_core::conversation::{Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice};
+use aplomb_core::conversation::{
+    Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice,
+};
 use aplomb_core::dialect;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::json::{self, Edit};
@@ -23,12 +25,16 @@ pub const MAX_TOKENS_DEFAULT: u64 = 4096;
 /// A request that has no counterpart in this dialect, with the place.
 pub fn encode(chat: &ChatRequest, model: &str) -> Result<Encoded, ApiError> {
     match chat.operation {
-        Operation::Messages => {
-            Ok(Encoded { path: "/v1/messages", body: splice(chat, model)?, dropped: Vec::new() })
-        }
-        Operation::CountTokens => {
-            Ok(Encoded { path: "/v1/messages/count_tokens", body: splice(chat, model)?, dropped: Vec::new() })
-        }
+        Operation::Messages => Ok(Encoded {
+            path: "/v1/messages",
+            body: splice(chat, model)?,
+            dropped: Vec::new(),
+        }),
+        Operation::CountTokens => Ok(Encoded {
+            path: "/v1/messages/count_tokens",
+            body: splice(chat, model)?,
+            dropped: Vec::new(),
+        }),
         Operation::ChatCompletions | Operation::Completions => {
             let conversation = dialect::conversation(chat)?;
             let mut dropped = Vec::new();
@@ -36,9 +42,16 @@ pub fn encode(chat: &ChatRequest, model: &str) -> Result<Encoded, ApiError> {
             if chat.delivery.is_stream() {
                 body.insert("stream".into(), true.into());
             }
-            Ok(Encoded { path: "/v1/messages", body: Bytes::from(Value::Object(body).to_string()), dropped })
+            Ok(Encoded {
+                path: "/v1/messages",
+                body: Bytes::from(Value::Object(body).to_string()),
+                dropped,
+            })
         }
-        Operation::Embeddings => Err(ApiError::invalid("model", "this model does not serve embeddings")),
+        Operation::Embeddings => Err(ApiError::invalid(
+            "model",
+            "this model does not serve embeddings",
+        )),
     }
 }
 
@@ -48,22 +61,42 @@ fn splice(chat: &ChatRequest, model: &str) -> Result<Bytes, ApiError> {
         #[serde(borrow)]
         model: &'a RawValue,
     }
-    let internal = || ApiError::new(ErrorCode::Internal, "a checked request body could not be read again");
+    let internal = || {
+        ApiError::new(
+            ErrorCode::Internal,
+            "a checked request body could not be read again",
+        )
+    };
     let members: Members = serde_json::from_slice(&chat.body).map_err(|_| internal())?;
     let range = json::range_of(&chat.body, members.model.get()).ok_or_else(internal)?;
-    Ok(Bytes::from(json::apply(&chat.body, vec![Edit { range, text: Value::from(model).to_string() }])))
+    Ok(Bytes::from(json::apply(
+        &chat.body,
+        vec![Edit {
+            range,
+            text: Value::from(model).to_string(),
+        }],
+    )))
 }
 
-fn translate(from: &Conversation, model: &str, dropped: &mut Vec<&'static str>) -> Result<Map<String, Value>, ApiError> {
+fn translate(
+    from: &Conversation,
+    model: &str,
+    dropped: &mut Vec<&'static str>,
+) -> Result<Map<String, Value>, ApiError> {
     let mut body = Map::new();
     body.insert("model".into(), model.into());
     let turns = turns(from)?;
     if turns.is_empty() {
-        return Err(ApiError::invalid("messages", "this target needs at least one user or assistant message with content"));
+        return Err(ApiError::invalid(
+            "messages",
+            "this target needs at least one user or assistant message with content",
+        ));
     }
     let mut system = blocks(&from.system, "system")?;
     if from.output_format == OutputFormat::JsonObject {
-        system.push(json!({ "type": "text", "text": "Answer with one JSON object and nothing else." }));
+        system.push(
+            json!({ "type": "text", "text": "Answer with one JSON object and nothing else." }),
+        );
     }
     if !system.is_empty() {
         body.insert("system".into(), Value::Array(system));
@@ -122,7 +155,10 @@ fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut 
     if let Some(budget) = budget {
         // The bound covers thinking and answer; the client meant the answer.
         max = max.saturating_add(budget);
-        body.insert("thinking".into(), json!({ "type": "enabled", "budget_tokens": budget }));
+        body.insert(
+            "thinking".into(),
+            json!({ "type": "enabled", "budget_tokens": budget }),
+        );
         dropped.extend(from.temperature.map(|_| "temperature"));
         dropped.extend(from.top_p.map(|_| "top_p"));
     } else {
@@ -140,7 +176,11 @@ fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut 
         }
     }
     body.insert("max_tokens".into(), max.into());
-    let stop: Vec<&String> = from.stop.iter().filter(|text| !text.trim().is_empty()).collect();
+    let stop: Vec<&String> = from
+        .stop
+        .iter()
+        .filter(|text| !text.trim().is_empty())
+        .collect();
     if !stop.is_empty() {
         body.insert("stop_sequences".into(), json!(stop));
     }
@@ -157,7 +197,24 @@ fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut 
     if from.logprobs.is_some() {
         dropped.push("logprobs");
     }
-    for name in ["seed", "presence_penalty", "frequency_penalty", "logit_bias", "audio", "modalities", "prediction", "service_tier", "store", "verbosity", "web_search_options", "logprobs", "top_logprobs", "echo", "best_of", "suffix"] {
+    for name in [
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "audio",
+        "modalities",
+        "prediction",
+        "service_tier",
+        "store",
+        "verbosity",
+        "web_search_options",
+        "logprobs",
+        "top_logprobs",
+        "echo",
+        "best_of",
+        "suffix",
+    ] {
         if from.rest.get(name).is_some_and(|value| !value.is_null()) {
             dropped.push(name);
         }
@@ -188,9 +245,13 @@ fn turns(from: &Conversation) -> Result<Vec<Value>, ApiError> {
         }
     }
     for (_, blocks) in &mut merged {
-        blocks.sort_by_key(|block| block.get("type").and_then(Value::as_str) != Some("tool_result"));
+        blocks
+            .sort_by_key(|block| block.get("type").and_then(Value::as_str) != Some("tool_result"));
     }
-    Ok(merged.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect())
+    Ok(merged
+        .into_iter()
+        .map(|(role, content)| json!({ "role": role, "content": content }))
+        .collect())
 }
 
 fn turn(message: &Message, at: &str) -> Result<(&'static str, Vec<Value>), ApiError> {
@@ -200,8 +261,21 @@ fn turn(message: &Message, at: &str) -> Result<(&'static str, Vec<Value>), ApiEr
         Role::Assistant => ("assistant", content),
         // Instructions in the middle keep their place; this API has them only at the start.
         Role::System => {
-            let text: String = message.parts.iter().filter_map(|part| if let Part::Text { text, .. } = part { Some(text.as_str()) } else { None }).collect();
-            ("user", vec![json!({ "type": "text", "text": format!("<system>\n{text}\n</system>") })])
+            let text: String = message
+                .parts
+                .iter()
+                .filter_map(|part| {
+                    if let Part::Text { text, .. } = part {
+                        Some(text.as_str())
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            (
+                "user",
+                vec![json!({ "type": "text", "text": format!("<system>\n{text}\n</system>") })],
+            )
         }
     })
 }
@@ -212,7 +286,12 @@ fn blocks(parts: &[Part], at: &str) -> Result<Vec<Value>, ApiError> {
         out.extend(block(part, &format!("{at}[{index}]"))?);
     }
     // Thinking must stand first in its turn.
-    out.sort_by_key(|block| !matches!(block.get("type").and_then(Value::as_str), Some("thinking" | "redacted_thinking")));
+    out.sort_by_key(|block| {
+        !matches!(
+            block.get("type").and_then(Value::as_str),
+            Some("thinking" | "redacted_thinking")
+        )
+    });
     Ok(out)
 }
 
@@ -227,21 +306,72 @@ fn marked(mut block: Value, cache_control: Option<&Value>) -> Option<Value> {
 fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
     Ok(match part {
         Part::Text { text, .. } | Part::Refusal { text } if text.is_empty() => None,
-        Part::Text { text, cache_control } => marked(json!({ "type": "text", "text": text }), cache_control.as_ref()),
+        Part::Text {
+            text,
+            cache_control,
+        } => marked(
+            json!({ "type": "text", "text": text }),
+            cache_control.as_ref(),
+        ),
         Part::Refusal { text } => Some(json!({ "type": "text", "text": text })),
-        Part::Image { source, cache_control, .. } => {
-            marked(json!({ "type": "image", "source": source_block(source) }), cache_control.as_ref())
+        Part::Image {
+            source,
+            cache_control,
+            ..
+        } => marked(
+            json!({ "type": "image", "source": source_block(source) }),
+            cache_control.as_ref(),
+        ),
+        Part::File {
+            source,
+            cache_control,
+            ..
+        } => marked(
+            json!({ "type": "document", "source": source_block(source) }),
+            cache_control.as_ref(),
+        ),
+        Part::ToolCall {
+            id,
+            name,
+            arguments,
+            cache_control,
+        } => {
+            let input = if arguments.trim().is_empty() {
+                json!({})
+            } else {
+                arguments_object(arguments, at)?
+            };
+            let id = id
+                .chars()
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
+                .collect::<String>();
+            marked(
+                json!({ "type": "tool_use", "id": id, "name": name, "input": input }),
+                cache_control.as_ref(),
+            )
         }
-        Part::File { source, cache_control, .. } => {
-            marked(json!({ "type": "document", "source": source_block(source) }), cache_control.as_ref())
-        }
-        Part::ToolCall { id, name, arguments, cache_control } => {
-            let input = if arguments.trim().is_empty() { json!({}) } else { arguments_object(arguments, at)? };
-            let id = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect::<String>();
-            marked(json!({ "type": "tool_use", "id": id, "name": name, "input": input }), cache_control.as_ref())
-        }
-        Part::ToolResult { id, content, is_error, cache_control } => {
-            let id = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect::<String>();
+        Part::ToolResult {
+            id,
+            content,
+            is_error,
+            cache_control,
+        } => {
+            let id = id
+                .chars()
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
+                .collect::<String>();
             let mut result = Map::new();
             result.insert("type".into(), "tool_result".into());
             result.insert("tool_use_id".into(), id.into());
@@ -251,15 +381,23 @@ fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
             }
             marked(Value::Object(result), cache_control.as_ref())
         }
-        Part::Reasoning { text, signature: Some(signature) } => {
-            Some(json!({ "type": "thinking", "thinking": text, "signature": signature }))
-        }
+        Part::Reasoning {
+            text,
+            signature: Some(signature),
+        } => Some(json!({ "type": "thinking", "thinking": text, "signature": signature })),
         // Unsigned reasoning is refused by the API.
-        Part::Reasoning { signature: None, .. } => None,
-        Part::RedactedReasoning { data } => Some(json!({ "type": "redacted_thinking", "data": data })),
+        Part::Reasoning {
+            signature: None, ..
+        } => None,
+        Part::RedactedReasoning { data } => {
+            Some(json!({ "type": "redacted_thinking", "data": data }))
+        }
         Part::Other { kind, .. } => {
             let kind: String = kind.chars().take(48).collect();
-            return Err(ApiError::invalid(at, format!("a part of type `{kind}` has no counterpart at this target")));
+            return Err(ApiError::invalid(
+                at,
+                format!("a part of type `{kind}` has no counterpart at this target"),
+            ));
         }
     })
 }
@@ -267,14 +405,19 @@ fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
 fn arguments_object(arguments: &str, at: &str) -> Result<Value, ApiError> {
     match serde_json::from_str::<Value>(arguments) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        _ => Err(ApiError::invalid(at, "the arguments of this tool call are not a JSON object")),
+        _ => Err(ApiError::invalid(
+            at,
+            "the arguments of this tool call are not a JSON object",
+        )),
     }
 }
 
 fn source_block(source: &Source) -> Value {
     match source {
         Source::Url(url) => json!({ "type": "url", "url": url }),
-        Source::Base64 { media_type, data } => json!({ "type": "base64", "media_type": media_type, "data": data }),
+        Source::Base64 { media_type, data } => {
+            json!({ "type": "base64", "media_type": media_type, "data": data })
+        }
         Source::FileId(id) => json!({ "type": "file", "file_id": id }),
         Source::Text(text) => json!({ "type": "text", "media_type": "text/plain", "data": text }),
     }

@@ -85,7 +85,9 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
 }
 
 fn size(raw: Option<&RawValue>) -> u32 {
-    raw.map_or(0, |raw| u32::try_from(raw.get().len().saturating_sub(2)).unwrap_or(u32::MAX))
+    raw.map_or(0, |raw| {
+        u32::try_from(raw.get().len().saturating_sub(2)).unwrap_or(u32::MAX)
+    })
 }
 
 impl AnthropicStream {
@@ -107,7 +109,11 @@ impl AnthropicStream {
     fn pass(&mut self, name: &str, data: &Bytes, facts: Facts, out: &mut Vec<ChatEvent>) {
         self.content |= facts.content;
         if self.lane == Lane::Native {
-            out.push(ChatEvent::Raw(Raw { name: Some(name.into()), data: data.clone(), facts }));
+            out.push(ChatEvent::Raw(Raw {
+                name: Some(name.into()),
+                data: data.clone(),
+                facts,
+            }));
         }
     }
 
@@ -118,16 +124,28 @@ impl AnthropicStream {
         }
     }
 
-    fn message_start(&mut self, frame: &Frame<'_>, data: &Bytes, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
+    fn message_start(
+        &mut self,
+        frame: &Frame<'_>,
+        data: &Bytes,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<(), UpstreamFault> {
         if std::mem::replace(&mut self.started, true) {
             return Ok(());
         }
         let head: MessageHead = frame
             .message
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .ok_or_else(|| malformed("the provider began its answer with an event that is no message"))?;
+            .ok_or_else(|| {
+                malformed("the provider began its answer with an event that is no message")
+            })?;
         self.count(&head.usage);
-        out.push(ChatEvent::Start(Start { id: head.id, model: head.model, created: 0, extra: Map::new() }));
+        out.push(ChatEvent::Start(Start {
+            id: head.id,
+            model: head.model,
+            created: 0,
+            extra: Map::new(),
+        }));
         if self.lane == Lane::Typed && self.counted {
             out.push(ChatEvent::Usage(self.usage));
         }
@@ -135,21 +153,38 @@ impl AnthropicStream {
         Ok(())
     }
 
-    fn block_start(&mut self, frame: &Frame<'_>, data: &Bytes, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
+    fn block_start(
+        &mut self,
+        frame: &Frame<'_>,
+        data: &Bytes,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<(), UpstreamFault> {
         let block: Value = frame
             .content_block
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .ok_or_else(|| malformed("the provider opened a content block without saying which"))?;
         if self.open.is_some() {
-            return Err(malformed("the provider opened a content block while another was open"));
+            return Err(malformed(
+                "the provider opened a content block while another was open",
+            ));
         }
-        let member = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let member = |name: &str| {
+            block
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let typed = self.lane == Lane::Typed;
         let mut facts = Facts::default();
         let kind = match block.get("type").and_then(Value::as_str) {
             Some("text") => {
                 if typed && !member("text").is_empty() {
-                    out.push(ChatEvent::Text { choice: 0, text: member("text"), logprobs: None });
+                    out.push(ChatEvent::Text {
+                        choice: 0,
+                        text: member("text"),
+                        logprobs: None,
+                    });
                 }
                 facts.content = !member("text").is_empty();
                 Kind::Text
@@ -158,7 +193,10 @@ impl AnthropicStream {
             Some("redacted_thinking") => {
                 facts.content = true;
                 if typed {
-                    out.push(ChatEvent::RedactedReasoning { choice: 0, data: member("data") });
+                    out.push(ChatEvent::RedactedReasoning {
+                        choice: 0,
+                        data: member("data"),
+                    });
                 }
                 Kind::Other
             }
@@ -167,7 +205,12 @@ impl AnthropicStream {
                 let tool = self.tools;
                 self.tools += 1;
                 if typed {
-                    out.push(ChatEvent::ToolStart { choice: 0, tool, id: member("id"), name: member("name") });
+                    out.push(ChatEvent::ToolStart {
+                        choice: 0,
+                        tool,
+                        id: member("id"),
+                        name: member("name"),
+                    });
                 }
                 Kind::Tool(tool)
             }
@@ -178,7 +221,12 @@ impl AnthropicStream {
         Ok(())
     }
 
-    fn block_delta(&mut self, frame: &Frame<'_>, data: &Bytes, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
+    fn block_delta(
+        &mut self,
+        frame: &Frame<'_>,
+        data: &Bytes,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<(), UpstreamFault> {
         let wrong = || malformed("the provider sent a piece of a content block that is not open");
         let (index, kind) = self.open.clone().ok_or_else(wrong)?;
         let delta = frame.delta.as_ref().ok_or_else(wrong)?;
@@ -188,55 +236,122 @@ impl AnthropicStream {
         let typed = self.lane == Lane::Typed;
         let (content, event) = match (&kind, delta.kind) {
             (Kind::Text, Some("text_delta")) => {
-                let event = || Some(ChatEvent::Text { choice: 0, text: text(delta.text)?, logprobs: None });
-                (size(delta.text), if typed { Some(event().ok_or_else(wrong)?) } else { None })
+                let event = || {
+                    Some(ChatEvent::Text {
+                        choice: 0,
+                        text: text(delta.text)?,
+                        logprobs: None,
+                    })
+                };
+                (
+                    size(delta.text),
+                    if typed {
+                        Some(event().ok_or_else(wrong)?)
+                    } else {
+                        None
+                    },
+                )
             }
             (Kind::Thinking, Some("thinking_delta")) => {
-                let event = || Some(ChatEvent::Reasoning { choice: 0, text: text(delta.thinking)? });
-                (size(delta.thinking), if typed { Some(event().ok_or_else(wrong)?) } else { None })
+                let event = || {
+                    Some(ChatEvent::Reasoning {
+                        choice: 0,
+                        text: text(delta.thinking)?,
+                    })
+                };
+                (
+                    size(delta.thinking),
+                    if typed {
+                        Some(event().ok_or_else(wrong)?)
+                    } else {
+                        None
+                    },
+                )
             }
             (Kind::Thinking, Some("signature_delta")) => {
-                let event = || Some(ChatEvent::ReasoningSignature { choice: 0, signature: text(delta.signature)? });
-                (0, if typed { Some(event().ok_or_else(wrong)?) } else { None })
+                let event = || {
+                    Some(ChatEvent::ReasoningSignature {
+                        choice: 0,
+                        signature: text(delta.signature)?,
+                    })
+                };
+                (
+                    0,
+                    if typed {
+                        Some(event().ok_or_else(wrong)?)
+                    } else {
+                        None
+                    },
+                )
             }
             (Kind::Tool(tool), Some("input_json_delta")) => {
-                let event = || Some(ChatEvent::ToolArguments { choice: 0, tool: *tool, fragment: text(delta.partial_json)? });
-                (size(delta.partial_json), if typed { Some(event().ok_or_else(wrong)?) } else { None })
+                let event = || {
+                    Some(ChatEvent::ToolArguments {
+                        choice: 0,
+                        tool: *tool,
+                        fragment: text(delta.partial_json)?,
+                    })
+                };
+                (
+                    size(delta.partial_json),
+                    if typed {
+                        Some(event().ok_or_else(wrong)?)
+                    } else {
+                        None
+                    },
+                )
             }
             // Citations, and whatever comes with blocks that are not known here.
             (Kind::Other, _) | (Kind::Text, Some("citations_delta")) => (0, None),
             _ => return Err(wrong()),
         };
         out.extend(event);
-        let facts = Facts { content: content > 0, output_bytes: content, finish: None };
+        let facts = Facts {
+            content: content > 0,
+            output_bytes: content,
+            finish: None,
+        };
         self.pass("content_block_delta", data, facts, out);
         Ok(())
     }
 
     fn message_delta(&mut self, frame: &Frame<'_>, data: &Bytes, out: &mut Vec<ChatEvent>) {
-        if let Some(usage) = frame.usage.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
+        if let Some(usage) = frame
+            .usage
+            .and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok())
+        {
             self.count(&usage);
         }
         let delta = frame.delta.as_ref();
         let reason = delta.and_then(|delta| {
             let word = delta.stop_reason.as_deref()?;
-            Some(FinishReason::from_anthropic(word, delta.stop_sequence.clone()))
+            Some(FinishReason::from_anthropic(
+                word,
+                delta.stop_sequence.clone(),
+            ))
         });
         if reason.is_some() {
             self.stopped = true;
             self.close_block(out);
         }
-        if self.lane == Lane::Typed && let Some(reason) = reason.clone() {
+        if self.lane == Lane::Typed
+            && let Some(reason) = reason.clone()
+        {
             out.push(ChatEvent::Finish { choice: 0, reason });
         }
-        let facts = Facts { content: reason.is_some(), output_bytes: 0, finish: reason };
+        let facts = Facts {
+            content: reason.is_some(),
+            output_bytes: 0,
+            finish: reason,
+        };
         self.pass("message_delta", data, facts, out);
     }
 
     /// Closes a block that the provider left open when it ended the message.
     fn close_block(&mut self, out: &mut Vec<ChatEvent>) {
         if let Some((index, _)) = self.open.take() {
-            let data = Bytes::from(json!({ "type": "content_block_stop", "index": index }).to_string());
+            let data =
+                Bytes::from(json!({ "type": "content_block_stop", "index": index }).to_string());
             self.pass("content_block_stop", &data, Facts::default(), out);
         }
     }
@@ -249,18 +364,30 @@ impl AnthropicStream {
 }
 
 impl StreamDecoder for AnthropicStream {
-    fn on_event(&mut self, event: SseEvent, out: &mut Vec<ChatEvent>) -> Result<Step, UpstreamFault> {
+    fn on_event(
+        &mut self,
+        event: SseEvent,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<Step, UpstreamFault> {
         let frame: Frame = serde_json::from_slice(&event.data)
             .map_err(|_| malformed("the provider sent a stream event that is not valid"))?;
-        let name = frame.kind.clone().or_else(|| event.name.as_deref().map(str::to_owned)).unwrap_or_default();
+        let name = frame
+            .kind
+            .clone()
+            .or_else(|| event.name.as_deref().map(str::to_owned))
+            .unwrap_or_default();
         if name == "error" || event.name.as_deref() == Some("error") {
             return Err(in_band(&event.data));
         }
-        if name.is_empty() && serde_json::from_slice::<Value>(&event.data).is_ok_and(|v| v.get("error").is_some()) {
+        if name.is_empty()
+            && serde_json::from_slice::<Value>(&event.data).is_ok_and(|v| v.get("error").is_some())
+        {
             return Err(in_band(&event.data));
         }
         if !self.started && !matches!(name.as_str(), "message_start" | "ping") {
-            return Err(malformed("the provider's answer does not begin with message_start"));
+            return Err(malformed(
+                "the provider's answer does not begin with message_start",
+            ));
         }
         match name.as_str() {
             "message_start" => self.message_start(&frame, &event.data, out)?,
@@ -288,7 +415,10 @@ impl StreamDecoder for AnthropicStream {
             return Err(malformed("the provider sent an empty answer"));
         }
         if !self.stopped {
-            return Err(UpstreamFault::new(FaultKind::Cut, "the provider's answer ended before it was complete"));
+            return Err(UpstreamFault::new(
+                FaultKind::Cut,
+                "the provider's answer ended before it was complete",
+            ));
         }
         self.complete(out);
         Ok(())
@@ -300,8 +430,10 @@ mod tests {
     use super::*;
 
     const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","model":"c","usage":{"input_tokens":5,"output_tokens":1}}}"#;
-    const OPEN: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
-    const TEXT: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}"#;
+    const OPEN: &str =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    const TEXT: &str =
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}"#;
     const CLOSE: &str = r#"{"type":"content_block_stop","index":0}"#;
     const DELTA: &str = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":7}}"#;
     const STOP: &str = r#"{"type":"message_stop"}"#;
@@ -310,7 +442,10 @@ mod tests {
         let mut decoder = AnthropicStream::new(lane);
         let mut out = Vec::new();
         for data in events {
-            let event = SseEvent { name: None, data: Bytes::copy_from_slice(data.as_bytes()) };
+            let event = SseEvent {
+                name: None,
+                data: Bytes::copy_from_slice(data.as_bytes()),
+            };
             match decoder.on_event(event, &mut out) {
                 Ok(Step::Continue) => {}
                 Ok(Step::Done) => return (out, Ok(())),
@@ -322,30 +457,63 @@ mod tests {
     }
 
     fn names(events: &[ChatEvent]) -> Vec<&str> {
-        events.iter().filter_map(|e| if let ChatEvent::Raw(raw) = e { raw.name.as_deref() } else { None }).collect()
+        events
+            .iter()
+            .filter_map(|e| {
+                if let ChatEvent::Raw(raw) = e {
+                    raw.name.as_deref()
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     #[test]
     fn a_stream_passes_and_its_usage_is_cumulative() {
         let (events, end) = run(Lane::Native, &[START, OPEN, TEXT, CLOSE, DELTA, STOP]);
         assert_eq!(end, Ok(()));
-        let expected = ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta"];
+        let expected = [
+            "message_start",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+        ];
         assert_eq!(names(&events), expected);
-        assert!(matches!(events.last(), Some(ChatEvent::Usage(usage)) if (usage.input, usage.output) == (5, 7)));
+        assert!(
+            matches!(events.last(), Some(ChatEvent::Usage(usage)) if (usage.input, usage.output) == (5, 7))
+        );
     }
 
     #[test]
     fn typed_events_come_from_the_same_stream() {
         let (events, _) = run(Lane::Typed, &[START, OPEN, TEXT, CLOSE, DELTA, STOP]);
-        assert!(events.contains(&ChatEvent::Text { choice: 0, text: "hi".into(), logprobs: None }));
-        assert!(events.contains(&ChatEvent::Finish { choice: 0, reason: FinishReason::Stop }));
+        assert!(events.contains(&ChatEvent::Text {
+            choice: 0,
+            text: "hi".into(),
+            logprobs: None
+        }));
+        assert!(events.contains(&ChatEvent::Finish {
+            choice: 0,
+            reason: FinishReason::Stop
+        }));
     }
 
     #[test]
     fn odd_but_whole_streams_are_mended() {
-        let (events, end) = run(Lane::Native, &[START, START, r#"{"type":"ping"}"#, OPEN, TEXT, DELTA]);
+        let (events, end) = run(
+            Lane::Native,
+            &[START, START, r#"{"type":"ping"}"#, OPEN, TEXT, DELTA],
+        );
         assert_eq!(end, Ok(()));
-        let expected = ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta"];
+        let expected = [
+            "message_start",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+        ];
         assert_eq!(names(&events), expected);
     }
 
@@ -358,8 +526,21 @@ mod tests {
             (&[OPEN], FaultKind::Malformed),
             (&[START, TEXT], FaultKind::Malformed),
             (&[START, "<html>"], FaultKind::Malformed),
-            (&[START, OPEN, r#"{"type":"content_block_delta","index":3,"delta":{"type":"text_delta","text":"x"}}"#], FaultKind::Malformed),
-            (&[START, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#], FaultKind::Server),
+            (
+                &[
+                    START,
+                    OPEN,
+                    r#"{"type":"content_block_delta","index":3,"delta":{"type":"text_delta","text":"x"}}"#,
+                ],
+                FaultKind::Malformed,
+            ),
+            (
+                &[
+                    START,
+                    r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+                ],
+                FaultKind::Server,
+            ),
         ] {
             assert_eq!(run(Lane::Native, events).1, Err(kind), "{events:?}");
         }

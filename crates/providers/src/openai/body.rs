@@ -21,11 +21,15 @@ pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(),
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(error::in_band(bytes));
     }
-    let answer: Answer = serde_json::from_slice(bytes).map_err(|_| error::malformed(Malformed::Body))?;
+    let answer: Answer =
+        serde_json::from_slice(bytes).map_err(|_| error::malformed(Malformed::Body))?;
     if is_error(answer.error) {
         return Err(error::in_band(bytes));
     }
-    let has_choices = answer.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+    let has_choices = answer
+        .choices
+        .as_ref()
+        .is_some_and(|choices| !choices.is_empty());
     if !has_choices && answer.data.is_none() {
         return Err(error::malformed(Malformed::Body));
     }
@@ -33,11 +37,17 @@ pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(),
     match lane {
         Lane::Native => {
             let facts = facts(&answer);
-            out.push(ChatEvent::RawBody(Raw { name: None, data: bytes.clone(), facts }));
+            out.push(ChatEvent::RawBody(Raw {
+                name: None,
+                data: bytes.clone(),
+                facts,
+            }));
         }
         Lane::Typed => Typed::default().answer(&answer, out),
     }
-    let usage = answer.usage.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    let usage = answer
+        .usage
+        .and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     if let Some(usage) = usage.as_ref().and_then(Usage::from_openai) {
         out.push(ChatEvent::Usage(usage));
     }
@@ -61,28 +71,52 @@ mod tests {
 
     fn run(body: &str, lane: Lane) -> Result<Vec<ChatEvent>, FaultKind> {
         let mut out = Vec::new();
-        decode(&Bytes::copy_from_slice(body.as_bytes()), lane, &mut out).map_err(|fault| fault.kind)?;
+        decode(&Bytes::copy_from_slice(body.as_bytes()), lane, &mut out)
+            .map_err(|fault| fault.kind)?;
         Ok(out)
     }
 
     #[test]
     fn what_is_no_answer_is_malformed() {
-        for body in ["", "  ", "{}", "<html></html>", r#"{"choices":[]}"#, "{\"choices\":[{", "null", "5"] {
+        for body in [
+            "",
+            "  ",
+            "{}",
+            "<html></html>",
+            r#"{"choices":[]}"#,
+            "{\"choices\":[{",
+            "null",
+            "5",
+        ] {
             assert_eq!(run(body, Lane::Native), Err(FaultKind::Malformed), "{body}");
         }
     }
 
     #[test]
     fn errors_inside_a_200_are_faults() {
-        assert_eq!(run(r#"{"error":{"message":"x","code":"insufficient_quota"}}"#, Lane::Native), Err(FaultKind::Quota));
-        assert_eq!(run(r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]"#, Lane::Native), Err(FaultKind::RateLimited));
+        assert_eq!(
+            run(
+                r#"{"error":{"message":"x","code":"insufficient_quota"}}"#,
+                Lane::Native
+            ),
+            Err(FaultKind::Quota)
+        );
+        assert_eq!(
+            run(
+                r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]"#,
+                Lane::Native
+            ),
+            Err(FaultKind::RateLimited)
+        );
     }
 
     #[test]
     fn a_body_passes_with_its_facts() {
         let body = r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hey"},"finish_reason":"length"}],"usage":{"prompt_tokens":2,"completion_tokens":1}}"#;
         let events = run(body, Lane::Native).unwrap();
-        assert!(matches!(&events[1], ChatEvent::RawBody(raw) if raw.data == body && raw.facts.output_bytes == 3));
+        assert!(
+            matches!(&events[1], ChatEvent::RawBody(raw) if raw.data == body && raw.facts.output_bytes == 3)
+        );
         assert!(matches!(events[2], ChatEvent::Usage(usage) if usage.input == 2));
     }
 }

@@ -35,9 +35,19 @@ pub(super) fn in_band(body: &[u8]) -> UpstreamFault {
 pub fn facets(status: u16, body: &[u8]) -> (UpstreamError, String) {
     let value = serde_json::from_slice::<Value>(body).unwrap_or(Value::Null);
     let value = value.get(0).cloned().unwrap_or(value);
-    let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(&value);
-    let text = |name: &str| error.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let code = text("code").or_else(|| google_code(text("status"))).map(|code| word(code));
+    let error = value
+        .get("error")
+        .filter(|error| !error.is_null())
+        .unwrap_or(&value);
+    let text = |name: &str| {
+        error
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let code = text("code")
+        .or_else(|| google_code(text("status")))
+        .map(|code| word(code));
     let facets = UpstreamError {
         status: true_status(status, error),
         kind: text("type").map(word),
@@ -48,14 +58,24 @@ pub fn facets(status: u16, body: &[u8]) -> (UpstreamError, String) {
         .or_else(|| error.as_str())
         .or_else(|| value.get("message").and_then(Value::as_str))
         .or_else(|| value.get("detail").and_then(Value::as_str))
-        .map_or_else(|| format!("the provider answered with status {}", facets.status), clean);
+        .map_or_else(
+            || format!("the provider answered with status {}", facets.status),
+            clean,
+        );
     (facets, message)
 }
 
 /// Codes are words; anything else in their place is not passed on.
 fn word(text: &str) -> String {
-    let fits = text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
-    if fits { text.to_owned() } else { "unknown".to_owned() }
+    let fits = text.len() <= 128
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
+    if fits {
+        text.to_owned()
+    } else {
+        "unknown".to_owned()
+    }
 }
 
 fn google_code(status: Option<&str>) -> Option<&'static str> {
@@ -66,15 +86,30 @@ fn true_status(status: u16, error: &Value) -> u16 {
     if status >= 400 {
         return status;
     }
-    let number = error.get("code").or_else(|| error.get("status")).and_then(Value::as_u64);
-    if let Some(number) = number.and_then(|n| u16::try_from(n).ok()).filter(|n| (400..600).contains(n)) {
+    let number = error
+        .get("code")
+        .or_else(|| error.get("status"))
+        .and_then(Value::as_u64);
+    if let Some(number) = number
+        .and_then(|n| u16::try_from(n).ok())
+        .filter(|n| (400..600).contains(n))
+    {
         return number;
     }
     let names = [error.get("type"), error.get("code"), error.get("status")];
-    let named = |word: &str| names.iter().flatten().filter_map(|v| v.as_str()).any(|name| name.contains(word));
+    let named = |word: &str| {
+        names
+            .iter()
+            .flatten()
+            .filter_map(|v| v.as_str())
+            .any(|name| name.contains(word))
+    };
     if named("rate_limit") || named("RESOURCE_EXHAUSTED") || named("insufficient_quota") {
         429
-    } else if named("context_length_exceeded") || named("content_filter") || named("invalid_request") {
+    } else if named("context_length_exceeded")
+        || named("content_filter")
+        || named("invalid_request")
+    {
         400
     } else {
         502
@@ -88,7 +123,11 @@ mod tests {
     #[track_caller]
     fn check(status: u16, body: &str, expected: (u16, Option<&str>, &str)) {
         let (facets, message) = facets(status, body.as_bytes());
-        assert_eq!((facets.status, facets.code.as_deref(), message.as_str()), expected, "{body}");
+        assert_eq!(
+            (facets.status, facets.code.as_deref(), message.as_str()),
+            expected,
+            "{body}"
+        );
     }
 
     #[test]
@@ -100,7 +139,11 @@ mod tests {
         );
         check(500, r#"{"error":"boom"}"#, (500, None, "boom"));
         check(422, r#"{"detail":"bad field"}"#, (422, None, "bad field"));
-        check(200, r#"{"error":{"message":"later","code":503}}"#, (503, None, "later"));
+        check(
+            200,
+            r#"{"error":{"message":"later","code":503}}"#,
+            (503, None, "later"),
+        );
         check(200, r#"{"error":{"message":"odd"}}"#, (502, None, "odd"));
         check(
             429,
@@ -111,7 +154,15 @@ mod tests {
 
     #[test]
     fn html_never_passes() {
-        check(502, "<html><b>nginx</b></html>", (502, None, "the provider answered with status 502"));
-        check(500, "", (500, None, "the provider answered with status 500"));
+        check(
+            502,
+            "<html><b>nginx</b></html>",
+            (502, None, "the provider answered with status 502"),
+        );
+        check(
+            500,
+            "",
+            (500, None, "the provider answered with status 500"),
+        );
     }
 }

@@ -23,13 +23,22 @@ pub struct Quirks {
 impl Quirks {
     /// The quirks of a provider by its name in the configuration; unknown names get the common denominator.
     pub fn of(provider: &str) -> Self {
-        let common = Quirks { stream_usage: true, max_tokens_field: MaxTokensField::MaxTokens, developer_role: false };
+        let common = Quirks {
+            stream_usage: true,
+            max_tokens_field: MaxTokensField::MaxTokens,
+            developer_role: false,
+        };
         match provider {
-            "openai" => {
-                Quirks { max_tokens_field: MaxTokensField::MaxCompletionTokens, developer_role: true, ..common }
-            }
+            "openai" => Quirks {
+                max_tokens_field: MaxTokensField::MaxCompletionTokens,
+                developer_role: true,
+                ..common
+            },
             // Mistral reports usage on the last chunk of every stream and refuses unknown members.
-            "mistral" => Quirks { stream_usage: false, ..common },
+            "mistral" => Quirks {
+                stream_usage: false,
+                ..common
+            },
             _ => common,
         }
     }

@@ -5,7 +5,9 @@
 
 use super::quirks::{MaxTokensField, Quirks};
 use crate::encode::Encoded;
-use aplomb_core::conversation::{Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice};
+use aplomb_core::conversation::{
+    Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice,
+};
 use aplomb_core::dialect;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::json::{self, Edit};
@@ -25,15 +27,32 @@ pub fn encode(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Encode
         Operation::Completions => "/completions",
         Operation::Embeddings => "/embeddings",
         Operation::CountTokens => {
-            return Err(ApiError::new(ErrorCode::Internal, "token counts are not asked of this provider"));
+            return Err(ApiError::new(
+                ErrorCode::Internal,
+                "token counts are not asked of this provider",
+            ));
         }
     };
     if chat.operation == Operation::Messages {
         let mut dropped = Vec::new();
-        let body = translate(&dialect::conversation(chat)?, chat, model, quirks, &mut dropped)?;
-        return Ok(Encoded { path, body: Bytes::from(body.to_string()), dropped });
+        let body = translate(
+            &dialect::conversation(chat)?,
+            chat,
+            model,
+            quirks,
+            &mut dropped,
+        )?;
+        return Ok(Encoded {
+            path,
+            body: Bytes::from(body.to_string()),
+            dropped,
+        });
     }
-    Ok(Encoded { path, body: splice(chat, model, quirks)?, dropped: Vec::new() })
+    Ok(Encoded {
+        path,
+        body: splice(chat, model, quirks)?,
+        dropped: Vec::new(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -45,12 +64,20 @@ struct Members<'a> {
 }
 
 fn splice(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Bytes, ApiError> {
-    let internal = || ApiError::new(ErrorCode::Internal, "a checked request body could not be read again");
+    let internal = || {
+        ApiError::new(
+            ErrorCode::Internal,
+            "a checked request body could not be read again",
+        )
+    };
     let members: Members = serde_json::from_slice(&chat.body).map_err(|_| internal())?;
     let mut edits = Vec::new();
     if members.model.get() != Value::from(model).to_string() {
         let range = json::range_of(&chat.body, members.model.get()).ok_or_else(internal)?;
-        edits.push(Edit { range, text: Value::from(model).to_string() });
+        edits.push(Edit {
+            range,
+            text: Value::from(model).to_string(),
+        });
     }
     if chat.delivery.is_stream() {
         edits.extend(stream_options(chat, members.stream_options, quirks));
@@ -65,7 +92,11 @@ fn splice(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Bytes, Api
 fn stream_options(chat: &ChatRequest, given: Option<&RawValue>, quirks: &Quirks) -> Option<Edit> {
     let Some(given) = given else {
         let member = r#""stream_options":{"include_usage":true}"#;
-        return if quirks.stream_usage { json::insert_member(&chat.body, member) } else { None };
+        return if quirks.stream_usage {
+            json::insert_member(&chat.body, member)
+        } else {
+            None
+        };
     };
     if !quirks.stream_usage {
         return json::remove_member(&chat.body, given.get());
@@ -76,7 +107,10 @@ fn stream_options(chat: &ChatRequest, given: Option<&RawValue>, quirks: &Quirks)
     }
     options.insert("include_usage".into(), true.into());
     let range = json::range_of(&chat.body, given.get())?;
-    Some(Edit { range, text: Value::Object(options).to_string() })
+    Some(Edit {
+        range,
+        text: Value::Object(options).to_string(),
+    })
 }
 
 fn translate(
@@ -88,7 +122,10 @@ fn translate(
 ) -> Result<Value, ApiError> {
     let mut body = Map::new();
     body.insert("model".into(), model.into());
-    body.insert("messages".into(), Value::Array(messages(conversation, quirks)?));
+    body.insert(
+        "messages".into(),
+        Value::Array(messages(conversation, quirks)?),
+    );
     if !conversation.tools.is_empty() {
         body.insert("tools".into(), tools(conversation));
         if let Some(choice) = &conversation.tool_choice {
@@ -104,9 +141,17 @@ fn translate(
         OutputFormat::JsonObject => {
             body.insert("response_format".into(), json!({ "type": "json_object" }));
         }
-        OutputFormat::JsonSchema { name, schema, strict } => {
-            let format = json!({ "name": name, "schema": schema, "strict": strict.unwrap_or(true) });
-            body.insert("response_format".into(), json!({ "type": "json_schema", "json_schema": format }));
+        OutputFormat::JsonSchema {
+            name,
+            schema,
+            strict,
+        } => {
+            let format =
+                json!({ "name": name, "schema": schema, "strict": strict.unwrap_or(true) });
+            body.insert(
+                "response_format".into(),
+                json!({ "type": "json_schema", "json_schema": format }),
+            );
         }
     }
     if let Delivery::Stream { .. } = chat.delivery {
@@ -118,7 +163,12 @@ fn translate(
     Ok(Value::Object(body))
 }
 
-fn sampling(body: &mut Map<String, Value>, from: &Conversation, quirks: &Quirks, dropped: &mut Vec<&'static str>) {
+fn sampling(
+    body: &mut Map<String, Value>,
+    from: &Conversation,
+    quirks: &Quirks,
+    dropped: &mut Vec<&'static str>,
+) {
     if let Some(max) = from.max_output_tokens {
         let name = match quirks.max_tokens_field {
             MaxTokensField::MaxTokens => "max_tokens",
@@ -201,15 +251,23 @@ fn tool_choice(choice: &ToolChoice) -> Value {
 }
 
 fn messages(conversation: &Conversation, quirks: &Quirks) -> Result<Vec<Value>, ApiError> {
-    let instructions = if quirks.developer_role { "developer" } else { "system" };
+    let instructions = if quirks.developer_role {
+        "developer"
+    } else {
+        "system"
+    };
     let mut out = Vec::new();
     if !conversation.system.is_empty() {
-        out.push(json!({ "role": instructions, "content": content(&conversation.system, "system")? }));
+        out.push(
+            json!({ "role": instructions, "content": content(&conversation.system, "system")? }),
+        );
     }
     for (index, message) in conversation.messages.iter().enumerate() {
         let at = format!("messages[{index}]");
         match message.role {
-            Role::System => out.push(json!({ "role": instructions, "content": content(&message.parts, &at)? })),
+            Role::System => {
+                out.push(json!({ "role": instructions, "content": content(&message.parts, &at)? }))
+            }
             Role::User => user_turn(message, &at, &mut out)?,
             Role::Assistant => out.push(assistant_turn(message, &at)?),
         }
@@ -222,7 +280,12 @@ fn user_turn(message: &Message, at: &str, out: &mut Vec<Value>) -> Result<(), Ap
     let mut said = Vec::new();
     for part in &message.parts {
         match part {
-            Part::ToolResult { id, content: parts, is_error, .. } => {
+            Part::ToolResult {
+                id,
+                content: parts,
+                is_error,
+                ..
+            } => {
                 let mut text = content(parts, at)?;
                 if *is_error && let Value::String(text) = &mut text {
                     // OpenAI has no field for it; the model must still learn that the call failed.
@@ -244,8 +307,17 @@ fn assistant_turn(message: &Message, at: &str) -> Result<Value, ApiError> {
     let mut calls = Vec::new();
     for part in &message.parts {
         match part {
-            Part::ToolCall { id, name, arguments, .. } => {
-                let arguments = if arguments.is_empty() { "{}" } else { arguments };
+            Part::ToolCall {
+                id,
+                name,
+                arguments,
+                ..
+            } => {
+                let arguments = if arguments.is_empty() {
+                    "{}"
+                } else {
+                    arguments
+                };
                 calls.push(json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }));
             }
             // Signed reasoning belongs to the provider that made it; this dialect has no place for it.
@@ -255,7 +327,11 @@ fn assistant_turn(message: &Message, at: &str) -> Result<Value, ApiError> {
     }
     let mut turn = Map::new();
     turn.insert("role".into(), "assistant".into());
-    let text = if said.is_empty() { Value::Null } else { content(&said, at)? };
+    let text = if said.is_empty() {
+        Value::Null
+    } else {
+        content(&said, at)?
+    };
     turn.insert("content".into(), text);
     if !calls.is_empty() {
         turn.insert("tool_calls".into(), Value::Array(calls));
@@ -271,33 +347,63 @@ fn content(parts: &[Part], at: &str) -> Result<Value, ApiError> {
     if parts.is_empty() {
         return Ok("".into());
     }
-    let items: Result<Vec<Value>, ApiError> =
-        parts.iter().enumerate().map(|(index, item)| part(item, &format!("{at}.content[{index}]"))).collect();
+    let items: Result<Vec<Value>, ApiError> = parts
+        .iter()
+        .enumerate()
+        .map(|(index, item)| part(item, &format!("{at}.content[{index}]")))
+        .collect();
     items.map(Value::Array)
 }
 
 fn part(part: &Part, at: &str) -> Result<Value, ApiError> {
-    let refused = |what: &str| ApiError::invalid(at, format!("{what} has no counterpart at this target"));
+    let refused =
+        |what: &str| ApiError::invalid(at, format!("{what} has no counterpart at this target"));
     match part {
-        Part::Text { text, .. } | Part::Refusal { text } => Ok(json!({ "type": "text", "text": text })),
+        Part::Text { text, .. } | Part::Refusal { text } => {
+            Ok(json!({ "type": "text", "text": text }))
+        }
         Part::Image { source, detail, .. } => {
             let mut image = Map::new();
-            image.insert("url".into(), data_url(source).ok_or_else(|| refused("this image source"))?.into());
+            image.insert(
+                "url".into(),
+                data_url(source)
+                    .ok_or_else(|| refused("this image source"))?
+                    .into(),
+            );
             if let Some(detail) = detail {
                 image.insert("detail".into(), detail.as_str().into());
             }
             Ok(json!({ "type": "image_url", "image_url": image }))
         }
-        Part::File { source: Source::Text(text), .. } => Ok(json!({ "type": "text", "text": text })),
-        Part::File { source: Source::FileId(id), .. } => Ok(json!({ "type": "file", "file": { "file_id": id } })),
-        Part::File { source: source @ Source::Base64 { .. }, name, .. } => {
+        Part::File {
+            source: Source::Text(text),
+            ..
+        } => Ok(json!({ "type": "text", "text": text })),
+        Part::File {
+            source: Source::FileId(id),
+            ..
+        } => Ok(json!({ "type": "file", "file": { "file_id": id } })),
+        Part::File {
+            source: source @ Source::Base64 { .. },
+            name,
+            ..
+        } => {
             let name = name.as_deref().unwrap_or("document.pdf");
-            Ok(json!({ "type": "file", "file": { "filename": name, "file_data": data_url(source) } }))
+            Ok(
+                json!({ "type": "file", "file": { "filename": name, "file_data": data_url(source) } }),
+            )
         }
-        Part::File { source: Source::Url(_), .. } => Err(refused("a file by URL")),
+        Part::File {
+            source: Source::Url(_),
+            ..
+        } => Err(refused("a file by URL")),
         Part::Other { kind, .. } => Err(refused(&format!("a part of type `{kind}`"))),
-        Part::ToolCall { .. } | Part::ToolResult { .. } => Err(refused("a tool call in this place")),
-        Part::Reasoning { .. } | Part::RedactedReasoning { .. } => Err(refused("reasoning in this place")),
+        Part::ToolCall { .. } | Part::ToolResult { .. } => {
+            Err(refused("a tool call in this place"))
+        }
+        Part::Reasoning { .. } | Part::RedactedReasoning { .. } => {
+            Err(refused("reasoning in this place"))
+        }
     }
 }
 
@@ -314,24 +420,36 @@ mod tests {
     use super::*;
 
     fn native(body: &str, model: &str, quirks: &Quirks) -> String {
-        let chat = dialect::read(Operation::ChatCompletions, Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        let chat = dialect::read(
+            Operation::ChatCompletions,
+            Bytes::copy_from_slice(body.as_bytes()),
+        )
+        .unwrap();
         String::from_utf8(encode(&chat, model, quirks).unwrap().body.to_vec()).unwrap()
     }
 
     #[test]
     fn a_request_in_this_dialect_keeps_its_bytes() {
-        let body = r#"{ "messages":[{"role":"user","content":"hi"}], "model" : "chat","x_custom":1.50}"#;
-        let expected = r#"{ "messages":[{"role":"user","content":"hi"}], "model" : "m1","x_custom":1.50}"#;
+        let body =
+            r#"{ "messages":[{"role":"user","content":"hi"}], "model" : "chat","x_custom":1.50}"#;
+        let expected =
+            r#"{ "messages":[{"role":"user","content":"hi"}], "model" : "m1","x_custom":1.50}"#;
         assert_eq!(native(body, "m1", &Quirks::of("x")), expected);
     }
 
     #[test]
     fn streams_ask_for_usage_where_the_server_can_say_it() {
         let body = r#"{"stream":true,"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-        assert!(native(body, "m", &Quirks::of("vllm")).starts_with(r#"{"stream_options":{"include_usage":true},"#));
+        assert!(
+            native(body, "m", &Quirks::of("vllm"))
+                .starts_with(r#"{"stream_options":{"include_usage":true},"#)
+        );
         assert_eq!(native(body, "m", &Quirks::of("mistral")), body);
         let body = r#"{"stream":true,"stream_options":{"include_usage":false,"x":1},"model":"m","messages":[{"role":"user"}]}"#;
-        assert!(native(body, "m", &Quirks::of("vllm")).contains(r#""stream_options":{"include_usage":true,"x":1}"#));
+        assert!(
+            native(body, "m", &Quirks::of("vllm"))
+                .contains(r#""stream_options":{"include_usage":true,"x":1}"#)
+        );
         assert!(!native(body, "m", &Quirks::of("mistral")).contains("stream_options"));
     }
 }

@@ -55,7 +55,9 @@ impl OpenAiStream {
         if std::mem::replace(&mut self.completed, true) {
             return;
         }
-        let Some(usage) = self.usage.take() else { return };
+        let Some(usage) = self.usage.take() else {
+            return;
+        };
         if self.lane == Lane::Native && self.include_usage {
             let mut chunk = std::mem::take(&mut self.identity);
             if let Value::Object(members) = &mut chunk {
@@ -63,7 +65,11 @@ impl OpenAiStream {
                 members.insert("usage".into(), usage.clone());
             }
             let data = Bytes::from(chunk.to_string());
-            out.push(ChatEvent::Raw(Raw { name: None, data, facts: Facts::default() }));
+            out.push(ChatEvent::Raw(Raw {
+                name: None,
+                data,
+                facts: Facts::default(),
+            }));
         }
         if let Some(usage) = Usage::from_openai(&usage) {
             out.push(ChatEvent::Usage(usage));
@@ -71,14 +77,17 @@ impl OpenAiStream {
     }
 
     fn chunk(&mut self, event: &SseEvent, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
-        let answer: Answer = serde_json::from_slice(&event.data).map_err(|_| error::malformed(Malformed::Event))?;
+        let answer: Answer =
+            serde_json::from_slice(&event.data).map_err(|_| error::malformed(Malformed::Event))?;
         if is_error(answer.error) || event.name.as_deref() == Some("error") {
             return Err(error::in_band(&event.data));
         }
         if !self.started {
             self.start(&answer, out);
         }
-        if let Some(usage) = answer.usage.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok())
+        if let Some(usage) = answer
+            .usage
+            .and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok())
             && usage.is_object()
         {
             self.usage = Some(usage);
@@ -107,7 +116,11 @@ impl OpenAiStream {
         let mut fresh = false;
         for choice in answer.choices.iter().flatten() {
             let ends = choice.finish().is_some();
-            match self.choices.iter_mut().find(|(index, _)| *index == choice.index) {
+            match self
+                .choices
+                .iter_mut()
+                .find(|(index, _)| *index == choice.index)
+            {
                 Some((_, ended)) => {
                     fresh |= !*ended;
                     *ended |= ends;
@@ -130,29 +143,48 @@ impl OpenAiStream {
             output_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             finish,
         };
-        Raw { name: None, data: self.without_usage(answer, data), facts }
+        Raw {
+            name: None,
+            data: self.without_usage(answer, data),
+            facts,
+        }
     }
 
     fn without_usage(&self, answer: &Answer<'_>, data: &Bytes) -> Bytes {
-        let Some(usage) = answer.usage.map(|raw| raw.get()) else { return data.clone() };
+        let Some(usage) = answer.usage.map(|raw| raw.get()) else {
+            return data.clone();
+        };
         let edit = match (self.include_usage, usage == "null") {
             (true, true) => None,
-            (true, false) => json::range_of(data, usage).map(|range| Edit { range, text: "null".into() }),
+            (true, false) => json::range_of(data, usage).map(|range| Edit {
+                range,
+                text: "null".into(),
+            }),
             (false, _) => json::remove_member(data, usage),
         };
-        edit.map_or_else(|| data.clone(), |edit| Bytes::from(json::apply(data, vec![edit])))
+        edit.map_or_else(
+            || data.clone(),
+            |edit| Bytes::from(json::apply(data, vec![edit])),
+        )
     }
 
     fn unfinished(&self) -> UpstreamFault {
         if self.choices.is_empty() {
             return error::malformed(Malformed::Empty);
         }
-        UpstreamFault::new(FaultKind::Cut, "the provider's answer ended before it was complete")
+        UpstreamFault::new(
+            FaultKind::Cut,
+            "the provider's answer ended before it was complete",
+        )
     }
 }
 
 impl StreamDecoder for OpenAiStream {
-    fn on_event(&mut self, event: SseEvent, out: &mut Vec<ChatEvent>) -> Result<Step, UpstreamFault> {
+    fn on_event(
+        &mut self,
+        event: SseEvent,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<Step, UpstreamFault> {
         if event.data.trim_ascii() == b"[DONE]" {
             self.on_end(out)?;
             return Ok(Step::Done);
@@ -175,11 +207,18 @@ mod tests {
     use super::*;
     use aplomb_core::event::FinishReason;
 
-    fn run(lane: Lane, include_usage: bool, events: &[&str]) -> (Vec<ChatEvent>, Result<(), FaultKind>) {
+    fn run(
+        lane: Lane,
+        include_usage: bool,
+        events: &[&str],
+    ) -> (Vec<ChatEvent>, Result<(), FaultKind>) {
         let mut decoder = OpenAiStream::new(lane, include_usage);
         let mut out = Vec::new();
         for data in events {
-            let event = SseEvent { name: None, data: Bytes::copy_from_slice(data.as_bytes()) };
+            let event = SseEvent {
+                name: None,
+                data: Bytes::copy_from_slice(data.as_bytes()),
+            };
             match decoder.on_event(event, &mut out) {
                 Ok(Step::Continue) => {}
                 Ok(Step::Done) => return (out, Ok(())),
@@ -192,7 +231,16 @@ mod tests {
 
     fn raws(events: &[ChatEvent]) -> Vec<String> {
         let text = |raw: &Raw| String::from_utf8(raw.data.to_vec()).unwrap();
-        events.iter().filter_map(|e| if let ChatEvent::Raw(raw) = e { Some(text(raw)) } else { None }).collect()
+        events
+            .iter()
+            .filter_map(|e| {
+                if let ChatEvent::Raw(raw) = e {
+                    Some(text(raw))
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     const TEXT: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}"#;
@@ -209,15 +257,24 @@ mod tests {
     fn done_may_be_missing_but_not_the_finish_reason() {
         assert_eq!(run(Lane::Native, false, &[TEXT, STOP]).1, Ok(()));
         assert_eq!(run(Lane::Native, false, &[TEXT]).1, Err(FaultKind::Cut));
-        assert_eq!(run(Lane::Native, false, &[TEXT, "[DONE]"]).1, Err(FaultKind::Cut));
-        assert_eq!(run(Lane::Native, false, &["[DONE]"]).1, Err(FaultKind::Malformed));
+        assert_eq!(
+            run(Lane::Native, false, &[TEXT, "[DONE]"]).1,
+            Err(FaultKind::Cut)
+        );
+        assert_eq!(
+            run(Lane::Native, false, &["[DONE]"]).1,
+            Err(FaultKind::Malformed)
+        );
         assert_eq!(run(Lane::Native, false, &[]).1, Err(FaultKind::Malformed));
     }
 
     #[test]
     fn every_open_choice_needs_its_end() {
         let other = r#"{"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":null}]}"#;
-        assert_eq!(run(Lane::Native, false, &[TEXT, other, STOP, "[DONE]"]).1, Err(FaultKind::Cut));
+        assert_eq!(
+            run(Lane::Native, false, &[TEXT, other, STOP, "[DONE]"]).1,
+            Err(FaultKind::Cut)
+        );
     }
 
     #[test]
@@ -228,7 +285,10 @@ mod tests {
         let sent = raws(&events);
         assert!(sent[0].contains(r#""usage":null"#), "{}", sent[0]);
         let last: Value = serde_json::from_str(&sent[2]).unwrap();
-        assert_eq!((&last["choices"], &last["usage"]["cost"]), (&json!([]), &json!(0.5)));
+        assert_eq!(
+            (&last["choices"], &last["usage"]["cost"]),
+            (&json!([]), &json!(0.5))
+        );
         assert!(matches!(events.last(), Some(ChatEvent::Usage(usage)) if usage.output == 2));
         let (events, _) = run(Lane::Native, false, &[with, STOP, chunk, "[DONE]"]);
         assert_eq!(raws(&events).len(), 2);
@@ -239,17 +299,34 @@ mod tests {
     #[test]
     fn errors_in_the_stream_are_faults() {
         let limited = r#"{"error":{"message":"slow down","type":"rate_limit_error","code":429}}"#;
-        assert_eq!(run(Lane::Native, false, &[limited]).1, Err(FaultKind::RateLimited));
-        assert_eq!(run(Lane::Native, false, &["<html>"]).1, Err(FaultKind::Malformed));
-        assert_eq!(run(Lane::Native, false, &[TEXT, "{\"choices\":[{"]).1, Err(FaultKind::Malformed));
+        assert_eq!(
+            run(Lane::Native, false, &[limited]).1,
+            Err(FaultKind::RateLimited)
+        );
+        assert_eq!(
+            run(Lane::Native, false, &["<html>"]).1,
+            Err(FaultKind::Malformed)
+        );
+        assert_eq!(
+            run(Lane::Native, false, &[TEXT, "{\"choices\":[{"]).1,
+            Err(FaultKind::Malformed)
+        );
     }
 
     #[test]
     fn parallel_calls_are_told_apart() {
-        let chunk = |calls: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{calls}]}},"finish_reason":null}}]}}"#);
+        let chunk = |calls: &str| {
+            format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{calls}]}},"finish_reason":null}}]}}"#
+            )
+        };
         let lines = [
-            chunk(r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}"#),
-            chunk(r#"{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}"#),
+            chunk(
+                r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}"#,
+            ),
+            chunk(
+                r#"{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}"#,
+            ),
             chunk(r#"{"index":0,"function":{"arguments":"{\"x\":1}"}}"#),
             r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#.to_owned(),
         ];
@@ -257,11 +334,32 @@ mod tests {
         let (events, end) = run(Lane::Typed, false, &lines);
         assert_eq!(end, Ok(()));
         let expected = vec![
-            ChatEvent::ToolStart { choice: 0, tool: 0, id: "a".into(), name: "f".into() },
-            ChatEvent::ToolStart { choice: 0, tool: 1, id: "b".into(), name: "g".into() },
-            ChatEvent::ToolArguments { choice: 0, tool: 1, fragment: "{}".into() },
-            ChatEvent::ToolArguments { choice: 0, tool: 0, fragment: "{\"x\":1}".into() },
-            ChatEvent::Finish { choice: 0, reason: FinishReason::ToolCalls },
+            ChatEvent::ToolStart {
+                choice: 0,
+                tool: 0,
+                id: "a".into(),
+                name: "f".into(),
+            },
+            ChatEvent::ToolStart {
+                choice: 0,
+                tool: 1,
+                id: "b".into(),
+                name: "g".into(),
+            },
+            ChatEvent::ToolArguments {
+                choice: 0,
+                tool: 1,
+                fragment: "{}".into(),
+            },
+            ChatEvent::ToolArguments {
+                choice: 0,
+                tool: 0,
+                fragment: "{\"x\":1}".into(),
+            },
+            ChatEvent::Finish {
+                choice: 0,
+                reason: FinishReason::ToolCalls,
+            },
         ];
         assert_eq!(events[1..], expected);
     }

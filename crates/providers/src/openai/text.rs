@@ -15,7 +15,10 @@ pub fn decode(literal: &str, carry: &mut Carry) -> Option<String> {
     if carry.0.is_none() && !inner.contains('\\') {
         return Some(inner.to_owned());
     }
-    let mut units = Units { out: String::with_capacity(inner.len()), carry };
+    let mut units = Units {
+        out: String::with_capacity(inner.len()),
+        carry,
+    };
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
         if c != '\\' {
@@ -55,7 +58,10 @@ impl Units<'_> {
         match (self.carry.0.take(), unit) {
             (Some(high), 0xdc00..=0xdfff) => {
                 let pair = char::decode_utf16([high, unit]).next();
-                self.out.push(pair.and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER));
+                self.out.push(
+                    pair.and_then(Result::ok)
+                        .unwrap_or(char::REPLACEMENT_CHARACTER),
+                );
             }
             (before, unit) => {
                 if before.is_some() {
@@ -63,7 +69,9 @@ impl Units<'_> {
                 }
                 match unit {
                     0xd800..=0xdbff => self.carry.0 = Some(unit),
-                    _ => self.out.push(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER)),
+                    _ => self.out.push(
+                        char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER),
+                    ),
                 }
             }
         }
@@ -85,7 +93,10 @@ mod tests {
     #[test]
     fn a_half_alone_is_replaced() {
         let mut carry = Carry::default();
-        assert_eq!(decode(r#""\ude00\ud83dx""#, &mut carry).unwrap(), "\u{fffd}\u{fffd}x");
+        assert_eq!(
+            decode(r#""\ude00\ud83dx""#, &mut carry).unwrap(),
+            "\u{fffd}\u{fffd}x"
+        );
     }
 
     #[test]

@@ -50,11 +50,21 @@ impl Typed {
             if let Some(message) = message {
                 state.message(message, choice, out);
             }
-            if let Some(text) = choice.text.and_then(|raw| decode(raw.get(), &mut state.text)) {
-                out.push(ChatEvent::Text { choice: choice.index, text, logprobs: None });
+            if let Some(text) = choice
+                .text
+                .and_then(|raw| decode(raw.get(), &mut state.text))
+            {
+                out.push(ChatEvent::Text {
+                    choice: choice.index,
+                    text,
+                    logprobs: None,
+                });
             }
             if let Some(reason) = choice.finish() {
-                out.push(ChatEvent::Finish { choice: choice.index, reason });
+                out.push(ChatEvent::Finish {
+                    choice: choice.index,
+                    reason,
+                });
             }
         }
     }
@@ -63,11 +73,17 @@ impl Typed {
         let at = match self.choices.iter().position(|state| state.index == index) {
             Some(at) => at,
             None => {
-                self.choices.push(ChoiceState { index, ..ChoiceState::default() });
+                self.choices.push(ChoiceState {
+                    index,
+                    ..ChoiceState::default()
+                });
                 self.choices.len() - 1
             }
         };
-        #[expect(clippy::indexing_slicing, reason = "`at` was found or pushed just above")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "`at` was found or pushed just above"
+        )]
         &mut self.choices[at]
     }
 }
@@ -76,51 +92,100 @@ impl ChoiceState {
     fn message(&mut self, message: &Message<'_>, whole: &Choice<'_>, out: &mut Vec<ChatEvent>) {
         let choice = self.index;
         let reasoning = message.reasoning_content.or(message.reasoning);
-        if let Some(text) = reasoning.and_then(|raw| decode(raw.get(), &mut self.reasoning)).filter(|t| !t.is_empty()) {
+        if let Some(text) = reasoning
+            .and_then(|raw| decode(raw.get(), &mut self.reasoning))
+            .filter(|t| !t.is_empty())
+        {
             out.push(ChatEvent::Reasoning { choice, text });
         }
         if let Some(text) = message.content.and_then(|raw| text_of(raw, &mut self.text)) {
-            let logprobs = whole.logprobs.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+            let logprobs = whole
+                .logprobs
+                .and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
             let logprobs = logprobs.filter(|value| !value.is_null());
             if !text.is_empty() || logprobs.is_some() {
-                out.push(ChatEvent::Text { choice, text, logprobs });
+                out.push(ChatEvent::Text {
+                    choice,
+                    text,
+                    logprobs,
+                });
             }
         }
-        if let Some(text) = message.refusal.and_then(|raw| decode(raw.get(), &mut self.text)).filter(|t| !t.is_empty()) {
+        if let Some(text) = message
+            .refusal
+            .and_then(|raw| decode(raw.get(), &mut self.text))
+            .filter(|t| !t.is_empty())
+        {
             out.push(ChatEvent::Refusal { choice, text });
         }
-        if let Some(calls) = message.tool_calls.and_then(|raw| serde_json::from_str::<Vec<Call>>(raw.get()).ok()) {
+        if let Some(calls) = message
+            .tool_calls
+            .and_then(|raw| serde_json::from_str::<Vec<Call>>(raw.get()).ok())
+        {
             for (position, call) in calls.into_iter().enumerate() {
                 self.tool_call(call, position, out);
             }
         }
-        if let Some(function) = message.function_call.and_then(|raw| serde_json::from_str::<Function>(raw.get()).ok()) {
-            self.tool_call(Call { index: Some(0), id: None, function: Some(function) }, 0, out);
+        if let Some(function) = message
+            .function_call
+            .and_then(|raw| serde_json::from_str::<Function>(raw.get()).ok())
+        {
+            self.tool_call(
+                Call {
+                    index: Some(0),
+                    id: None,
+                    function: Some(function),
+                },
+                0,
+                out,
+            );
         }
     }
 
     /// A new wire index, or a new id on a known index (some servers never count), begins a call.
     fn tool_call(&mut self, call: Call<'_>, position: usize, out: &mut Vec<ChatEvent>) {
         let choice = self.index;
-        let wire = call.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
+        let wire = call
+            .index
+            .unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
         let id = call.id.unwrap_or_default();
         let known = self.tools.iter().rposition(|(index, _)| *index == wire);
-        let same = |at: &usize| id.is_empty() || self.tools.get(*at).is_some_and(|(_, known)| *known == id);
-        let (name, arguments) = call.function.map_or((None, None), |f| (f.name, f.arguments));
+        let same = |at: &usize| {
+            id.is_empty() || self.tools.get(*at).is_some_and(|(_, known)| *known == id)
+        };
+        let (name, arguments) = call
+            .function
+            .map_or((None, None), |f| (f.name, f.arguments));
         let number = match known.filter(same) {
             Some(at) => at,
             None => {
                 self.tools.push((wire, id.clone()));
                 let number = self.tools.len() - 1;
                 let tool = u32::try_from(number).unwrap_or(u32::MAX);
-                let id = if id.is_empty() { format!("call_{choice}_{tool}") } else { id };
-                out.push(ChatEvent::ToolStart { choice, tool, id, name: name.unwrap_or_default() });
+                let id = if id.is_empty() {
+                    format!("call_{choice}_{tool}")
+                } else {
+                    id
+                };
+                out.push(ChatEvent::ToolStart {
+                    choice,
+                    tool,
+                    id,
+                    name: name.unwrap_or_default(),
+                });
                 number
             }
         };
         let tool = u32::try_from(number).unwrap_or(u32::MAX);
-        if let Some(fragment) = arguments.and_then(|raw| arguments_of(raw, &mut self.arguments)).filter(|f| !f.is_empty()) {
-            out.push(ChatEvent::ToolArguments { choice, tool, fragment });
+        if let Some(fragment) = arguments
+            .and_then(|raw| arguments_of(raw, &mut self.arguments))
+            .filter(|f| !f.is_empty())
+        {
+            out.push(ChatEvent::ToolArguments {
+                choice,
+                tool,
+                fragment,
+            });
         }
     }
 }
@@ -131,7 +196,12 @@ fn text_of(raw: &RawValue, carry: &mut Carry) -> Option<String> {
         return Some(text);
     }
     let parts: Vec<Value> = serde_json::from_str(raw.get()).ok()?;
-    Some(parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect())
+    Some(
+        parts
+            .iter()
+            .filter_map(|part| part.get("text").and_then(Value::as_str))
+            .collect(),
+    )
 }
 
 /// Arguments are JSON text in a string; some servers send the object itself.

@@ -90,7 +90,9 @@ impl<'a> Choice<'a> {
     /// Bytes of generated text in this choice, 0 if there are none.
     pub fn output_bytes(&self) -> usize {
         let of = |message: &Option<Message<'a>>| {
-            message.as_ref().map_or(0, |m| generated(m).into_iter().map(weight).sum())
+            message
+                .as_ref()
+                .map_or(0, |m| generated(m).into_iter().map(weight).sum())
         };
         of(&self.delta) + of(&self.message) + weight(self.text)
     }
@@ -108,14 +110,18 @@ pub(super) fn is_error(raw: Option<&RawValue>) -> bool {
 }
 
 fn text(raw: Option<&RawValue>) -> String {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default()
 }
 
 impl Answer<'_> {
     /// Identity of the answer.
     pub fn start(&self) -> Start {
         let mut extra = Map::new();
-        for (name, raw) in [("system_fingerprint", self.system_fingerprint), ("service_tier", self.service_tier)] {
+        for (name, raw) in [
+            ("system_fingerprint", self.system_fingerprint),
+            ("service_tier", self.service_tier),
+        ] {
             if let Some(value) = raw.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
                 extra.insert(name.to_owned(), value);
             }
@@ -123,7 +129,10 @@ impl Answer<'_> {
         Start {
             id: text(self.id),
             model: text(self.model),
-            created: self.created.and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok()).map_or(0, seconds),
+            created: self
+                .created
+                .and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
+                .map_or(0, seconds),
             extra,
         }
     }
@@ -131,5 +140,9 @@ impl Answer<'_> {
 
 /// Some servers send fractions of seconds.
 fn seconds(value: f64) -> u64 {
-    if !value.is_finite() || value <= 0.0 { 0 } else { format!("{:.0}", value.floor()).parse().unwrap_or(0) }
+    if !value.is_finite() || value <= 0.0 {
+        0
+    } else {
+        format!("{:.0}", value.floor()).parse().unwrap_or(0)
+    }
 }

@@ -17,9 +17,15 @@ const DIMENSIONS: u64 = 64;
 pub fn answer(body: &[u8], model: &str) -> Result<Value, ApiError> {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let inputs = inputs(request.get("input").unwrap_or(&Value::Null))?;
-    let dimensions = request.get("dimensions").and_then(Value::as_u64).unwrap_or(DIMENSIONS);
+    let dimensions = request
+        .get("dimensions")
+        .and_then(Value::as_u64)
+        .unwrap_or(DIMENSIONS);
     if !(1..=4096).contains(&dimensions) {
-        return Err(ApiError::invalid("dimensions", "expected a whole number from 1 to 4096"));
+        return Err(ApiError::invalid(
+            "dimensions",
+            "expected a whole number from 1 to 4096",
+        ));
     }
     let base64 = request.get("encoding_format").and_then(Value::as_str) == Some("base64");
     let data: Vec<Value> = inputs
@@ -27,7 +33,11 @@ pub fn answer(body: &[u8], model: &str) -> Result<Value, ApiError> {
         .enumerate()
         .map(|(index, text)| {
             let vector = vector(text, dimensions);
-            let embedding = if base64 { STANDARD.encode(bytes(&vector)).into() } else { json!(vector) };
+            let embedding = if base64 {
+                STANDARD.encode(bytes(&vector)).into()
+            } else {
+                json!(vector)
+            };
             json!({ "object": "embedding", "index": index, "embedding": embedding })
         })
         .collect();
@@ -37,10 +47,17 @@ pub fn answer(body: &[u8], model: &str) -> Result<Value, ApiError> {
 }
 
 fn inputs(input: &Value) -> Result<Vec<String>, ApiError> {
-    let wrong = || ApiError::invalid("input", "expected a string, an array of strings or of token ids");
+    let wrong = || {
+        ApiError::invalid(
+            "input",
+            "expected a string, an array of strings or of token ids",
+        )
+    };
     match input {
         Value::String(text) if !text.is_empty() => Ok(vec![text.clone()]),
-        Value::Array(items) if items.iter().all(Value::is_u64) && !items.is_empty() => Ok(vec![input.to_string()]),
+        Value::Array(items) if items.iter().all(Value::is_u64) && !items.is_empty() => {
+            Ok(vec![input.to_string()])
+        }
         Value::Array(items) if !items.is_empty() => items
             .iter()
             .map(|item| match item {
@@ -58,13 +75,24 @@ fn vector(text: &str, dimensions: u64) -> Vec<f64> {
     text.hash(&mut hasher);
     let mut random = fastrand::Rng::with_seed(hasher.finish());
     let raw: Vec<f64> = (0..dimensions).map(|_| random.f64() * 2.0 - 1.0).collect();
-    let length = raw.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+    let length = raw
+        .iter()
+        .map(|x| x * x)
+        .sum::<f64>()
+        .sqrt()
+        .max(f64::MIN_POSITIVE);
     raw.into_iter().map(|x| x / length).collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the API's packed form has single precision")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the API's packed form has single precision"
+)]
 fn bytes(vector: &[f64]) -> Vec<u8> {
-    vector.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect()
+    vector
+        .iter()
+        .flat_map(|x| (*x as f32).to_le_bytes())
+        .collect()
 }
 
 #[cfg(test)]
@@ -77,23 +105,41 @@ mod tests {
         let at = |i: usize| answer["data"][i]["embedding"].clone();
         assert_eq!(at(0), at(2));
         assert_ne!(at(0), at(1));
-        let length: f64 = at(0).as_array().unwrap().iter().map(|x| x.as_f64().unwrap().powi(2)).sum();
+        let length: f64 = at(0)
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|x| x.as_f64().unwrap().powi(2))
+            .sum();
         assert!((length - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn base64_holds_the_same_numbers() {
-        let packed = answer(br#"{"input":"a","encoding_format":"base64","dimensions":3}"#, "m").unwrap();
-        let bytes = STANDARD.decode(packed["data"][0]["embedding"].as_str().unwrap()).unwrap();
+        let packed = answer(
+            br#"{"input":"a","encoding_format":"base64","dimensions":3}"#,
+            "m",
+        )
+        .unwrap();
+        let bytes = STANDARD
+            .decode(packed["data"][0]["embedding"].as_str().unwrap())
+            .unwrap();
         let plain = answer(br#"{"input":"a","dimensions":3}"#, "m").unwrap();
         let first = f32::from_le_bytes(bytes[..4].try_into().unwrap());
         assert_eq!(bytes.len(), 12);
-        assert!((f64::from(first) - plain["data"][0]["embedding"][0].as_f64().unwrap()).abs() < 1e-6);
+        assert!(
+            (f64::from(first) - plain["data"][0]["embedding"][0].as_f64().unwrap()).abs() < 1e-6
+        );
     }
 
     #[test]
     fn wrong_inputs_are_refused() {
-        for body in [r#"{"input":""}"#, r#"{"input":[]}"#, r#"{"input":[{}]}"#, r#"{"input":"a","dimensions":0}"#] {
+        for body in [
+            r#"{"input":""}"#,
+            r#"{"input":[]}"#,
+            r#"{"input":[{}]}"#,
+            r#"{"input":"a","dimensions":0}"#,
+        ] {
             assert!(answer(body.as_bytes(), "m").is_err(), "{body}");
         }
     }

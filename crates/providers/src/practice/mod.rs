@@ -3,8 +3,8 @@
 //! It says that it is a simulation. Its answers depend on the seed, the model and the conversation alone, so the same
 //! request gives the same answer. Pauses are part of the plan; the caller sleeps.
 
-pub mod embeddings;
 mod answer;
+pub mod embeddings;
 mod schema;
 mod words;
 
@@ -53,14 +53,21 @@ impl PracticeAnswer {
 impl Practice {
     /// A provider with these settings.
     pub fn new(settings: PracticeSettings) -> Self {
-        Practice { settings, calls: AtomicU64::new(0) }
+        Practice {
+            settings,
+            calls: AtomicU64::new(0),
+        }
     }
 
     /// Plans the answer to a conversation.
     ///
     /// # Errors
     /// A simulated failure, at the configured rate: 429, 500, 503 or 529.
-    pub fn answer(&self, conversation: &Conversation, model: &str) -> Result<PracticeAnswer, UpstreamFault> {
+    pub fn answer(
+        &self,
+        conversation: &Conversation,
+        model: &str,
+    ) -> Result<PracticeAnswer, UpstreamFault> {
         self.maybe_fail()?;
         let seed = digest(self.settings.seed, conversation, model);
         let events = answer::events(conversation, model, seed);
@@ -81,7 +88,8 @@ impl Practice {
 
     fn maybe_fail(&self) -> Result<(), UpstreamFault> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        let mut random = fastrand::Rng::with_seed(self.settings.seed ^ call.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random =
+            fastrand::Rng::with_seed(self.settings.seed ^ call.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         if random.f64() >= self.settings.error_rate {
             return Ok(());
         }
@@ -91,9 +99,17 @@ impl Practice {
             2 => (503, "api_error"),
             _ => (529, "overloaded_error"),
         };
-        let facets = UpstreamError { status, kind: Some(kind.to_owned()), ..UpstreamError::default() };
+        let facets = UpstreamError {
+            status,
+            kind: Some(kind.to_owned()),
+            ..UpstreamError::default()
+        };
         let wait = (status == 429).then_some(Duration::from_secs(1));
-        Err(UpstreamFault::upstream(facets, format!("simulated failure of the practice provider ({status})"), wait))
+        Err(UpstreamFault::upstream(
+            facets,
+            format!("simulated failure of the practice provider ({status})"),
+            wait,
+        ))
     }
 
     fn token_pause(&self) -> Duration {
@@ -110,7 +126,10 @@ impl Practice {
 }
 
 fn takes_time(event: &ChatEvent) -> bool {
-    !matches!(event, ChatEvent::Start(_) | ChatEvent::Usage(_) | ChatEvent::Finish { .. })
+    !matches!(
+        event,
+        ChatEvent::Start(_) | ChatEvent::Usage(_) | ChatEvent::Finish { .. }
+    )
 }
 
 /// Tokens of a text as this provider counts them: one for every four bytes begun.
@@ -120,17 +139,29 @@ pub fn tokens(text: &str) -> u64 {
 
 /// Input tokens of a conversation as this provider counts them.
 pub fn input_tokens(conversation: &Conversation) -> u64 {
-    let parts = conversation.system.iter().chain(conversation.messages.iter().flat_map(|message| &message.parts));
-    let tools = conversation.tools.iter().map(|tool| tokens(&tool.name) + tokens(&tool.parameters.to_string()));
+    let parts = conversation.system.iter().chain(
+        conversation
+            .messages
+            .iter()
+            .flat_map(|message| &message.parts),
+    );
+    let tools = conversation
+        .tools
+        .iter()
+        .map(|tool| tokens(&tool.name) + tokens(&tool.parameters.to_string()));
     parts.map(part_tokens).sum::<u64>() + tools.sum::<u64>() + 3
 }
 
 fn part_tokens(part: &Part) -> u64 {
     match part {
-        Part::Text { text, .. } | Part::Refusal { text } | Part::Reasoning { text, .. } => tokens(text),
+        Part::Text { text, .. } | Part::Refusal { text } | Part::Reasoning { text, .. } => {
+            tokens(text)
+        }
         // Chosen: what OpenAI charges for a picture at low detail.
         Part::Image { .. } | Part::File { .. } | Part::Other { .. } => 85,
-        Part::ToolCall { name, arguments, .. } => tokens(name) + tokens(arguments),
+        Part::ToolCall {
+            name, arguments, ..
+        } => tokens(name) + tokens(arguments),
         Part::ToolResult { content, .. } => content.iter().map(part_tokens).sum(),
         Part::RedactedReasoning { data } => tokens(data),
     }
@@ -138,8 +169,13 @@ fn part_tokens(part: &Part) -> u64 {
 
 /// The text of the last turn of the user.
 fn last_user_text(conversation: &Conversation) -> String {
-    let turn = conversation.messages.iter().rev().find(|message| message.role == Role::User);
-    turn.map(|message| text_of(&message.parts)).unwrap_or_default()
+    let turn = conversation
+        .messages
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::User);
+    turn.map(|message| text_of(&message.parts))
+        .unwrap_or_default()
 }
 
 fn text_of(parts: &[Part]) -> String {

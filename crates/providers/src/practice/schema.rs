@@ -18,13 +18,23 @@ fn fill(schema: &Value, root: &Value, random: &mut fastrand::Rng, depth: usize) 
         return random.choice(options).cloned().unwrap_or_default();
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        let found = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-        return if depth > DEPTH_MAX { Value::Null } else { fill(found.unwrap_or(&Value::Null), root, random, depth + 1) };
+        let found = target
+            .strip_prefix('#')
+            .and_then(|pointer| root.pointer(pointer));
+        return if depth > DEPTH_MAX {
+            Value::Null
+        } else {
+            fill(found.unwrap_or(&Value::Null), root, random, depth + 1)
+        };
     }
     for choice in ["anyOf", "oneOf"] {
         if let Some(options) = schema.get(choice).and_then(Value::as_array) {
             // The last option ends recursion where there is one: schemas write `null` last.
-            let option = if depth > DEPTH_MAX { options.last() } else { options.first() };
+            let option = if depth > DEPTH_MAX {
+                options.last()
+            } else {
+                options.first()
+            };
             return fill(option.unwrap_or(&Value::Null), root, random, depth + 1);
         }
     }
@@ -45,7 +55,11 @@ fn fill(schema: &Value, root: &Value, random: &mut fastrand::Rng, depth: usize) 
 fn kind(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(kind)) => kind,
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or("null"),
+        Some(Value::Array(kinds)) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|k| *k != "null")
+            .unwrap_or("null"),
         _ if schema.get("properties").is_some() => "object",
         _ if schema.get("items").is_some() => "array",
         _ => "string",
@@ -70,10 +84,20 @@ fn merged(schema: &Value, parts: &[Value]) -> Value {
 }
 
 fn object(schema: &Value, root: &Value, random: &mut fastrand::Rng, depth: usize) -> Value {
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let mut members = Map::new();
-    for (name, part) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (name, part) in schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         if depth < DEPTH_MAX || required.contains(&name.as_str()) {
             members.insert(name.clone(), fill(part, root, random, depth + 1));
         }
@@ -82,18 +106,33 @@ fn object(schema: &Value, root: &Value, random: &mut fastrand::Rng, depth: usize
 }
 
 fn bound(schema: &Value, name: &str) -> Option<usize> {
-    schema.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok())
+    schema
+        .get(name)
+        .and_then(Value::as_u64)
+        .and_then(|n| usize::try_from(n).ok())
 }
 
 fn array(schema: &Value, root: &Value, random: &mut fastrand::Rng, depth: usize) -> Value {
     let least = bound(schema, "minItems").unwrap_or(1).min(64);
-    let count = if depth >= DEPTH_MAX { bound(schema, "minItems").unwrap_or(0).min(64) } else { least };
-    let item = schema.get("items").cloned().unwrap_or_else(|| json!({ "type": "string" }));
-    (0..count.min(bound(schema, "maxItems").unwrap_or(usize::MAX))).map(|_| fill(&item, root, random, depth + 1)).collect()
+    let count = if depth >= DEPTH_MAX {
+        bound(schema, "minItems").unwrap_or(0).min(64)
+    } else {
+        least
+    };
+    let item = schema
+        .get("items")
+        .cloned()
+        .unwrap_or_else(|| json!({ "type": "string" }));
+    (0..count.min(bound(schema, "maxItems").unwrap_or(usize::MAX)))
+        .map(|_| fill(&item, root, random, depth + 1))
+        .collect()
 }
 
 fn string(schema: &Value, random: &mut fastrand::Rng) -> String {
-    let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+    let format = schema
+        .get("format")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let fixed = match format {
         "date" => Some("2025-01-31".to_owned()),
         "date-time" => Some("2025-01-31T12:00:00Z".to_owned()),
@@ -114,7 +153,9 @@ fn string(schema: &Value, random: &mut fastrand::Rng) -> String {
     while text.chars().count() < least {
         text.push('x');
     }
-    text.chars().take(bound(schema, "maxLength").unwrap_or(usize::MAX)).collect()
+    text.chars()
+        .take(bound(schema, "maxLength").unwrap_or(usize::MAX))
+        .collect()
 }
 
 fn limits(schema: &Value) -> (f64, f64) {
@@ -131,14 +172,23 @@ fn number(schema: &Value, random: &mut fastrand::Rng) -> Value {
     }
     let (low, high) = limits(schema);
     // Quarters are exact in binary, so the text of the number stays short.
-    json!(((low + (high - low) * random.f64()) * 4.0).round().clamp(low * 4.0, high * 4.0) / 4.0)
+    json!(
+        ((low + (high - low) * random.f64()) * 4.0)
+            .round()
+            .clamp(low * 4.0, high * 4.0)
+            / 4.0
+    )
 }
 
 fn whole(schema: &Value, random: &mut fastrand::Rng) -> i64 {
     let (low, high) = limits(schema);
     let text = |n: f64| format!("{n:.0}").parse::<i64>().unwrap_or(0);
     let (low, high) = (text(low.ceil()), text(high.floor()));
-    let step = schema.get("multipleOf").and_then(Value::as_i64).filter(|step| *step > 0).unwrap_or(1);
+    let step = schema
+        .get("multipleOf")
+        .and_then(Value::as_i64)
+        .filter(|step| *step > 0)
+        .unwrap_or(1);
     let number = random.i64(low..=high.max(low));
     let down = number - number.rem_euclid(step);
     if down >= low { down } else { down + step }
@@ -152,16 +202,32 @@ mod tests {
         match kind(schema) {
             "object" => {
                 let required = schema["required"].as_array().cloned().unwrap_or_default();
-                required.iter().all(|name| value.get(name.as_str().unwrap()).is_some())
-                    && value.as_object().unwrap().iter().all(|(name, part)| fits(&schema["properties"][name], part))
+                required
+                    .iter()
+                    .all(|name| value.get(name.as_str().unwrap()).is_some())
+                    && value
+                        .as_object()
+                        .unwrap()
+                        .iter()
+                        .all(|(name, part)| fits(&schema["properties"][name], part))
             }
-            "array" => value.as_array().unwrap().iter().all(|item| fits(&schema["items"], item)),
+            "array" => value
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|item| fits(&schema["items"], item)),
             "integer" => value.as_i64().is_some_and(|n| {
-                n >= schema["minimum"].as_i64().unwrap_or(i64::MIN) && n <= schema["maximum"].as_i64().unwrap_or(i64::MAX)
+                n >= schema["minimum"].as_i64().unwrap_or(i64::MIN)
+                    && n <= schema["maximum"].as_i64().unwrap_or(i64::MAX)
             }),
             "number" => value.is_number(),
             "boolean" => value.is_boolean(),
-            _ => schema.get("enum").is_none_or(|e| e.as_array().unwrap().contains(value)) && value.is_string(),
+            _ => {
+                schema
+                    .get("enum")
+                    .is_none_or(|e| e.as_array().unwrap().contains(value))
+                    && value.is_string()
+            }
         }
     }
 

@@ -21,7 +21,10 @@ pub fn text(question_words: usize, count: usize, random: &mut fastrand::Rng) -> 
     let mut sentences = SENTENCES.to_vec();
     random.shuffle(&mut sentences);
     let rest: Vec<&str> = sentences.into_iter().take(count).collect();
-    format!("{NOTICE} Your message has {question_words} words. {}", rest.join(" "))
+    format!(
+        "{NOTICE} Your message has {question_words} words. {}",
+        rest.join(" ")
+    )
 }
 
 /// Cuts a text into pieces of at most six characters, words apart, as tokens are. Joined they give the text.

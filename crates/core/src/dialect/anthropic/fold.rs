@@ -9,9 +9,17 @@ use serde_json::{Value, json};
 
 enum Block {
     Text(String),
-    Thinking { text: String, signature: String },
+    Thinking {
+        text: String,
+        signature: String,
+    },
     Redacted(String),
-    Tool { tool: u32, id: String, name: String, arguments: String },
+    Tool {
+        tool: u32,
+        id: String,
+        name: String,
+        arguments: String,
+    },
 }
 
 /// A message. Only the first choice has a place in this dialect.
@@ -29,7 +37,11 @@ pub fn message(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
             event => add(&mut blocks, event),
         }
     }
-    let sequence = if let Some(FinishReason::StopSequence(text)) = &finish { text.clone() } else { None };
+    let sequence = if let Some(FinishReason::StopSequence(text)) = &finish {
+        text.clone()
+    } else {
+        None
+    };
     let message = json!({
         "id": message_id(&start, &envelope), "type": "message", "role": "assistant",
         "model": model(&start, &envelope), "content": blocks.into_iter().map(block).collect::<Vec<_>>(),
@@ -41,27 +53,60 @@ pub fn message(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
 
 fn add(blocks: &mut Vec<Block>, event: ChatEvent) {
     match event {
-        ChatEvent::Text { choice: 0, text, .. } | ChatEvent::Refusal { choice: 0, text } if !text.is_empty() => {
+        ChatEvent::Text {
+            choice: 0, text, ..
+        }
+        | ChatEvent::Refusal { choice: 0, text }
+            if !text.is_empty() =>
+        {
             match blocks.last_mut() {
                 Some(Block::Text(all)) => all.push_str(&text),
                 _ => blocks.push(Block::Text(text)),
             }
         }
         ChatEvent::Reasoning { choice: 0, text } => match blocks.last_mut() {
-            Some(Block::Thinking { text: all, signature }) if signature.is_empty() => all.push_str(&text),
-            _ => blocks.push(Block::Thinking { text, signature: String::new() }),
+            Some(Block::Thinking {
+                text: all,
+                signature,
+            }) if signature.is_empty() => all.push_str(&text),
+            _ => blocks.push(Block::Thinking {
+                text,
+                signature: String::new(),
+            }),
         },
-        ChatEvent::ReasoningSignature { choice: 0, signature: mark } => match blocks.last_mut() {
+        ChatEvent::ReasoningSignature {
+            choice: 0,
+            signature: mark,
+        } => match blocks.last_mut() {
             Some(Block::Thinking { signature, .. }) => *signature = mark,
-            _ => blocks.push(Block::Thinking { text: String::new(), signature: mark }),
+            _ => blocks.push(Block::Thinking {
+                text: String::new(),
+                signature: mark,
+            }),
         },
         ChatEvent::RedactedReasoning { choice: 0, data } => blocks.push(Block::Redacted(data)),
-        ChatEvent::ToolStart { choice: 0, tool, id, name } => {
-            blocks.push(Block::Tool { tool, id, name, arguments: String::new() });
+        ChatEvent::ToolStart {
+            choice: 0,
+            tool,
+            id,
+            name,
+        } => {
+            blocks.push(Block::Tool {
+                tool,
+                id,
+                name,
+                arguments: String::new(),
+            });
         }
-        ChatEvent::ToolArguments { choice: 0, tool: number, fragment } => {
+        ChatEvent::ToolArguments {
+            choice: 0,
+            tool: number,
+            fragment,
+        } => {
             let call = blocks.iter_mut().rev().find_map(|block| match block {
-                Block::Tool { tool, arguments, .. } if *tool == number => Some(arguments),
+                Block::Tool {
+                    tool, arguments, ..
+                } if *tool == number => Some(arguments),
                 _ => None,
             });
             if let Some(arguments) = call {
@@ -75,9 +120,16 @@ fn add(blocks: &mut Vec<Block>, event: ChatEvent) {
 fn block(block: Block) -> Value {
     match block {
         Block::Text(text) => json!({ "type": "text", "text": text }),
-        Block::Thinking { text, signature } => json!({ "type": "thinking", "thinking": text, "signature": signature }),
+        Block::Thinking { text, signature } => {
+            json!({ "type": "thinking", "thinking": text, "signature": signature })
+        }
         Block::Redacted(data) => json!({ "type": "redacted_thinking", "data": data }),
-        Block::Tool { id, name, arguments, .. } => {
+        Block::Tool {
+            id,
+            name,
+            arguments,
+            ..
+        } => {
             json!({ "type": "tool_use", "id": tool_id(&id), "name": name, "input": input(&arguments) })
         }
     }
@@ -100,18 +152,54 @@ mod tests {
 
     #[test]
     fn blocks_are_gathered() {
-        let envelope = Envelope { request_id: "r".into(), model: "m".into(), created: 0, include_usage: true };
-        let text = |text: &str| ChatEvent::Text { choice: 0, text: text.into(), logprobs: None };
+        let envelope = Envelope {
+            request_id: "r".into(),
+            model: "m".into(),
+            created: 0,
+            include_usage: true,
+        };
+        let text = |text: &str| ChatEvent::Text {
+            choice: 0,
+            text: text.into(),
+            logprobs: None,
+        };
         let events = vec![
-            ChatEvent::Reasoning { choice: 0, text: "hm".into() },
-            ChatEvent::ReasoningSignature { choice: 0, signature: "s".into() },
+            ChatEvent::Reasoning {
+                choice: 0,
+                text: "hm".into(),
+            },
+            ChatEvent::ReasoningSignature {
+                choice: 0,
+                signature: "s".into(),
+            },
             text("a"),
             text("b"),
-            ChatEvent::ToolStart { choice: 0, tool: 0, id: "c.1".into(), name: "f".into() },
-            ChatEvent::ToolStart { choice: 0, tool: 1, id: "d".into(), name: "g".into() },
-            ChatEvent::ToolArguments { choice: 0, tool: 0, fragment: "{\"x\":1}".into() },
-            ChatEvent::ToolArguments { choice: 0, tool: 1, fragment: "nonsense".into() },
-            ChatEvent::Finish { choice: 0, reason: FinishReason::ToolCalls },
+            ChatEvent::ToolStart {
+                choice: 0,
+                tool: 0,
+                id: "c.1".into(),
+                name: "f".into(),
+            },
+            ChatEvent::ToolStart {
+                choice: 0,
+                tool: 1,
+                id: "d".into(),
+                name: "g".into(),
+            },
+            ChatEvent::ToolArguments {
+                choice: 0,
+                tool: 0,
+                fragment: "{\"x\":1}".into(),
+            },
+            ChatEvent::ToolArguments {
+                choice: 0,
+                tool: 1,
+                fragment: "nonsense".into(),
+            },
+            ChatEvent::Finish {
+                choice: 0,
+                reason: FinishReason::ToolCalls,
+            },
         ];
         let message: Value = serde_json::from_slice(&message(envelope, events)).unwrap();
         assert_eq!(
@@ -123,6 +211,9 @@ mod tests {
                 {"type": "tool_use", "id": "d", "name": "g", "input": {"__invalid_json": "nonsense"}},
             ])
         );
-        assert_eq!((&message["id"], &message["stop_reason"]), (&json!("msg_r"), &json!("tool_use")));
+        assert_eq!(
+            (&message["id"], &message["stop_reason"]),
+            (&json!("msg_r"), &json!("tool_use"))
+        );
     }
 }

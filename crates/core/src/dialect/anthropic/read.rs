@@ -47,9 +47,20 @@ pub fn messages(body: Bytes) -> Result<ChatRequest, ApiError> {
         return Err(ApiError::invalid("max_tokens", "expected at least 1"));
     }
     let stream = head::optional::<bool>(parsed.stream, "stream", "a boolean")?.unwrap_or(false);
-    let delivery = if stream { Delivery::Stream { include_usage: true } } else { Delivery::Whole };
+    let delivery = if stream {
+        Delivery::Stream {
+            include_usage: true,
+        }
+    } else {
+        Delivery::Whole
+    };
     let request = common(Operation::Messages, &parsed)?;
-    Ok(ChatRequest { body, delivery, max_output_tokens: Some(max), ..request })
+    Ok(ChatRequest {
+        body,
+        delivery,
+        max_output_tokens: Some(max),
+        ..request
+    })
 }
 
 /// `POST /v1/messages/count_tokens`.
@@ -65,7 +76,10 @@ fn common(operation: Operation, parsed: &Head<'_>) -> Result<ChatRequest, ApiErr
         && !matches!(system.get().bytes().next(), Some(b'"' | b'['))
     {
         let found = kind_of(system);
-        return Err(ApiError::invalid("system", format!("expected a string or an array of blocks, found {found}")));
+        return Err(ApiError::invalid(
+            "system",
+            format!("expected a string or an array of blocks, found {found}"),
+        ));
     }
     head::optional::<Vec<IgnoredAny>>(parsed.tools, "tools", "an array of tools")?;
     head::optional::<f64>(parsed.temperature, "temperature", "a number")?;
@@ -97,19 +111,38 @@ mod tests {
             r#"{"model":"m","max_tokens":9,"stream":true,"metadata":{"user_id":"u"},"messages":[{"role":"user","content":"x"}]}"#,
         )
         .unwrap();
-        assert_eq!((request.max_output_tokens, request.user.as_deref()), (Some(9), Some("u")));
+        assert_eq!(
+            (request.max_output_tokens, request.user.as_deref()),
+            (Some(9), Some("u"))
+        );
         assert!(request.delivery.is_stream());
     }
 
     #[test]
     fn wrong_types_are_named() {
         for (body, param) in [
-            (r#"{"model":"m","messages":[{"role":"user"}]}"#, "max_tokens"),
-            (r#"{"model":"m","max_tokens":"1","messages":[{"role":"user"}]}"#, "max_tokens"),
-            (r#"{"model":"m","max_tokens":1,"messages":[{"role":"user"}],"system":5}"#, "system"),
-            (r#"{"model":"m","max_tokens":1,"messages":[{}]}"#, "messages[0].role"),
+            (
+                r#"{"model":"m","messages":[{"role":"user"}]}"#,
+                "max_tokens",
+            ),
+            (
+                r#"{"model":"m","max_tokens":"1","messages":[{"role":"user"}]}"#,
+                "max_tokens",
+            ),
+            (
+                r#"{"model":"m","max_tokens":1,"messages":[{"role":"user"}],"system":5}"#,
+                "system",
+            ),
+            (
+                r#"{"model":"m","max_tokens":1,"messages":[{}]}"#,
+                "messages[0].role",
+            ),
         ] {
-            assert_eq!(read(body).unwrap_err().param.as_deref(), Some(param), "{body}");
+            assert_eq!(
+                read(body).unwrap_err().param.as_deref(),
+                Some(param),
+                "{body}"
+            );
         }
     }
 }

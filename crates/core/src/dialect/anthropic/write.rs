@@ -44,19 +44,41 @@ pub struct MessagesWriter {
 
 /// Tool ids as Anthropic accepts them back: letters, digits, `_` and `-`.
 pub(super) fn tool_id(id: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
-    if id.is_empty() { "toolu_0".to_owned() } else { id.chars().map(plain).collect() }
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    if id.is_empty() {
+        "toolu_0".to_owned()
+    } else {
+        id.chars().map(plain).collect()
+    }
 }
 
 /// Ids of messages begin with `msg_`.
 pub(super) fn message_id(start: &Start, envelope: &Envelope) -> String {
-    let id = if start.id.is_empty() { &envelope.request_id } else { &start.id };
-    if id.starts_with("msg_") { id.clone() } else { format!("msg_{id}") }
+    let id = if start.id.is_empty() {
+        &envelope.request_id
+    } else {
+        &start.id
+    };
+    if id.starts_with("msg_") {
+        id.clone()
+    } else {
+        format!("msg_{id}")
+    }
 }
 
 /// The provider's model name, or the one asked for.
 pub(super) fn model<'a>(start: &'a Start, envelope: &'a Envelope) -> &'a str {
-    if start.model.is_empty() { &envelope.model } else { &start.model }
+    if start.model.is_empty() {
+        &envelope.model
+    } else {
+        &start.model
+    }
 }
 
 fn frame(name: &str, data: &Value, out: &mut BytesMut) {
@@ -88,18 +110,33 @@ impl MessagesWriter {
             }
             ChatEvent::Start(start) => self.start = start,
             ChatEvent::Usage(usage) => self.usage = usage,
-            ChatEvent::Text { choice: 0, text, .. } | ChatEvent::Refusal { choice: 0, text } => {
+            ChatEvent::Text {
+                choice: 0, text, ..
+            }
+            | ChatEvent::Refusal { choice: 0, text } => {
                 self.delta(Block::Text, &text, out);
             }
             ChatEvent::Reasoning { choice: 0, text } => self.delta(Block::Thinking, &text, out),
-            ChatEvent::ReasoningSignature { choice: 0, signature } => self.signature(&signature, out),
+            ChatEvent::ReasoningSignature {
+                choice: 0,
+                signature,
+            } => self.signature(&signature, out),
             ChatEvent::RedactedReasoning { choice: 0, data } => {
                 self.close(out);
                 self.open_block(&json!({ "type": "redacted_thinking", "data": data }), out);
                 self.stop_block(out);
             }
-            ChatEvent::ToolStart { choice: 0, tool, id, name } => self.tool_start(tool, id, name, out),
-            ChatEvent::ToolArguments { choice: 0, tool, fragment } => self.tool_arguments(tool, &fragment, out),
+            ChatEvent::ToolStart {
+                choice: 0,
+                tool,
+                id,
+                name,
+            } => self.tool_start(tool, id, name, out),
+            ChatEvent::ToolArguments {
+                choice: 0,
+                tool,
+                fragment,
+            } => self.tool_arguments(tool, &fragment, out),
             ChatEvent::Finish { choice: 0, reason } => self.finish = Some(reason),
             ChatEvent::Text { .. }
             | ChatEvent::Refusal { .. }
@@ -119,10 +156,18 @@ impl MessagesWriter {
             self.close(out);
             self.flush_waiting(out);
             let reason = self.finish.take().unwrap_or(FinishReason::Stop);
-            let sequence = if let FinishReason::StopSequence(text) = &reason { text.clone() } else { None };
+            let sequence = if let FinishReason::StopSequence(text) = &reason {
+                text.clone()
+            } else {
+                None
+            };
             let delta = json!({ "stop_reason": reason.to_anthropic(), "stop_sequence": sequence });
             let usage = self.usage.to_anthropic();
-            frame("message_delta", &json!({ "type": "message_delta", "delta": delta, "usage": usage }), out);
+            frame(
+                "message_delta",
+                &json!({ "type": "message_delta", "delta": delta, "usage": usage }),
+                out,
+            );
         }
         frame("message_stop", &json!({ "type": "message_stop" }), out);
     }
@@ -143,17 +188,26 @@ impl MessagesWriter {
             "model": model(&self.start, &self.envelope), "content": [],
             "stop_reason": null, "stop_sequence": null, "usage": usage.to_anthropic(),
         });
-        frame("message_start", &json!({ "type": "message_start", "message": message }), out);
+        frame(
+            "message_start",
+            &json!({ "type": "message_start", "message": message }),
+            out,
+        );
     }
 
     fn open_block(&mut self, block: &Value, out: &mut BytesMut) {
         self.begin(out);
-        let start = json!({ "type": "content_block_start", "index": self.next, "content_block": block });
+        let start =
+            json!({ "type": "content_block_start", "index": self.next, "content_block": block });
         frame("content_block_start", &start, out);
     }
 
     fn stop_block(&mut self, out: &mut BytesMut) {
-        frame("content_block_stop", &json!({ "type": "content_block_stop", "index": self.next }), out);
+        frame(
+            "content_block_stop",
+            &json!({ "type": "content_block_stop", "index": self.next }),
+            out,
+        );
         self.next += 1;
         self.open = None;
     }
@@ -192,20 +246,34 @@ impl MessagesWriter {
     fn signature(&mut self, signature: &str, out: &mut BytesMut) {
         if self.open != Some(Block::Thinking) {
             self.close(out);
-            self.open_block(&json!({ "type": "thinking", "thinking": "", "signature": "" }), out);
+            self.open_block(
+                &json!({ "type": "thinking", "thinking": "", "signature": "" }),
+                out,
+            );
             self.open = Some(Block::Thinking);
         }
-        self.block_delta(&json!({ "type": "signature_delta", "signature": signature }), out);
+        self.block_delta(
+            &json!({ "type": "signature_delta", "signature": signature }),
+            out,
+        );
         self.close(out);
     }
 
     fn tool_start(&mut self, tool: u32, id: String, name: String, out: &mut BytesMut) {
         if matches!(self.open, Some(Block::Tool(_))) {
-            self.waiting.push(Waiting { tool, id, name, arguments: String::new() });
+            self.waiting.push(Waiting {
+                tool,
+                id,
+                name,
+                arguments: String::new(),
+            });
             return;
         }
         self.close(out);
-        self.open_block(&json!({ "type": "tool_use", "id": tool_id(&id), "name": name, "input": {} }), out);
+        self.open_block(
+            &json!({ "type": "tool_use", "id": tool_id(&id), "name": name, "input": {} }),
+            out,
+        );
         self.open = Some(Block::Tool(tool));
     }
 
@@ -213,7 +281,10 @@ impl MessagesWriter {
         if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.tool == tool) {
             waiting.arguments.push_str(fragment);
         } else if self.open == Some(Block::Tool(tool)) && !fragment.is_empty() {
-            self.block_delta(&json!({ "type": "input_json_delta", "partial_json": fragment }), out);
+            self.block_delta(
+                &json!({ "type": "input_json_delta", "partial_json": fragment }),
+                out,
+            );
         }
     }
 
@@ -232,7 +303,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn run(events: Vec<ChatEvent>) -> Vec<(String, Value)> {
-        let envelope = Envelope { request_id: "r".into(), model: "m".into(), created: 0, include_usage: true };
+        let envelope = Envelope {
+            request_id: "r".into(),
+            model: "m".into(),
+            created: 0,
+            include_usage: true,
+        };
         let mut writer = MessagesWriter::new(envelope);
         let mut out = BytesMut::new();
         for event in events {
@@ -243,7 +319,10 @@ mod tests {
         decoder.push(&out);
         let mut frames = Vec::new();
         while let Some(event) = decoder.next_event().unwrap() {
-            frames.push((event.name.unwrap().into(), serde_json::from_slice(&event.data).unwrap()));
+            frames.push((
+                event.name.unwrap().into(),
+                serde_json::from_slice(&event.data).unwrap(),
+            ));
         }
         frames
     }
@@ -269,7 +348,9 @@ mod tests {
                     let (at, kind) = open.as_ref().ok_or("delta outside a block")?;
                     let fits = matches!(
                         (kind.as_str(), data["delta"]["type"].as_str().unwrap()),
-                        ("text", "text_delta") | ("tool_use", "input_json_delta") | ("thinking", "thinking_delta" | "signature_delta")
+                        ("text", "text_delta")
+                            | ("tool_use", "input_json_delta")
+                            | ("thinking", "thinking_delta" | "signature_delta")
                     );
                     if !fits || index != Some(*at) {
                         return Err(format!("{data} in a {kind} block {at}"));
@@ -288,13 +369,35 @@ mod tests {
 
     fn event() -> impl Strategy<Value = ChatEvent> {
         prop_oneof![
-            "[a-z]{0,3}".prop_map(|text| ChatEvent::Text { choice: 0, text, logprobs: None }),
+            "[a-z]{0,3}".prop_map(|text| ChatEvent::Text {
+                choice: 0,
+                text,
+                logprobs: None
+            }),
             "[a-z]{0,3}".prop_map(|text| ChatEvent::Reasoning { choice: 0, text }),
-            Just(ChatEvent::ReasoningSignature { choice: 0, signature: "s".into() }),
-            Just(ChatEvent::RedactedReasoning { choice: 0, data: "d".into() }),
-            (0u32..3).prop_map(|tool| ChatEvent::ToolStart { choice: 0, tool, id: "i d".into(), name: "f".into() }),
-            (0u32..3).prop_map(|tool| ChatEvent::ToolArguments { choice: 0, tool, fragment: "{}".into() }),
-            Just(ChatEvent::Usage(Usage { output: 3, ..Usage::default() })),
+            Just(ChatEvent::ReasoningSignature {
+                choice: 0,
+                signature: "s".into()
+            }),
+            Just(ChatEvent::RedactedReasoning {
+                choice: 0,
+                data: "d".into()
+            }),
+            (0u32..3).prop_map(|tool| ChatEvent::ToolStart {
+                choice: 0,
+                tool,
+                id: "i d".into(),
+                name: "f".into()
+            }),
+            (0u32..3).prop_map(|tool| ChatEvent::ToolArguments {
+                choice: 0,
+                tool,
+                fragment: "{}".into()
+            }),
+            Just(ChatEvent::Usage(Usage {
+                output: 3,
+                ..Usage::default()
+            })),
         ]
     }
 
@@ -308,22 +411,46 @@ mod tests {
 
     #[test]
     fn interleaved_calls_are_written_one_after_the_other() {
-        let call = |tool, id: &str| ChatEvent::ToolStart { choice: 0, tool, id: id.into(), name: "f".into() };
-        let arguments = |tool, text: &str| ChatEvent::ToolArguments { choice: 0, tool, fragment: text.into() };
+        let call = |tool, id: &str| ChatEvent::ToolStart {
+            choice: 0,
+            tool,
+            id: id.into(),
+            name: "f".into(),
+        };
+        let arguments = |tool, text: &str| ChatEvent::ToolArguments {
+            choice: 0,
+            tool,
+            fragment: text.into(),
+        };
         let frames = run(vec![
             call(0, "a"),
             arguments(0, "{\"x\""),
             call(1, "b"),
             arguments(1, "{}"),
             arguments(0, ":1}"),
-            ChatEvent::Finish { choice: 0, reason: FinishReason::ToolCalls },
-            ChatEvent::Usage(Usage { output: 9, ..Usage::default() }),
+            ChatEvent::Finish {
+                choice: 0,
+                reason: FinishReason::ToolCalls,
+            },
+            ChatEvent::Usage(Usage {
+                output: 9,
+                ..Usage::default()
+            }),
         ]);
         validate(&frames).unwrap();
-        let pieces: Vec<_> = frames.iter().filter(|(name, _)| name == "content_block_delta").collect();
+        let pieces: Vec<_> = frames
+            .iter()
+            .filter(|(name, _)| name == "content_block_delta")
+            .collect();
         let text = |at: usize| pieces[at].1["delta"]["partial_json"].as_str().unwrap();
         assert_eq!([text(0), text(1), text(2)], ["{\"x\"", ":1}", "{}"]);
         let delta = &frames[frames.len() - 2].1;
-        assert_eq!((&delta["delta"]["stop_reason"], &delta["usage"]["output_tokens"]), (&json!("tool_use"), &json!(9)));
+        assert_eq!(
+            (
+                &delta["delta"]["stop_reason"],
+                &delta["usage"]["output_tokens"]
+            ),
+            (&json!("tool_use"), &json!(9))
+        );
     }
 }

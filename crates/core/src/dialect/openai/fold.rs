@@ -34,10 +34,12 @@ impl Choice {
             ChatEvent::Reasoning { text, .. } => append(&mut self.reasoning, &text),
             ChatEvent::ReasoningSignature { signature, .. } => {
                 let text = self.reasoning.clone().unwrap_or_default();
-                self.thinking_blocks.push(json!({ "type": "thinking", "thinking": text, "signature": signature }));
+                self.thinking_blocks
+                    .push(json!({ "type": "thinking", "thinking": text, "signature": signature }));
             }
             ChatEvent::RedactedReasoning { data, .. } => {
-                self.thinking_blocks.push(json!({ "type": "redacted_thinking", "data": data }));
+                self.thinking_blocks
+                    .push(json!({ "type": "redacted_thinking", "data": data }));
             }
             ChatEvent::ToolStart { tool, id, name, .. } => {
                 self.tools.insert(tool, (id, name, String::new()));
@@ -46,13 +48,18 @@ impl Choice {
                 self.tools.entry(tool).or_default().2.push_str(&fragment);
             }
             ChatEvent::Finish { reason, .. } => self.finish = Some(reason.to_openai()),
-            ChatEvent::Start(_) | ChatEvent::Usage(_) | ChatEvent::Raw(_) | ChatEvent::RawBody(_) => {}
+            ChatEvent::Start(_)
+            | ChatEvent::Usage(_)
+            | ChatEvent::Raw(_)
+            | ChatEvent::RawBody(_) => {}
         }
     }
 
     /// `content` and `refusal` are lists per token; pieces are joined.
     fn add_logprobs(&mut self, piece: Option<Value>) {
-        let Some(piece) = piece.filter(|piece| !piece.is_null()) else { return };
+        let Some(piece) = piece.filter(|piece| !piece.is_null()) else {
+            return;
+        };
         let Some(Value::Object(all)) = &mut self.logprobs else {
             self.logprobs = Some(piece);
             return;
@@ -72,13 +79,22 @@ impl Choice {
     fn message(&self) -> Value {
         let mut message = Map::new();
         message.insert("role".into(), "assistant".into());
-        message.insert("content".into(), self.text.clone().map_or(Value::Null, Value::String));
-        message.insert("refusal".into(), self.refusal.clone().map_or(Value::Null, Value::String));
+        message.insert(
+            "content".into(),
+            self.text.clone().map_or(Value::Null, Value::String),
+        );
+        message.insert(
+            "refusal".into(),
+            self.refusal.clone().map_or(Value::Null, Value::String),
+        );
         if let Some(reasoning) = &self.reasoning {
             message.insert("reasoning_content".into(), reasoning.as_str().into());
         }
         if !self.thinking_blocks.is_empty() {
-            message.insert("thinking_blocks".into(), Value::Array(self.thinking_blocks.clone()));
+            message.insert(
+                "thinking_blocks".into(),
+                Value::Array(self.thinking_blocks.clone()),
+            );
         }
         if !self.tools.is_empty() {
             let calls = self.tools.values().map(|(id, name, arguments)| {
@@ -102,13 +118,19 @@ fn choice_of(event: &ChatEvent) -> Option<u32> {
         | ChatEvent::ToolStart { choice, .. }
         | ChatEvent::ToolArguments { choice, .. }
         | ChatEvent::Finish { choice, .. } => Some(*choice),
-        ChatEvent::Start(_) | ChatEvent::Usage(_) | ChatEvent::Raw(_) | ChatEvent::RawBody(_) => None,
+        ChatEvent::Start(_) | ChatEvent::Usage(_) | ChatEvent::Raw(_) | ChatEvent::RawBody(_) => {
+            None
+        }
     }
 }
 
 enum Folded {
     Raw(Bytes),
-    Typed { frame: Frame, choices: BTreeMap<u32, Choice>, usage: Option<Value> },
+    Typed {
+        frame: Frame,
+        choices: BTreeMap<u32, Choice>,
+        usage: Option<Value>,
+    },
 }
 
 fn collect(envelope: Envelope, events: Vec<ChatEvent>) -> Folded {
@@ -127,7 +149,11 @@ fn collect(envelope: Envelope, events: Vec<ChatEvent>) -> Folded {
             }
         }
     }
-    Folded::Typed { frame, choices, usage }
+    Folded::Typed {
+        frame,
+        choices,
+        usage,
+    }
 }
 
 fn body(mut members: Map<String, Value>, usage: Option<Value>) -> Bytes {
@@ -141,12 +167,19 @@ fn body(mut members: Map<String, Value>, usage: Option<Value>) -> Bytes {
 pub fn chat(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
     match collect(envelope, events) {
         Folded::Raw(bytes) => bytes,
-        Folded::Typed { frame, choices, usage } => {
+        Folded::Typed {
+            frame,
+            choices,
+            usage,
+        } => {
             let list = choices.iter().map(|(index, choice)| {
                 json!({ "index": index, "message": choice.message(), "logprobs": choice.logprobs,
                     "finish_reason": choice.finish })
             });
-            body(frame.object("chat.completion", "chatcmpl-", list.collect()), usage)
+            body(
+                frame.object("chat.completion", "chatcmpl-", list.collect()),
+                usage,
+            )
         }
     }
 }
@@ -155,12 +188,19 @@ pub fn chat(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
 pub fn completion(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
     match collect(envelope, events) {
         Folded::Raw(bytes) => bytes,
-        Folded::Typed { frame, choices, usage } => {
+        Folded::Typed {
+            frame,
+            choices,
+            usage,
+        } => {
             let list = choices.iter().map(|(index, choice)| {
                 json!({ "index": index, "text": choice.text.as_deref().unwrap_or_default(), "logprobs": null,
                     "finish_reason": choice.finish })
             });
-            body(frame.object("text_completion", "cmpl-", list.collect()), usage)
+            body(
+                frame.object("text_completion", "cmpl-", list.collect()),
+                usage,
+            )
         }
     }
 }
@@ -172,33 +212,65 @@ mod tests {
     use crate::usage::Usage;
 
     fn folded(events: Vec<ChatEvent>) -> Value {
-        let envelope = Envelope { request_id: "r1".into(), model: "chat".into(), created: 7, include_usage: false };
+        let envelope = Envelope {
+            request_id: "r1".into(),
+            model: "chat".into(),
+            created: 7,
+            include_usage: false,
+        };
         serde_json::from_slice(&chat(envelope, events)).unwrap()
     }
 
     #[test]
     fn text_calls_and_usage_are_gathered_per_choice() {
-        let text = |choice, text: &str| ChatEvent::Text { choice, text: text.into(), logprobs: None };
+        let text = |choice, text: &str| ChatEvent::Text {
+            choice,
+            text: text.into(),
+            logprobs: None,
+        };
         let answer = folded(vec![
             text(0, "a"),
             text(1, "x"),
             text(0, "b"),
-            ChatEvent::ToolStart { choice: 1, tool: 0, id: "c".into(), name: "f".into() },
-            ChatEvent::Finish { choice: 0, reason: FinishReason::Stop },
-            ChatEvent::Finish { choice: 1, reason: FinishReason::ToolCalls },
-            ChatEvent::Usage(Usage { input: 4, output: 2, ..Usage::default() }),
+            ChatEvent::ToolStart {
+                choice: 1,
+                tool: 0,
+                id: "c".into(),
+                name: "f".into(),
+            },
+            ChatEvent::Finish {
+                choice: 0,
+                reason: FinishReason::Stop,
+            },
+            ChatEvent::Finish {
+                choice: 1,
+                reason: FinishReason::ToolCalls,
+            },
+            ChatEvent::Usage(Usage {
+                input: 4,
+                output: 2,
+                ..Usage::default()
+            }),
         ]);
         assert_eq!(answer["id"], "chatcmpl-r1");
         assert_eq!(answer["choices"][0]["message"]["content"], "ab");
         assert_eq!(answer["choices"][0]["message"]["refusal"], Value::Null);
-        assert_eq!(answer["choices"][1]["message"]["tool_calls"][0]["function"]["arguments"], "{}");
+        assert_eq!(
+            answer["choices"][1]["message"]["tool_calls"][0]["function"]["arguments"],
+            "{}"
+        );
         assert_eq!(answer["choices"][1]["finish_reason"], "tool_calls");
         assert_eq!(answer["usage"]["total_tokens"], 6);
     }
 
     #[test]
     fn only_a_call_means_null_content() {
-        let call = ChatEvent::ToolStart { choice: 0, tool: 0, id: "c".into(), name: "f".into() };
+        let call = ChatEvent::ToolStart {
+            choice: 0,
+            tool: 0,
+            id: "c".into(),
+            name: "f".into(),
+        };
         let message = &folded(vec![call])["choices"][0]["message"];
         assert!(message.as_object().unwrap().contains_key("content"));
         assert_eq!(message["content"], Value::Null);
@@ -212,6 +284,9 @@ mod tests {
             logprobs: Some(json!({"content": [{"token": text}], "refusal": null})),
         };
         let answer = folded(vec![piece("a"), piece("b")]);
-        assert_eq!(answer["choices"][0]["logprobs"]["content"], json!([{"token": "a"}, {"token": "b"}]));
+        assert_eq!(
+            answer["choices"][0]["logprobs"]["content"],
+            json!([{"token": "a"}, {"token": "b"}])
+        );
     }
 }

@@ -24,7 +24,10 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn new(envelope: Envelope) -> Self {
-        Frame { envelope, start: Start::default() }
+        Frame {
+            envelope,
+            start: Start::default(),
+        }
     }
 
     pub(super) fn start(&mut self, start: Start) {
@@ -32,15 +35,28 @@ impl Frame {
     }
 
     /// An answer or chunk of the given `object` type with its identity and `choices`.
-    pub(super) fn object(&self, object: &str, id_prefix: &str, choices: Value) -> Map<String, Value> {
+    pub(super) fn object(
+        &self,
+        object: &str,
+        id_prefix: &str,
+        choices: Value,
+    ) -> Map<String, Value> {
         let mut members = Map::new();
         let id = if self.start.id.is_empty() {
             format!("{id_prefix}{}", self.envelope.request_id)
         } else {
             self.start.id.clone()
         };
-        let created = if self.start.created == 0 { self.envelope.created } else { self.start.created };
-        let model = if self.start.model.is_empty() { &self.envelope.model } else { &self.start.model };
+        let created = if self.start.created == 0 {
+            self.envelope.created
+        } else {
+            self.start.created
+        };
+        let model = if self.start.model.is_empty() {
+            &self.envelope.model
+        } else {
+            &self.start.model
+        };
         members.insert("id".into(), id.into());
         members.insert("object".into(), object.into());
         members.insert("created".into(), created.into());
@@ -66,7 +82,12 @@ impl ChatWriter {
     /// A writer for one answer.
     pub fn new(envelope: Envelope) -> Self {
         let include_usage = envelope.include_usage;
-        ChatWriter { frame: Frame::new(envelope), include_usage, usage: None, announced: Vec::new() }
+        ChatWriter {
+            frame: Frame::new(envelope),
+            include_usage,
+            usage: None,
+            announced: Vec::new(),
+        }
     }
 
     /// Writes one event.
@@ -76,10 +97,16 @@ impl ChatWriter {
             ChatEvent::Start(start) => self.frame.start(start),
             ChatEvent::Usage(usage) => self.usage = Some(usage),
             ChatEvent::Finish { choice, reason } => self.finish(choice, &reason, out),
-            ChatEvent::Text { choice, text, logprobs } => {
+            ChatEvent::Text {
+                choice,
+                text,
+                logprobs,
+            } => {
                 self.delta(choice, json!({ "content": text }), logprobs, out);
             }
-            ChatEvent::Refusal { choice, text } => self.delta(choice, json!({ "refusal": text }), None, out),
+            ChatEvent::Refusal { choice, text } => {
+                self.delta(choice, json!({ "refusal": text }), None, out)
+            }
             ChatEvent::Reasoning { choice, text } => {
                 self.delta(choice, json!({ "reasoning_content": text }), None, out);
             }
@@ -91,12 +118,21 @@ impl ChatWriter {
                 let blocks = json!([{ "type": "redacted_thinking", "data": data }]);
                 self.delta(choice, json!({ "thinking_blocks": blocks }), None, out);
             }
-            ChatEvent::ToolStart { choice, tool, id, name } => {
+            ChatEvent::ToolStart {
+                choice,
+                tool,
+                id,
+                name,
+            } => {
                 let call = json!([{ "index": tool, "id": id, "type": "function",
                     "function": { "name": name, "arguments": "" } }]);
                 self.delta(choice, json!({ "tool_calls": call }), None, out);
             }
-            ChatEvent::ToolArguments { choice, tool, fragment } => {
+            ChatEvent::ToolArguments {
+                choice,
+                tool,
+                fragment,
+            } => {
                 let call = json!([{ "index": tool, "function": { "arguments": fragment } }]);
                 self.delta(choice, json!({ "tool_calls": call }), None, out);
             }
@@ -106,21 +142,32 @@ impl ChatWriter {
     /// Ends a complete answer.
     pub fn end(&mut self, out: &mut BytesMut) {
         if let Some(usage) = self.usage.filter(|_| self.include_usage) {
-            let mut chunk = self.frame.object("chat.completion.chunk", "chatcmpl-", json!([]));
+            let mut chunk = self
+                .frame
+                .object("chat.completion.chunk", "chatcmpl-", json!([]));
             chunk.insert("usage".into(), usage.to_openai());
             write_data(out, Value::Object(chunk).to_string().as_bytes());
         }
         write_data(out, b"[DONE]");
     }
 
-    fn delta(&mut self, choice: u32, mut delta: Value, logprobs: Option<Value>, out: &mut BytesMut) {
+    fn delta(
+        &mut self,
+        choice: u32,
+        mut delta: Value,
+        logprobs: Option<Value>,
+        out: &mut BytesMut,
+    ) {
         if !self.announced.contains(&choice) {
             self.announced.push(choice);
             let content = json!({ "role": "assistant", "content": "" });
             self.chunk(json!({ "index": choice, "delta": content, "logprobs": null, "finish_reason": null }), out);
         }
         let delta = delta.take();
-        self.chunk(json!({ "index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": null }), out);
+        self.chunk(
+            json!({ "index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": null }),
+            out,
+        );
     }
 
     fn finish(&mut self, choice: u32, reason: &FinishReason, out: &mut BytesMut) {
@@ -128,11 +175,16 @@ impl ChatWriter {
             self.delta(choice, json!({ "content": "" }), None, out);
         }
         let reason = reason.to_openai();
-        self.chunk(json!({ "index": choice, "delta": {}, "logprobs": null, "finish_reason": reason }), out);
+        self.chunk(
+            json!({ "index": choice, "delta": {}, "logprobs": null, "finish_reason": reason }),
+            out,
+        );
     }
 
     fn chunk(&self, choice: Value, out: &mut BytesMut) {
-        let mut chunk = self.frame.object("chat.completion.chunk", "chatcmpl-", json!([choice]));
+        let mut chunk = self
+            .frame
+            .object("chat.completion.chunk", "chatcmpl-", json!([choice]));
         if self.include_usage {
             chunk.insert("usage".into(), Value::Null);
         }
@@ -151,7 +203,11 @@ impl CompletionWriter {
     /// A writer for one answer.
     pub fn new(envelope: Envelope) -> Self {
         let include_usage = envelope.include_usage;
-        CompletionWriter { frame: Frame::new(envelope), include_usage, usage: None }
+        CompletionWriter {
+            frame: Frame::new(envelope),
+            include_usage,
+            usage: None,
+        }
     }
 
     /// Writes one event.
@@ -186,7 +242,9 @@ impl CompletionWriter {
     }
 
     fn chunk(&self, choice: Value, out: &mut BytesMut) {
-        let chunk = self.frame.object("text_completion", "cmpl-", json!([choice]));
+        let chunk = self
+            .frame
+            .object("text_completion", "cmpl-", json!([choice]));
         write_data(out, Value::Object(chunk).to_string().as_bytes());
     }
 }
@@ -196,7 +254,12 @@ mod tests {
     use super::*;
 
     fn envelope(include_usage: bool) -> Envelope {
-        Envelope { request_id: "r1".into(), model: "chat".into(), created: 7, include_usage }
+        Envelope {
+            request_id: "r1".into(),
+            model: "chat".into(),
+            created: 7,
+            include_usage,
+        }
     }
 
     fn written(include_usage: bool, events: Vec<ChatEvent>) -> Vec<String> {
@@ -207,17 +270,38 @@ mod tests {
         }
         writer.end(&mut out);
         let text = String::from_utf8(out.to_vec()).unwrap();
-        text.split_terminator("\n\n").map(|frame| frame.strip_prefix("data: ").unwrap().to_owned()).collect()
+        text.split_terminator("\n\n")
+            .map(|frame| frame.strip_prefix("data: ").unwrap().to_owned())
+            .collect()
     }
 
     #[test]
     fn text_is_announced_once_and_ends_with_done() {
-        let text = |text: &str| ChatEvent::Text { choice: 0, text: text.into(), logprobs: None };
+        let text = |text: &str| ChatEvent::Text {
+            choice: 0,
+            text: text.into(),
+            logprobs: None,
+        };
         let frames = written(
             true,
-            vec![text("a"), text("b"), ChatEvent::Finish { choice: 0, reason: FinishReason::Stop }, ChatEvent::Usage(Usage { input: 3, output: 2, ..Usage::default() })],
+            vec![
+                text("a"),
+                text("b"),
+                ChatEvent::Finish {
+                    choice: 0,
+                    reason: FinishReason::Stop,
+                },
+                ChatEvent::Usage(Usage {
+                    input: 3,
+                    output: 2,
+                    ..Usage::default()
+                }),
+            ],
         );
-        let json: Vec<Value> = frames[..frames.len() - 1].iter().map(|f| serde_json::from_str(f).unwrap()).collect();
+        let json: Vec<Value> = frames[..frames.len() - 1]
+            .iter()
+            .map(|f| serde_json::from_str(f).unwrap())
+            .collect();
         assert_eq!(json[0]["choices"][0]["delta"]["role"], "assistant");
         assert_eq!(json[1]["choices"][0]["delta"], json!({"content": "a"}));
         assert_eq!(json[3]["choices"][0]["finish_reason"], "stop");
@@ -238,13 +322,25 @@ mod tests {
         let frames = written(
             false,
             vec![
-                ChatEvent::ToolStart { choice: 0, tool: 1, id: "c".into(), name: "f".into() },
-                ChatEvent::ToolArguments { choice: 0, tool: 1, fragment: "{}".into() },
+                ChatEvent::ToolStart {
+                    choice: 0,
+                    tool: 1,
+                    id: "c".into(),
+                    name: "f".into(),
+                },
+                ChatEvent::ToolArguments {
+                    choice: 0,
+                    tool: 1,
+                    fragment: "{}".into(),
+                },
             ],
         );
         let first: Value = serde_json::from_str(&frames[1]).unwrap();
         let second: Value = serde_json::from_str(&frames[2]).unwrap();
-        assert_eq!(first["choices"][0]["delta"]["tool_calls"][0]["function"]["name"], "f");
+        assert_eq!(
+            first["choices"][0]["delta"]["tool_calls"][0]["function"]["name"],
+            "f"
+        );
         assert_eq!(
             second["choices"][0]["delta"]["tool_calls"][0],
             json!({"index": 1, "function": {"arguments": "{}"}})
