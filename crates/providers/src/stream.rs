@@ -52,8 +52,8 @@ impl Wanted {
 }
 
 enum Form {
-    /// Nothing but white space so far.
-    Unknown,
+    /// Nothing but white space so far, or the beginning of a byte order mark.
+    Unknown(Vec<u8>),
     Sse {
         sse: SseDecoder,
         decoder: Box<dyn StreamDecoder>,
@@ -92,7 +92,7 @@ impl EventStream {
             body,
             inflate,
             wanted,
-            form: Form::Unknown,
+            form: Form::Unknown(Vec::new()),
         };
         EventStream {
             source: Source::Http(Box::new(http)),
@@ -159,7 +159,7 @@ impl EventStream {
         let complete = match &mut self.source {
             Source::Http(http) => match &mut http.form {
                 Form::Sse { decoder, .. } => decoder.on_end(&mut out).is_ok(),
-                Form::Unknown | Form::Body(_) => false,
+                Form::Unknown(_) | Form::Body(_) => false,
             },
             Source::Practice { .. } | Source::Ended => false,
         };
@@ -212,6 +212,20 @@ fn timeout_message(kind: FaultKind) -> &'static str {
     }
 }
 
+/// A byte order mark, as some servers put it before their answer.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// The first bytes of an answer without white space and byte order mark.
+fn beginning(mut seen: Vec<u8>, data: &[u8]) -> Vec<u8> {
+    seen.extend_from_slice(data);
+    let trimmed = seen.trim_ascii_start();
+    trimmed
+        .strip_prefix(BOM)
+        .unwrap_or(trimmed)
+        .trim_ascii_start()
+        .to_vec()
+}
+
 impl Http {
     fn poll(
         &mut self,
@@ -247,11 +261,16 @@ impl Http {
     }
 
     fn plain(&mut self, data: &[u8], out: &mut Vec<ChatEvent>) -> Result<bool, UpstreamFault> {
-        if matches!(self.form, Form::Unknown) {
-            self.form = self.sniff(data)?;
+        if let Form::Unknown(seen) = &mut self.form {
+            let begun = beginning(std::mem::take(seen), data);
+            self.form = self.sniff(&begun)?;
+            return match self.form {
+                Form::Unknown(_) => Ok(true),
+                Form::Body(_) | Form::Sse { .. } => self.plain(&begun, out),
+            };
         }
         match &mut self.form {
-            Form::Unknown => Ok(true),
+            Form::Unknown(_) => Ok(true),
             Form::Body(buffer) => {
                 if buffer.len() + data.len() > BODY_BYTES_MAX {
                     return Err(UpstreamFault::new(
@@ -280,11 +299,11 @@ impl Http {
         }
     }
 
-    fn sniff(&self, data: &[u8]) -> Result<Form, UpstreamFault> {
-        let first = data.iter().find(|byte| !byte.is_ascii_whitespace());
-        match first {
-            None => Ok(Form::Unknown),
-            Some(b'{' | b'[') => Ok(Form::Body(BytesMut::with_capacity(data.len()))),
+    fn sniff(&self, begun: &[u8]) -> Result<Form, UpstreamFault> {
+        match begun.first() {
+            None => Ok(Form::Unknown(Vec::new())),
+            Some(_) if BOM.starts_with(begun) => Ok(Form::Unknown(begun.to_vec())),
+            Some(b'{' | b'[') => Ok(Form::Body(BytesMut::with_capacity(begun.len()))),
             Some(b'<') => Err(UpstreamFault::new(
                 FaultKind::Malformed,
                 "the provider sent a page, not an answer",
@@ -314,8 +333,8 @@ impl Http {
 
     /// The upstream's bytes are over.
     fn end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
-        match std::mem::replace(&mut self.form, Form::Unknown) {
-            Form::Unknown => Err(UpstreamFault::new(
+        match std::mem::replace(&mut self.form, Form::Unknown(Vec::new())) {
+            Form::Unknown(_) => Err(UpstreamFault::new(
                 FaultKind::Malformed,
                 "the provider sent an empty answer",
             )),

@@ -18,7 +18,10 @@ impl Head {
 
 /// First header of a name, whatever its case.
 pub(crate) fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
 }
 
 /// How a body is delimited, and how much of it is left.
@@ -43,11 +46,18 @@ impl Framing {
     }
 
     fn of(head: &Head) -> Option<Self> {
-        if head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        if head
+            .header("transfer-encoding")
+            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+        {
             return Some(Framing::Chunked);
         }
         let length = head.header("content-length")?.parse().ok()?;
-        Some(if length == 0 { Framing::Done } else { Framing::Length(length) })
+        Some(if length == 0 {
+            Framing::Done
+        } else {
+            Framing::Length(length)
+        })
     }
 }
 
@@ -63,7 +73,10 @@ fn broken(text: &str) -> io::Error {
 
 impl Reader {
     pub fn new(stream: TcpStream) -> Self {
-        Reader { stream, buffer: Vec::new() }
+        Reader {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     /// Reads more bytes; false at the end of the connection.
@@ -83,26 +96,42 @@ impl Reader {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
                 let line = self.take(end + 2);
-                let text = String::from_utf8_lossy(&line).trim_end_matches("\r\n").to_owned();
+                let text = String::from_utf8_lossy(&line)
+                    .trim_end_matches("\r\n")
+                    .to_owned();
                 return Ok(Some(text));
             }
             if !self.fill()? {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(broken("the connection ended within a line")) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(broken("the connection ended within a line"))
+                };
             }
         }
     }
 
     /// The next head; `None` if the connection ended before it.
     pub fn head(&mut self) -> io::Result<Option<Head>> {
-        let Some(start) = self.line()? else { return Ok(None) };
-        let mut head = Head { start, headers: Vec::new() };
+        let Some(start) = self.line()? else {
+            return Ok(None);
+        };
+        let mut head = Head {
+            start,
+            headers: Vec::new(),
+        };
         loop {
-            let line = self.line()?.ok_or_else(|| broken("the connection ended within a head"))?;
+            let line = self
+                .line()?
+                .ok_or_else(|| broken("the connection ended within a head"))?;
             if line.is_empty() {
                 return Ok(Some(head));
             }
-            let (name, value) = line.split_once(':').ok_or_else(|| broken("a header without a colon"))?;
-            head.headers.push((name.trim().to_owned(), value.trim().to_owned()));
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| broken("a header without a colon"))?;
+            head.headers
+                .push((name.trim().to_owned(), value.trim().to_owned()));
         }
     }
 
@@ -119,7 +148,11 @@ impl Reader {
                     return Err(broken("the body is shorter than its content-length"));
                 }
                 let count = left.min(self.buffer.len());
-                *framing = if left == count { Framing::Done } else { Framing::Length(left - count) };
+                *framing = if left == count {
+                    Framing::Done
+                } else {
+                    Framing::Length(left - count)
+                };
                 Ok(Some(self.take(count)))
             }
             Framing::Chunked => self.chunk(framing),
@@ -127,11 +160,18 @@ impl Reader {
     }
 
     fn chunk(&mut self, framing: &mut Framing) -> io::Result<Option<Vec<u8>>> {
-        let size = self.line()?.ok_or_else(|| broken("the connection ended within a chunked body"))?;
+        let size = self
+            .line()?
+            .ok_or_else(|| broken("the connection ended within a chunked body"))?;
         let digits = size.split(';').next().unwrap_or_default().trim();
-        let size = usize::from_str_radix(digits, 16).map_err(|_| broken("a chunk without its size"))?;
+        let size =
+            usize::from_str_radix(digits, 16).map_err(|_| broken("a chunk without its size"))?;
         if size == 0 {
-            while !self.line()?.ok_or_else(|| broken("the connection ended within trailers"))?.is_empty() {}
+            while !self
+                .line()?
+                .ok_or_else(|| broken("the connection ended within trailers"))?
+                .is_empty()
+            {}
             *framing = Framing::Done;
             return Ok(None);
         }
@@ -141,6 +181,10 @@ impl Reader {
             }
         }
         let data = self.take(size);
-        if self.take(2) != b"\r\n" { Err(broken("a chunk without its end")) } else { Ok(Some(data)) }
+        if self.take(2) != b"\r\n" {
+            Err(broken("a chunk without its end"))
+        } else {
+            Ok(Some(data))
+        }
     }
 }

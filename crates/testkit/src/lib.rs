@@ -5,22 +5,24 @@
 //! * [`gateway`]: starts the real binary with a configuration, in a folder of its own.
 //! * [`client`]: an HTTP client that hides nothing: raw bytes, single events, leaving at any time.
 //! * [`check`]: readers of answers that accept only what the dialects allow.
-//! * [`scenario`]: request and upstream script in, answer and record out, as YAML files.
 //!
 //! Everything blocks and runs on plain threads: a test reads from top to bottom. Nothing sleeps to let things happen;
 //! what is awaited has a bound of [`PATIENCE`] and fails with a message. Failures panic, as in any test.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on must fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on must fail"
+)]
 
 pub mod check;
 pub mod client;
 pub mod gateway;
 mod http;
-pub mod scenario;
 pub mod signal;
 pub mod sse;
 pub mod upstream;
 pub mod wire;
-mod yaml;
 
 use std::time::Duration;
 

@@ -30,7 +30,9 @@ impl Signal {
     pub fn wait_at_most(&self, bound: Duration) -> bool {
         let (flag, changed) = &*self.0;
         let held = flag.lock().unwrap_or_else(PoisonError::into_inner);
-        let (held, _) = changed.wait_timeout_while(held, bound, |set| !*set).unwrap_or_else(PoisonError::into_inner);
+        let (held, _) = changed
+            .wait_timeout_while(held, bound, |set| !*set)
+            .unwrap_or_else(PoisonError::into_inner);
         *held
     }
 

@@ -63,22 +63,36 @@ impl Seen {
 
     /// `model` of the body.
     pub fn model(&self) -> String {
-        self.json().get("model").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.json()
+            .get("model")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Whether a stream is asked for.
     pub fn is_stream(&self) -> bool {
-        self.json().get("stream").and_then(Value::as_bool).unwrap_or(false)
+        self.json()
+            .get("stream")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
     }
 
     /// Whether usage is asked for in a stream.
     pub fn wants_usage(&self) -> bool {
-        self.json().pointer("/stream_options/include_usage").and_then(Value::as_bool).unwrap_or(false)
+        self.json()
+            .pointer("/stream_options/include_usage")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
     }
 
     /// By its path.
     pub fn dialect(&self) -> Dialect {
-        if self.path.starts_with("/v1/messages") { Dialect::Anthropic } else { Dialect::OpenAi }
+        if self.path.starts_with("/v1/messages") {
+            Dialect::Anthropic
+        } else {
+            Dialect::OpenAi
+        }
     }
 
     /// Set when the peer closed the connection while this request was the last one on it.
@@ -127,7 +141,10 @@ impl Upstream {
     pub fn queue(scripts: Vec<Script>) -> Self {
         Upstream::start(move |seen| {
             let last = scripts.len().saturating_sub(1);
-            scripts.get(seen.number.min(last)).cloned().unwrap_or_default()
+            scripts
+                .get(seen.number.min(last))
+                .cloned()
+                .unwrap_or_default()
         })
     }
 
@@ -148,17 +165,26 @@ impl Upstream {
 
     /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Requests so far that ask for this model.
     pub fn seen_of(&self, model: &str) -> Vec<Seen> {
-        self.seen().into_iter().filter(|seen| seen.model() == model).collect()
+        self.seen()
+            .into_iter()
+            .filter(|seen| seen.model() == model)
+            .collect()
     }
 
     /// The nth request, from 0, when it comes.
     pub fn wait_seen(&self, number: usize) -> Seen {
-        crate::wait_for("a request at the provider", || self.seen().get(number).cloned())
+        crate::wait_for("a request at the provider", || {
+            self.seen().get(number).cloned()
+        })
     }
 
     /// Connections that were opened so far.
@@ -199,11 +225,15 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>) {
     let mut reader = Reader::new(own);
     let mut on_connection = 0;
     loop {
-        let Ok(Some(head)) = reader.head() else { return };
+        let Ok(Some(head)) = reader.head() else {
+            return;
+        };
         if head.header("expect").is_some() {
             let _ = (&stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        let Ok(body) = whole_body(&mut reader, &head) else { return };
+        let Ok(body) = whole_body(&mut reader, &head) else {
+            return;
+        };
         let seen = note(&head, body, on_connection, shared);
         let closing = Arc::new(AtomicBool::new(false));
         watch(&stream, &seen, closing.clone());
@@ -242,7 +272,9 @@ fn note(head: &Head, body: Vec<u8>, on_connection: usize, shared: &Shared) -> Se
 
 /// Sets `gone` when the peer closes. Ends without it when the next request comes, or when we close.
 fn watch(stream: &TcpStream, seen: &Seen, closing: Arc<AtomicBool>) {
-    let Ok(stream) = stream.try_clone() else { return };
+    let Ok(stream) = stream.try_clone() else {
+        return;
+    };
     let gone = seen.gone.clone();
     std::thread::spawn(move || {
         let ended = !matches!(stream.peek(&mut [0u8; 1]), Ok(1..));
@@ -288,8 +320,17 @@ fn send(stream: &TcpStream, seen: &Seen, bytes: &[u8], size: usize) -> std::io::
     Ok(())
 }
 
+/// Ends our side; with a linger of zero before it, the peer sees a reset.
 fn close(stream: &TcpStream, closing: &AtomicBool) -> After {
     closing.store(true, Ordering::SeqCst);
     let _ = stream.shutdown(Shutdown::Both);
+    After::Closed
+}
+
+/// Breaks the connection. Shutting down first would send a FIN, so the socket is made to send a RST when the last
+/// handle to it closes, and the watching thread is told to let go of its own.
+fn reset(stream: &TcpStream, closing: &AtomicBool) -> After {
+    closing.store(true, Ordering::SeqCst);
+    let _ = stream.shutdown(Shutdown::Read);
     After::Closed
 }

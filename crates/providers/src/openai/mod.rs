@@ -5,6 +5,7 @@
 pub mod body;
 pub mod error;
 pub mod quirks;
+mod repair;
 pub mod request;
 pub mod stream;
 mod text;

@@ -5,6 +5,7 @@
 //! may be missing then, and without it is an error.
 
 use super::error::{self, Malformed};
+use super::repair::Repair;
 use super::typed::Typed;
 use super::wire::{Answer, is_error};
 use crate::decode::{Lane, Step, StreamDecoder};
@@ -22,6 +23,7 @@ pub struct OpenAiStream {
     /// The client asked for a usage chunk.
     include_usage: bool,
     typed: Typed,
+    repair: Repair,
     started: bool,
     /// Choices seen, and whether each has ended.
     choices: Vec<(u32, bool)>,
@@ -39,6 +41,7 @@ impl OpenAiStream {
             lane,
             include_usage,
             typed: Typed::default(),
+            repair: Repair::default(),
             started: false,
             choices: Vec::new(),
             usage: None,
@@ -94,9 +97,13 @@ impl OpenAiStream {
         }
         let fresh = self.note_choices(&answer);
         match self.lane {
-            Lane::Native if fresh => out.push(ChatEvent::Raw(self.raw(&answer, &event.data))),
-            Lane::Native => {}
-            Lane::Typed => self.typed.answer(&answer, out),
+            Lane::Native if fresh => {
+                let raw = self.raw(&answer, &event.data);
+                out.push(ChatEvent::Raw(raw));
+            }
+            Lane::Typed if fresh => self.typed.answer(&answer, out),
+            // Nothing but usage, or text after a choice's end, which no client expects.
+            Lane::Native | Lane::Typed => {}
         }
         Ok(())
     }
@@ -134,7 +141,7 @@ impl OpenAiStream {
         fresh
     }
 
-    fn raw(&self, answer: &Answer<'_>, data: &Bytes) -> Raw {
+    fn raw(&mut self, answer: &Answer<'_>, data: &Bytes) -> Raw {
         let choices = || answer.choices.iter().flatten();
         let bytes: usize = choices().map(|choice| choice.output_bytes()).sum();
         let finish = choices().find_map(|choice| choice.finish());
@@ -145,27 +152,28 @@ impl OpenAiStream {
         };
         Raw {
             name: None,
-            data: self.without_usage(answer, data),
+            data: self.tidy(answer, data),
             facts,
         }
     }
 
-    fn without_usage(&self, answer: &Answer<'_>, data: &Bytes) -> Bytes {
-        let Some(usage) = answer.usage.map(|raw| raw.get()) else {
+    /// The chunk without its usage, and with its repairs.
+    fn tidy(&mut self, answer: &Answer<'_>, data: &Bytes) -> Bytes {
+        let mut edits = self.repair.edits(answer, data);
+        if let Some(usage) = answer.usage.map(|raw| raw.get()) {
+            edits.extend(match (self.include_usage, usage == "null") {
+                (true, true) => None,
+                (true, false) => json::range_of(data, usage).map(|range| Edit {
+                    range,
+                    text: "null".into(),
+                }),
+                (false, _) => json::remove_member(data, usage),
+            });
+        }
+        if edits.is_empty() {
             return data.clone();
-        };
-        let edit = match (self.include_usage, usage == "null") {
-            (true, true) => None,
-            (true, false) => json::range_of(data, usage).map(|range| Edit {
-                range,
-                text: "null".into(),
-            }),
-            (false, _) => json::remove_member(data, usage),
-        };
-        edit.map_or_else(
-            || data.clone(),
-            |edit| Bytes::from(json::apply(data, vec![edit])),
-        )
+        }
+        Bytes::from(json::apply(data, edits))
     }
 
     fn unfinished(&self) -> UpstreamFault {

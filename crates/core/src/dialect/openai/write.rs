@@ -93,7 +93,11 @@ impl ChatWriter {
     /// Writes one event.
     pub fn write(&mut self, event: ChatEvent, out: &mut BytesMut) {
         match event {
-            ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => write_data(out, &raw.data),
+            ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => {
+                // Raw streams bring their own usage chunk.
+                self.include_usage = false;
+                write_data(out, &raw.data);
+            }
             ChatEvent::Start(start) => self.frame.start(start),
             ChatEvent::Usage(usage) => self.usage = Some(usage),
             ChatEvent::Finish { choice, reason } => self.finish(choice, &reason, out),
@@ -213,7 +217,11 @@ impl CompletionWriter {
     /// Writes one event.
     pub fn write(&mut self, event: ChatEvent, out: &mut BytesMut) {
         match event {
-            ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => write_data(out, &raw.data),
+            ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => {
+                // Raw streams bring their own usage chunk.
+                self.include_usage = false;
+                write_data(out, &raw.data);
+            }
             ChatEvent::Start(start) => self.frame.start(start),
             ChatEvent::Usage(usage) => self.usage = Some(usage),
             ChatEvent::Text { choice, text, .. } | ChatEvent::Refusal { choice, text } => {
@@ -273,6 +281,23 @@ mod tests {
         text.split_terminator("\n\n")
             .map(|frame| frame.strip_prefix("data: ").unwrap().to_owned())
             .collect()
+    }
+
+    #[test]
+    fn raw_streams_bring_their_own_usage_chunk() {
+        let raw = crate::event::Raw {
+            name: None,
+            data: bytes::Bytes::from_static(b"{}"),
+            facts: crate::event::Facts::default(),
+        };
+        let usage = Usage {
+            output: 2,
+            ..Usage::default()
+        };
+        assert_eq!(
+            written(true, vec![ChatEvent::Raw(raw), ChatEvent::Usage(usage)]),
+            ["{}", "[DONE]"]
+        );
     }
 
     #[test]
