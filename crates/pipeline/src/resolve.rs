@@ -20,6 +20,9 @@ impl Policy {
         if let Some(route) = self.by_pattern(model, metrics) {
             return Ok(route);
         }
+        if model.ends_with('/') {
+            return Err(not_found(model));
+        }
         if let Some((provider, name)) = model.split_once('/')
             && let Some(listed) = self.providers.get(provider)
             && !name.is_empty()

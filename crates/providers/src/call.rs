@@ -27,6 +27,9 @@ use std::sync::Arc;
 
 /// Most bytes of an error answer that are read. Chosen: error objects are small.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// Longest wait for the body of an error whose status is known. Chosen: it comes with its head; the next attempt must
+/// not wait for it.
+const ERROR_BODY_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// The Messages API version this gateway speaks.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -269,9 +272,11 @@ impl Provider {
     }
 }
 
+/// What comes of an error's body within bounds of size and time.
 async fn read_bounded(mut body: Incoming) -> BytesMut {
     let mut all = BytesMut::new();
-    while let Some(Ok(frame)) = body.frame().await {
+    let end = tokio::time::Instant::now() + ERROR_BODY_WAIT;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(end, body.frame()).await {
         if let Ok(data) = frame.into_data() {
             let room = ERROR_BYTES_MAX.saturating_sub(all.len());
             all.extend_from_slice(data.get(..data.len().min(room)).unwrap_or_default());

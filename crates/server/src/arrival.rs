@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Most bytes of a refused body that are read away, so that the client sees the answer instead of a broken connection.
 const DISCARD_MAX: usize = 32 * 1024 * 1024;
+/// Longest wait for the next bytes of a refused body. Chosen: a client that is still writing writes at once.
+const DISCARD_WAIT: Duration = Duration::from_millis(200);
 
 fn too_large(max: usize) -> ApiError {
     ApiError::new(
@@ -37,7 +39,7 @@ fn too_large(max: usize) -> ApiError {
 pub async fn read_body(mut body: Incoming, max: usize, limit: Duration) -> Result<Bytes, ApiError> {
     let declared = body.size_hint().lower();
     if usize::try_from(declared).map_or(true, |declared| declared > max) {
-        let _ = tokio::time::timeout(limit, discard(body)).await;
+        discard(body).await;
         return Err(too_large(max));
     }
     let read = async {
@@ -73,7 +75,7 @@ pub async fn read_body(mut body: Incoming, max: usize, limit: Duration) -> Resul
 
 async fn discard(mut body: Incoming) {
     let mut seen = 0;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_WAIT, body.frame()).await {
         seen += frame.data_ref().map_or(0, Bytes::len);
         if seen > DISCARD_MAX {
             return;

@@ -58,6 +58,14 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
     Some(reply::json(status, &json!({ "status": word })))
 }
 
+fn method_of(path: &Path) -> Method {
+    if matches!(path, Path::Call(_)) {
+        Method::POST
+    } else {
+        Method::GET
+    }
+}
+
 /// The dialect of paths that serve both.
 fn dialect_of(headers: &HeaderMap) -> Dialect {
     if headers.contains_key("anthropic-version") {
@@ -74,7 +82,9 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
     }
     let id = RequestId::new(gateway.state.clock.now_ms());
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let dialect = match path_of(request.uri().path()) {
+    let path = path_of(request.uri().path());
+    let allowed = method_of(&path);
+    let dialect = match path {
         Path::Call(operation) => operation.dialect(),
         _ => dialect_of(request.headers()),
     };
@@ -83,7 +93,13 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
         Err(error) => {
             gateway.state.metrics.refused.add(1);
             tracing::debug!(request_id = %id, code = error.code_text(), "request refused");
-            reply::error(dialect, &id.to_string(), &error)
+            let mut reply = reply::error(dialect, &id.to_string(), &error);
+            if error.code == ErrorCode::MethodNotAllowed
+                && let Ok(value) = HeaderValue::from_str(allowed.as_str())
+            {
+                reply.headers_mut().insert(header::ALLOW, value);
+            }
+            reply
         }
     };
     if chunked {
@@ -103,16 +119,15 @@ async fn route(
 ) -> Result<Reply, ApiError> {
     let arrived = gateway.state.clock.instant();
     let (head, body) = request.into_parts();
-    let wanted = if matches!(path_of(head.uri.path()), Path::Call(_)) {
-        Method::POST
-    } else {
-        Method::GET
-    };
     let path = path_of(head.uri.path());
+    let wanted = method_of(&path);
     if matches!(path, Path::Unknown) {
         return Err(ApiError::new(
             ErrorCode::NotFound,
-            "there is no such path here; the API begins with /v1",
+            format!(
+                "there is no path {} here; the API begins with /v1",
+                shown(head.uri.path())
+            ),
         ));
     }
     if head.method != wanted {
@@ -151,6 +166,11 @@ async fn route(
             "there is no such path here",
         )),
     }
+}
+
+/// The beginning of a path, for an error.
+fn shown(path: &str) -> String {
+    path.chars().take(100).collect()
 }
 
 fn model(

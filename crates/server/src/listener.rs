@@ -6,7 +6,7 @@ use aplomb_engines::tasks::Tasks;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,28 +55,40 @@ impl Listener {
         mut stop: watch::Receiver<bool>,
         drain: Duration,
     ) {
-        let listener = Arc::new(self);
+        let Listener {
+            plane,
+            socket,
+            tls,
+            connections_max,
+            header_timeout,
+        } = self;
         let graceful = GracefulShutdown::new();
-        let slots = Arc::new(Semaphore::new(listener.connections_max));
+        let slots = Arc::new(Semaphore::new(connections_max));
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&listener.socket, &slots) => accepted,
+                accepted = accept(&socket, &slots) => accepted,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             let Some((stream, peer, slot)) = accepted else {
                 continue;
             };
             let watcher = graceful.watcher();
-            let (gateway, listener) = (gateway.clone(), listener.clone());
+            let (gateway, tls) = (gateway.clone(), tls.clone());
             tasks.spawn(async move {
                 gateway.state.metrics.connections.up();
-                match &listener.tls {
-                    None => connection(&listener, stream, peer, gateway.clone(), watcher).await,
+                let service = Service {
+                    gateway: gateway.clone(),
+                    plane,
+                    peer,
+                    header_timeout,
+                };
+                match tls {
+                    None => service.serve(stream, watcher).await,
                     Some(tls) => {
                         if let Ok(Ok(stream)) =
                             tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await
                         {
-                            connection(&listener, stream, peer, gateway.clone(), watcher).await;
+                            service.serve(stream, watcher).await;
                         }
                     }
                 }
@@ -84,6 +96,8 @@ impl Listener {
                 drop(slot);
             });
         }
+        // From here on new connections are refused, not left waiting.
+        drop(socket);
         if tokio::time::timeout(drain, graceful.shutdown())
             .await
             .is_err()
@@ -116,31 +130,52 @@ async fn accept(socket: &TcpListener, slots: &Arc<Semaphore>) -> Option<Accepted
     }
 }
 
-async fn connection<S>(
-    listener: &Listener,
-    stream: S,
-    peer: SocketAddr,
+/// What one connection is served with.
+struct Service {
     gateway: Arc<Gateway>,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let plane = listener.plane;
-    let service = service_fn(move |request| {
-        let gateway = gateway.clone();
-        async move {
-            let reply = match plane {
-                Plane::Data => data::serve(gateway, request, peer).await,
-                Plane::Admin => admin::serve(gateway, request).await,
-            };
-            Ok::<_, Infallible>(reply)
+    plane: Plane,
+    peer: SocketAddr,
+    header_timeout: Duration,
+}
+
+impl Service {
+    async fn serve<S>(self, stream: S, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Service {
+            gateway,
+            plane,
+            peer,
+            header_timeout,
+        } = self;
+        let service = service_fn(move |request| {
+            let gateway = gateway.clone();
+            async move {
+                let reply = match plane {
+                    Plane::Data => data::serve(gateway, request, peer).await,
+                    Plane::Admin => admin::serve(gateway, request).await,
+                };
+                Ok::<_, Infallible>(reply)
+            }
+        });
+        let builder = limited(header_timeout);
+        let serving = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        if let Err(error) = watcher.watch(serving).await {
+            tracing::trace!(%error, "connection ended");
         }
-    });
+    }
+}
+
+/// HTTP/1.1 and HTTP/2 within explicit limits.
+fn limited(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(listener.header_timeout)
+        .header_read_timeout(header_timeout)
         .max_buf_size(HEADER_BYTES_MAX)
         .half_close(false);
     builder
@@ -150,12 +185,5 @@ async fn connection<S>(
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
-    let serving = watcher.watch(
-        builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned(),
-    );
-    if let Err(error) = serving.await {
-        tracing::trace!(%error, "connection ended");
-    }
+    builder
 }

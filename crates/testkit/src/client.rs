@@ -233,6 +233,15 @@ impl Answer {
         })
     }
 
+    /// Reads to the end, and then the head of the next answer on the same connection.
+    ///
+    /// # Errors
+    /// The connection ended or is silent for too long.
+    pub fn next(mut self) -> io::Result<Answer> {
+        while self.bytes()?.is_some() {}
+        self.connection.answer()
+    }
+
     /// Goes away.
     pub fn leave(self) {
         self.connection.leave();

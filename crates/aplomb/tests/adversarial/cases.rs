@@ -34,6 +34,8 @@ pub enum Expect {
     Coded(u16, &'static str),
     /// Content, then one error event. Asked for whole: as `Early` with 502.
     Cut,
+    /// As `Cut`, or as `Early` with 502: what came first is up to the network.
+    Broken,
 }
 
 pub struct Case {

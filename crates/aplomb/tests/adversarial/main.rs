@@ -189,6 +189,10 @@ fn read(answer: Answer, way: Way) -> Result<Said, String> {
 /// The outcome in words, or what is wrong with it.
 fn judge(case: &Case, way: Way, got: &Got) -> Result<String, String> {
     let expect = match &case.expect {
+        Expect::Broken => match got {
+            Got::Answered(_) => &Expect::Cut,
+            Got::Refused { .. } => &Expect::Early(&[502]),
+        },
         Expect::Cut if !way.stream => &Expect::Early(&[502]),
         expect => expect,
     };
