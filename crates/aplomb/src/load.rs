@@ -80,8 +80,8 @@ impl Origin {
             &Sources {
                 env,
                 base_dir: &base_dir,
+                state,
             },
-            state,
         )
     }
 }

@@ -14,7 +14,7 @@ use aplomb_engines::tasks::Tasks;
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::writer::RecordWriter;
 use aplomb_pipeline::state::State;
-use aplomb_server::gateway::Gateway;
+use aplomb_server::gateway::{AccessParts, Gateway};
 use aplomb_server::listener::{Listener, Plane};
 use aplomb_server::tls;
 use std::net::SocketAddr;
@@ -84,7 +84,12 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let policy = origin
         .build(parsed, &ProcessEnvironment, &state)
         .map_err(Failure::start)?;
-    let gateway = Gateway::new(policy, state, hasher, control, token).map_err(Failure::start)?;
+    let access = AccessParts {
+        hasher,
+        control,
+        admin_token: token,
+    };
+    let gateway = Gateway::new(policy, state, access).map_err(Failure::start)?;
     Ok(Wired {
         gateway: Arc::new(gateway),
         tasks: Tasks::default(),

@@ -1,10 +1,5 @@
 //! What clients can send wrong: a clear error in the dialect's shape, never a 500.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that can't go on must fail"
-)]
+#![cfg(test)]
 
 use aplomb_testkit::Dialect;
 use aplomb_testkit::check;
@@ -20,7 +15,7 @@ const PRACTICE: &str =
 
 fn gateway() -> Gateway {
     Setup::new(BINARY, PRACTICE)
-        .server("body_max: 100KB")
+        .server("body_max: 100KiB")
         .start()
 }
 
@@ -195,7 +190,6 @@ fn smuggling_is_refused() {
     let framings = [
         "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n".to_owned(),
         "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n".to_owned(),
-        format!("{length}transfer-encoding: chunked\r\n"),
         "transfer-encoding: gzip, chunked\r\n".to_owned(),
         "transfer-encoding: xchunked\r\n".to_owned(),
         "content-length: 5\r\ncontent-length: 6\r\n".to_owned(),
@@ -215,21 +209,25 @@ fn smuggling_is_refused() {
     }
     assert!(upstream.seen().is_empty());
     // Here the length is void (RFC 9112, section 6.3): one request goes out, and nothing is read after it.
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n{length}\r\n"
-    );
-    let mut connection = Connection::open(gateway.data);
-    let hidden = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec();
-    connection
-        .write(&[head.into_bytes(), chunked, hidden].concat())
-        .unwrap();
-    let answer = connection.answer().unwrap();
-    assert!(
-        answer.status == 400 || answer.header("connection") == Some("close"),
-        "{}",
-        answer.status
-    );
-    assert!(answer.next().is_err());
+    for framing in [
+        format!("transfer-encoding: chunked\r\n{length}"),
+        format!("{length}transfer-encoding: chunked\r\n"),
+    ] {
+        let head =
+            format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n");
+        let hidden = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec();
+        let mut connection = Connection::open(gateway.data);
+        connection
+            .write(&[head.into_bytes(), chunked.clone(), hidden].concat())
+            .unwrap();
+        let answer = connection.answer().unwrap();
+        assert!(
+            answer.status == 400 || answer.header("connection") == Some("close"),
+            "{}",
+            answer.status
+        );
+        assert!(answer.next_answer().is_err());
+    }
     assert!(
         upstream
             .seen()
@@ -289,7 +287,7 @@ fn a_connection_survives_a_refused_request() {
     connection.write(format!("{bad}{good}").as_bytes()).unwrap();
     let answer = connection.answer().unwrap();
     assert_eq!(answer.status, 400);
-    assert_eq!(answer.next().unwrap().status, 200);
+    assert_eq!(answer.next_answer().unwrap().status, 200);
 }
 
 /// A client that sends its head or body too slowly is told so or dropped; it never holds a place for long.

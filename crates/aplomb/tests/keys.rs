@@ -1,10 +1,5 @@
 //! Keys and the admin listener.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that can't go on must fail"
-)]
+#![cfg(test)]
 
 use aplomb_testkit::client::{Request, Whole};
 use aplomb_testkit::gateway::Gateway;

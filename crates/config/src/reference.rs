@@ -2,6 +2,7 @@
 
 use crate::file::ConfigFile;
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::fmt::Write;
 
 /// JSON Schema of the file.
@@ -19,11 +20,11 @@ pub fn reference() -> String {
     let mut out = String::from(
         "# Reference of `aplomb.yaml`\n\nMade from the doc comments of the types by `cargo run -p xtask -- reference`; a test keeps it current.\n",
     );
-    let mut queue = vec![("the file".to_owned(), schema.clone())];
-    let mut at = 0;
-    while let Some((path, section)) = queue.get(at).cloned() {
-        at += 1;
-        table(&path, &section, &schema, &mut queue, &mut out);
+    let mut queue = VecDeque::from([("the file".to_owned(), schema.clone())]);
+    while let Some((path, section)) = queue.pop_front() {
+        let (text, below) = table(&path, &section, &schema);
+        out.push_str(&text);
+        queue.extend(below);
     }
     out
 }
@@ -46,22 +47,18 @@ fn resolve(schema: &Value, root: &Value) -> Value {
     }
 }
 
-fn table(
-    path: &str,
-    section: &Value,
-    root: &Value,
-    queue: &mut Vec<(String, Value)>,
-    out: &mut String,
-) {
+/// The table of one section, and the sections below it.
+fn table(path: &str, section: &Value, root: &Value) -> (String, Vec<(String, Value)>) {
+    let (mut out, mut queue) = (String::new(), Vec::new());
     let Some(fields) = section.get("properties").and_then(Value::as_object) else {
-        return;
+        return (out, queue);
     };
     let about = section
         .get("description")
         .and_then(Value::as_str)
         .unwrap_or_default();
     let _ = write!(
-        out,
+        &mut out,
         "\n## `{path}`\n\n{about}\n\n| field | value | meaning |\n| --- | --- | --- |\n"
     );
     for (name, field) in fields {
@@ -76,7 +73,7 @@ fn table(
             .or_else(|| inner.get("description"))
             .and_then(Value::as_str);
         let _ = writeln!(
-            out,
+            &mut out,
             "| `{name}` | {} | {} |",
             value(&inner, root),
             meaning.unwrap_or_default().replace('\n', " ")
@@ -90,6 +87,7 @@ fn table(
             None => queue.push((below, inner)),
         }
     }
+    (out, queue)
 }
 
 fn value(schema: &Value, root: &Value) -> String {

@@ -91,9 +91,6 @@ impl FromStr for ByteSize {
             .ok_or_else(wrong)?;
         let unit = match text.get(digits..).unwrap_or_default().trim() {
             "" | "B" => 1,
-            "kB" | "KB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
             "KiB" => 1 << 10,
             "MiB" => 1 << 20,
             "GiB" => 1 << 30,

@@ -23,19 +23,31 @@ pub struct Begun {
     pub dropped: Vec<&'static str>,
 }
 
+/// What a target is asked, and how long it may take.
+pub struct Ask<'a> {
+    /// The client's request.
+    pub request: &'a ChatRequest,
+    /// What travels besides the body.
+    pub context: &'a CallContext,
+    /// The route's bounds.
+    pub timeouts: &'a Timeouts,
+    /// When the request's total time is used up.
+    pub deadline: Instant,
+}
+
 /// Calls a target and reads its answer up to the first content (streams) or to its end (whole answers).
 ///
 /// Until this returns, nothing has gone to the client: every failure can still be mended by another attempt.
 ///
 /// # Errors
 /// The class of the failure, deadlines included.
-pub async fn attempt(
-    target: &Target,
-    request: &ChatRequest,
-    context: &CallContext,
-    timeouts: &Timeouts,
-    deadline: Instant,
-) -> Result<Begun, UpstreamFault> {
+pub async fn attempt(target: &Target, ask: &Ask<'_>) -> Result<Begun, UpstreamFault> {
+    let Ask {
+        request,
+        context,
+        timeouts,
+        deadline,
+    } = *ask;
     let stream = request.delivery.is_stream();
     let first = Instant::now() + timeouts.first_token;
     let (limit, kind) = if stream && first < deadline {

@@ -1,6 +1,6 @@
 //! One request's way: routed, tried, committed.
 
-use crate::attempt::attempt;
+use crate::attempt::{Ask, attempt};
 use crate::plan::{Next, Plan};
 use crate::policy::Route;
 use crate::relay::Relay;
@@ -67,7 +67,13 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         };
         context.traceparent = Some(trace.child_header());
         let begun_at = Instant::now();
-        match attempt(target, &request, &context, &route.timeouts, deadline).await {
+        let ask = Ask {
+            request: &request,
+            context: &context,
+            timeouts: &route.timeouts,
+            deadline,
+        };
+        match attempt(target, &ask).await {
             Ok(begun) => {
                 exchange.committed(target, begun_at.elapsed());
                 return Ok(Relay::new(begun, exchange, &route.timeouts, deadline));

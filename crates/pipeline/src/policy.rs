@@ -128,12 +128,14 @@ fn timeouts(config: &TimeoutsConfig) -> Timeouts {
     }
 }
 
-/// What looking up secrets needs.
+/// What a file is compiled with.
 pub struct Sources<'a> {
     /// Variables.
     pub env: &'a dyn Environment,
     /// Folder of the configuration file.
     pub base_dir: &'a Path,
+    /// Keeps connections and counters over reloads.
+    pub state: &'a State,
 }
 
 impl Policy {
@@ -145,12 +147,12 @@ impl Policy {
         parsed: &Parsed,
         name: &str,
         sources: &Sources<'_>,
-        state: &State,
     ) -> Result<Policy, Diagnostics> {
+        let state = sources.state;
         let mut errors = Vec::new();
         let mut providers = HashMap::new();
         for (name, config) in &parsed.file.providers {
-            if let Some(provider) = provider(name, config, sources, state, &mut errors) {
+            if let Some(provider) = provider(name, config, sources, &mut errors) {
                 let provider = Arc::new(provider);
                 providers.insert(
                     name.clone(),
@@ -239,7 +241,6 @@ fn provider(
     name: &str,
     config: &ProviderConfig,
     sources: &Sources<'_>,
-    state: &State,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Provider> {
     let path = format!("providers.{name}");
@@ -255,7 +256,7 @@ fn provider(
     let base =
         base.map_err(|message| errors.push(Diagnostic::error(format!("{path}.base_url"), message)));
     let mut headers = HeaderMap::new();
-    let mut collect = |headers: &mut HeaderMap| {
+    let collect = |headers: &mut HeaderMap| {
         extra_headers(config, &path, sources, headers)?;
         if let Some(secret) = &config.api_key {
             let at = format!("{path}.api_key");
@@ -274,7 +275,7 @@ fn provider(
         errors.push(error);
     }
     let base = base.ok()?;
-    let client = state.client(name, config.connect_timeout.0);
+    let client = sources.state.client(name, config.connect_timeout.0);
     Some(Provider {
         name: name.into(),
         kind,

@@ -36,16 +36,30 @@ fn ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// What is known of an exchange when it opens.
+pub struct Opening<'a> {
+    /// Its id.
+    pub id: RequestId,
+    /// What is asked.
+    pub request: &'a ChatRequest,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Which trace it belongs to.
+    pub trace: &'a TraceContext,
+    /// When it came.
+    pub arrived: Instant,
+}
+
 impl Exchange {
     /// Opens the exchange of a request that came at `arrived`.
-    pub fn open(
-        state: Arc<State>,
-        id: RequestId,
-        request: &ChatRequest,
-        caller: &Caller,
-        trace: &TraceContext,
-        arrived: Instant,
-    ) -> Self {
+    pub fn open(state: Arc<State>, opening: &Opening<'_>) -> Self {
+        let Opening {
+            id,
+            request,
+            caller,
+            trace,
+            arrived,
+        } = *opening;
         state.metrics.in_flight.up();
         let record = Box::new(Record {
             request_id: id.to_string(),

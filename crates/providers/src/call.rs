@@ -20,7 +20,7 @@ use aplomb_engines::http::HttpClient;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -184,9 +184,7 @@ impl Provider {
             .and_then(|value| value.to_str().ok());
         let inflate = Inflate::new(encoding)?;
         if !head.status.is_success() {
-            return Err(self
-                .failed(head.status, &head.headers, body, inflate, context.now_ms)
-                .await);
+            return Err(self.failed(&head, body, inflate, context.now_ms).await);
         }
         let events = EventStream::http(body, inflate, Wanted::of(chat, self.dialect()));
         Ok(Opened { events, dropped })
@@ -253,12 +251,12 @@ impl Provider {
 
     async fn failed(
         &self,
-        status: StatusCode,
-        headers: &HeaderMap,
+        head: &http::response::Parts,
         body: Incoming,
         mut inflate: Inflate,
         now_ms: u64,
     ) -> UpstreamFault {
+        let status = head.status;
         let packed = read_bounded(body).await;
         let mut text = Vec::new();
         if inflate.push(&packed, &mut text).is_err() {
@@ -268,7 +266,7 @@ impl Provider {
             Kind::Anthropic => anthropic::error::facets(status.as_u16(), &text),
             Kind::OpenAi(_) | Kind::Practice(_) => openai::error::facets(status.as_u16(), &text),
         };
-        UpstreamFault::upstream(facets, message, retry_after(headers, now_ms))
+        UpstreamFault::upstream(facets, message, retry_after(&head.headers, now_ms))
     }
 }
 

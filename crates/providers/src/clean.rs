@@ -56,10 +56,7 @@ fn looks_secret(word: &str) -> bool {
             let digits = run.bytes().filter(u8::is_ascii_digit).count();
             let letters = run.bytes().filter(u8::is_ascii_alphabetic).count();
             // Identifiers such as `claude-haiku-4-5-20251001` have their digits at the end, in groups.
-            run.len() >= 24
-                && digits >= 4
-                && letters >= 4
-                && !run.split('-').all(|part| is_plain(part))
+            run.len() >= 24 && digits >= 4 && letters >= 4 && !run.split('-').all(is_plain)
         })
 }
 

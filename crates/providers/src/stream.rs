@@ -182,7 +182,7 @@ impl EventStream {
             } => {
                 ready!(sleep.as_mut().poll(cx));
                 self.ready.extend(next.take());
-                let Some((pause, event)) = answer.next() else {
+                let Some((pause, event)) = answer.next_event() else {
                     return Poll::Ready(Ok(false));
                 };
                 if pause.is_zero() {

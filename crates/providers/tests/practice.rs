@@ -1,9 +1,5 @@
 //! The practice provider, through its public door.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
+#![cfg(test)]
 
 use aplomb_core::conversation::Conversation;
 use aplomb_core::dialect;
@@ -32,7 +28,7 @@ fn conversation(mut body: Value) -> Conversation {
 
 fn events(body: Value) -> Vec<ChatEvent> {
     let mut answer = practice(0.0).answer(&conversation(body), "m").unwrap();
-    std::iter::from_fn(|| answer.next())
+    std::iter::from_fn(|| answer.next_event())
         .map(|(_, event)| event)
         .collect()
 }
@@ -185,7 +181,7 @@ fn failures_come_at_their_rate_and_in_the_same_order() {
 #[test]
 fn pauses_follow_the_settings() {
     let mut answer = practice(0.0).answer(&conversation(ask("x")), "m").unwrap();
-    let pauses: Vec<_> = std::iter::from_fn(|| answer.next())
+    let pauses: Vec<_> = std::iter::from_fn(|| answer.next_event())
         .map(|(pause, _)| pause)
         .filter(|p| !p.is_zero())
         .collect();

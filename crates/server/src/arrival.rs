@@ -10,7 +10,7 @@ use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::{dialect, id::RequestId};
 use aplomb_pipeline::chat::Arrival;
 use aplomb_pipeline::policy::Policy;
-use aplomb_pipeline::settle::Exchange;
+use aplomb_pipeline::settle::{Exchange, Opening};
 use aplomb_providers::call::CallContext;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap};
@@ -149,6 +149,20 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
         .filter(|d| !d.is_zero())
 }
 
+/// A request whose sender is known.
+pub struct Asked<'a> {
+    /// Number of the request.
+    pub id: RequestId,
+    /// When it came.
+    pub arrived: Instant,
+    /// What its sender may use.
+    pub access: &'a Access,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body.
+    pub request: ChatRequest,
+}
+
 /// A request that was let in, with its exchange opened.
 ///
 /// # Errors
@@ -156,11 +170,15 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
 pub fn admit(
     gateway: &Gateway,
     policy: &Policy,
-    access: &Access,
-    headers: &HeaderMap,
-    request: ChatRequest,
-    (id, arrived): (RequestId, Instant),
+    asked: Asked<'_>,
 ) -> Result<(Arrival, Exchange), ApiError> {
+    let Asked {
+        id,
+        arrived,
+        access,
+        headers,
+        request,
+    } = asked;
     let caller = caller(access, headers, &request)?;
     if !access.may_use(&request.model) {
         let message = "this API key may not use this model";
@@ -177,14 +195,14 @@ pub fn admit(
         now_ms: gateway.state.clock.now_ms(),
     };
     let trace = trace.unwrap_or_else(TraceContext::start);
-    let exchange = Exchange::open(
-        gateway.state.clone(),
+    let opening = Opening {
         id,
-        &request,
-        &caller,
-        &trace,
+        request: &request,
+        caller: &caller,
+        trace: &trace,
         arrived,
-    );
+    };
+    let exchange = Exchange::open(gateway.state.clone(), &opening);
     Ok((
         Arrival {
             request,

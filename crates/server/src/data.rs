@@ -1,6 +1,6 @@
 //! The data plane: one function from request to response.
 
-use crate::arrival::{admit, check_framing, parse, read_body};
+use crate::arrival::{Asked, admit, check_framing, parse, read_body};
 use crate::auth::{Access, authenticate};
 use crate::body::ReplyBody;
 use crate::gateway::Gateway;
@@ -144,15 +144,14 @@ async fn route(
         Path::Call(operation) => {
             let server = &policy.file.server;
             let body = read_body(body, server.body_max.0, server.body_timeout.0).await?;
-            let request = parse(operation, body)?;
-            let (arrival, exchange) = admit(
-                gateway,
-                &policy,
-                &access,
-                &head.headers,
-                request,
-                (id, arrived),
-            )?;
+            let asked = Asked {
+                id,
+                arrived,
+                access: &access,
+                headers: &head.headers,
+                request: parse(operation, body)?,
+            };
+            let (arrival, exchange) = admit(gateway, &policy, asked)?;
             let keepalive = server.keepalive_after.0;
             Ok(answer(gateway, arrival, exchange, keepalive).await)
         }

@@ -38,6 +38,16 @@ pub struct Gateway {
     reload: Mutex<ReloadStatus>,
 }
 
+/// What decides who may come in.
+pub struct AccessParts {
+    /// Hashes presented keys.
+    pub hasher: KeyHasher,
+    /// Keys and audit trail.
+    pub control: Arc<dyn ControlStore>,
+    /// Text of the admin token.
+    pub admin_token: String,
+}
+
 impl Gateway {
     /// A gateway with this policy. Keys are read from the store.
     ///
@@ -46,10 +56,13 @@ impl Gateway {
     pub fn new(
         policy: Policy,
         state: Arc<State>,
-        hasher: KeyHasher,
-        control: Arc<dyn ControlStore>,
-        admin_token: String,
+        access: AccessParts,
     ) -> Result<Self, ControlError> {
+        let AccessParts {
+            hasher,
+            control,
+            admin_token,
+        } = access;
         let gateway = Gateway {
             policy: ArcSwap::from_pointee(policy),
             state,

@@ -237,7 +237,7 @@ impl Answer {
     ///
     /// # Errors
     /// The connection ended or is silent for too long.
-    pub fn next(mut self) -> io::Result<Answer> {
+    pub fn next_answer(mut self) -> io::Result<Answer> {
         while self.bytes()?.is_some() {}
         self.connection.answer()
     }

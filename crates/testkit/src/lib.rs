@@ -9,10 +9,11 @@
 //! Everything blocks and runs on plain threads: a test reads from top to bottom. Nothing sleeps to let things happen;
 //! what is awaited has a bound of [`PATIENCE`] and fails with a message. Failures panic, as in any test.
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that can't go on must fail"
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that can't go on must fail, and show why"
 )]
 
 pub mod check;
@@ -78,4 +79,13 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(PAUSE);
     }
     panic!("waited in vain for {what}");
+}
+
+/// A variable of the test's environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are configured by variables, the product by its file"
+)]
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -2,12 +2,7 @@
 //!
 //! Each case runs against a route with one target (what the client is told) and a route with a second, good target
 //! (whether the failure is mended). `APLOMB_TABLE=FILE` writes the outcomes as a Markdown table.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that can't go on must fail"
-)]
+#![cfg(test)]
 
 mod cases;
 mod faults;
@@ -123,6 +118,9 @@ impl Way {
         form && case.providers.contains(&self.provider)
     }
 }
+
+/// The outcome of each case on one way, by the case's number.
+type Outcomes = (Way, Vec<(usize, Result<String, String>)>);
 
 /// What the client got.
 #[derive(Debug)]
@@ -282,7 +280,7 @@ fn every_adversarial_answer_has_its_outcome() {
     let cases = Arc::new(cases::all());
     let upstream = upstream(cases.clone(), other.url());
     let gateway = Gateway::start(BINARY, &config(&cases, &upstream.url()));
-    let results: Vec<(Way, Vec<(usize, Result<String, String>)>)> = std::thread::scope(|scope| {
+    let results: Vec<Outcomes> = std::thread::scope(|scope| {
         let (gateway, cases) = (&gateway, &cases);
         let work: Vec<_> = Way::all()
             .into_iter()
@@ -315,7 +313,7 @@ fn every_adversarial_answer_has_its_outcome() {
     report(&cases, &results);
 }
 
-fn report(cases: &[Case], results: &[(Way, Vec<(usize, Result<String, String>)>)]) {
+fn report(cases: &[Case], results: &[Outcomes]) {
     let mut failures = String::new();
     let mut count = 0;
     let mut rows: BTreeMap<(usize, bool), BTreeMap<Way, String>> = BTreeMap::new();
@@ -334,7 +332,7 @@ fn report(cases: &[Case], results: &[(Way, Vec<(usize, Result<String, String>)>)
                 .insert(*way, cell);
         }
     }
-    if let Some(path) = std::env::var_os("APLOMB_TABLE") {
+    if let Some(path) = aplomb_testkit::env("APLOMB_TABLE") {
         std::fs::write(path, table(cases, &rows)).unwrap();
     }
     assert!(

@@ -60,10 +60,6 @@ pub struct Envelope {
 }
 
 /// Writes one streamed answer as server-sent events.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one a stream, never moved after it is made"
-)]
 pub enum StreamWriter {
     /// `chat.completion.chunk`s, ended by `[DONE]`.
     Chat(openai::write::ChatWriter),

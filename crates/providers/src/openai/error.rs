@@ -47,7 +47,7 @@ pub fn facets(status: u16, body: &[u8]) -> (UpstreamError, String) {
     };
     let code = text("code")
         .or_else(|| google_code(text("status")))
-        .map(|code| word(code));
+        .map(word);
     let facets = UpstreamError {
         status: true_status(status, error),
         kind: text("type").map(word),

@@ -34,14 +34,8 @@ pub fn encode(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Encode
         }
     };
     if chat.operation == Operation::Messages {
-        let mut dropped = Vec::new();
-        let body = translate(
-            &dialect::conversation(chat)?,
-            chat,
-            model,
-            quirks,
-            &mut dropped,
-        )?;
+        let conversation = dialect::conversation(chat)?;
+        let (body, dropped) = translate(&conversation, chat, model, quirks)?;
         return Ok(Encoded {
             path,
             body: Bytes::from(body.to_string()),
@@ -72,12 +66,10 @@ fn splice(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Bytes, Api
     };
     let members: Members = serde_json::from_slice(&chat.body).map_err(|_| internal())?;
     let mut edits = Vec::new();
-    if members.model.get() != Value::from(model).to_string() {
+    let named = Value::from(model).to_string();
+    if members.model.get() != named {
         let range = json::range_of(&chat.body, members.model.get()).ok_or_else(internal)?;
-        edits.push(Edit {
-            range,
-            text: Value::from(model).to_string(),
-        });
+        edits.push(Edit { range, text: named });
     }
     if chat.delivery.is_stream() {
         edits.extend(stream_options(chat, members.stream_options, quirks));
@@ -118,9 +110,9 @@ fn translate(
     chat: &ChatRequest,
     model: &str,
     quirks: &Quirks,
-    dropped: &mut Vec<&'static str>,
-) -> Result<Value, ApiError> {
+) -> Result<(Value, Vec<&'static str>), ApiError> {
     let mut body = Map::new();
+    let mut dropped = Vec::new();
     body.insert("model".into(), model.into());
     body.insert(
         "messages".into(),
@@ -135,7 +127,7 @@ fn translate(
             body.insert("parallel_tool_calls".into(), false.into());
         }
     }
-    sampling(&mut body, conversation, quirks, dropped);
+    sampling(&mut body, conversation, quirks, &mut dropped);
     match &conversation.output_format {
         OutputFormat::Text => {}
         OutputFormat::JsonObject => {
@@ -160,7 +152,7 @@ fn translate(
             body.insert("stream_options".into(), json!({ "include_usage": true }));
         }
     }
-    Ok(Value::Object(body))
+    Ok((Value::Object(body), dropped))
 }
 
 fn sampling(

@@ -45,7 +45,7 @@ pub struct PracticeAnswer(VecDeque<(Duration, ChatEvent)>);
 
 impl PracticeAnswer {
     /// The next event and the pause before it.
-    pub fn next(&mut self) -> Option<(Duration, ChatEvent)> {
+    pub fn next_event(&mut self) -> Option<(Duration, ChatEvent)> {
         self.0.pop_front()
     }
 }

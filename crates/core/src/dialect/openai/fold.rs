@@ -126,11 +126,13 @@ fn choice_of(event: &ChatEvent) -> Option<u32> {
 
 enum Folded {
     Raw(Bytes),
-    Typed {
-        frame: Frame,
-        choices: BTreeMap<u32, Choice>,
-        usage: Option<Value>,
-    },
+    Typed(Box<Typed>),
+}
+
+struct Typed {
+    frame: Frame,
+    choices: BTreeMap<u32, Choice>,
+    usage: Option<Value>,
 }
 
 fn collect(envelope: Envelope, events: Vec<ChatEvent>) -> Folded {
@@ -149,11 +151,11 @@ fn collect(envelope: Envelope, events: Vec<ChatEvent>) -> Folded {
             }
         }
     }
-    Folded::Typed {
+    Folded::Typed(Box::new(Typed {
         frame,
         choices,
         usage,
-    }
+    }))
 }
 
 fn body(mut members: Map<String, Value>, usage: Option<Value>) -> Bytes {
@@ -167,11 +169,12 @@ fn body(mut members: Map<String, Value>, usage: Option<Value>) -> Bytes {
 pub fn chat(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
     match collect(envelope, events) {
         Folded::Raw(bytes) => bytes,
-        Folded::Typed {
-            frame,
-            choices,
-            usage,
-        } => {
+        Folded::Typed(typed) => {
+            let Typed {
+                frame,
+                choices,
+                usage,
+            } = *typed;
             let list = choices.iter().map(|(index, choice)| {
                 json!({ "index": index, "message": choice.message(), "logprobs": choice.logprobs,
                     "finish_reason": choice.finish })
@@ -188,11 +191,12 @@ pub fn chat(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
 pub fn completion(envelope: Envelope, events: Vec<ChatEvent>) -> Bytes {
     match collect(envelope, events) {
         Folded::Raw(bytes) => bytes,
-        Folded::Typed {
-            frame,
-            choices,
-            usage,
-        } => {
+        Folded::Typed(typed) => {
+            let Typed {
+                frame,
+                choices,
+                usage,
+            } = *typed;
             let list = choices.iter().map(|(index, choice)| {
                 json!({ "index": index, "text": choice.text.as_deref().unwrap_or_default(), "logprobs": null,
                     "finish_reason": choice.finish })
