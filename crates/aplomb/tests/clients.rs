@@ -154,7 +154,7 @@ fn bodies_over_the_bound() {
                 dialect,
                 &raw(gateway.data, &bytes).expect("an answer"),
                 413,
-                "100",
+                "102400",
             );
         }
     }
