@@ -6,7 +6,11 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 /// Where a crate stands: `checklist` for the rooms, else its own name.
 fn place(package: &Package) -> String {
     let room = package.manifest_path.as_str().contains("/checklist/");
-    if room { "checklist".to_owned() } else { package.name.trim_start_matches("aplomb-").to_owned() }
+    if room {
+        "checklist".to_owned()
+    } else {
+        package.name.trim_start_matches("aplomb-").to_owned()
+    }
 }
 
 /// What may be used by each place.
@@ -17,21 +21,60 @@ fn allowed(place: &str) -> Option<&'static [&'static str]> {
         "models" => &["core", "catalog"],
         "checklist" => &["core", "catalog", "config", "models", "engines"],
         "providers" => &["core", "catalog", "engines"],
-        "pipeline" => &["core", "catalog", "config", "models", "engines", "control", "checklist", "providers"],
-        "server" => &["core", "catalog", "config", "models", "engines", "control", "checklist", "providers", "pipeline"],
-        "aplomb" => &["core", "catalog", "config", "models", "engines", "control", "checklist", "providers", "pipeline", "server"],
+        "pipeline" => &[
+            "core",
+            "catalog",
+            "config",
+            "models",
+            "engines",
+            "control",
+            "checklist",
+            "providers",
+        ],
+        "server" => &[
+            "core",
+            "catalog",
+            "config",
+            "models",
+            "engines",
+            "control",
+            "checklist",
+            "providers",
+            "pipeline",
+        ],
+        "aplomb" => &[
+            "core",
+            "catalog",
+            "config",
+            "models",
+            "engines",
+            "control",
+            "checklist",
+            "providers",
+            "pipeline",
+            "server",
+        ],
         "xtask" => &["config"],
         _ => return None,
     })
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(xtask::root().join("Cargo.toml")).no_deps().exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(xtask::root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap()
 }
 
 fn normal(package: &Package) -> impl Iterator<Item = &str> {
-    let normal = |kind: &DependencyKind| matches!(kind, DependencyKind::Normal | DependencyKind::Build);
-    package.dependencies.iter().filter(move |dependency| normal(&dependency.kind)).map(|dependency| dependency.name.as_str())
+    let normal =
+        |kind: &DependencyKind| matches!(kind, DependencyKind::Normal | DependencyKind::Build);
+    package
+        .dependencies
+        .iter()
+        .filter(move |dependency| normal(&dependency.kind))
+        .map(|dependency| dependency.name.as_str())
 }
 
 #[test]
@@ -45,7 +88,13 @@ fn crates_depend_downwards_only() {
             continue;
         };
         for name in normal(package) {
-            let Some(used) = metadata.packages.iter().find(|other| other.name.as_str() == name) else { continue };
+            let Some(used) = metadata
+                .packages
+                .iter()
+                .find(|other| other.name.as_str() == name)
+            else {
+                continue;
+            };
             if !allowed.contains(&place(used).as_str()) {
                 wrong.push(format!("{} uses {name}", package.name));
             }
@@ -71,8 +120,15 @@ fn heavy_dependencies_have_one_home() {
     for package in &metadata.packages {
         let own = place(package);
         for (name, at) in homes {
-            assert!(!normal(package).any(|used| used == name) || at.contains(&own.as_str()), "{own} uses {name}");
+            assert!(
+                !normal(package).any(|used| used == name) || at.contains(&own.as_str()),
+                "{own} uses {name}"
+            );
         }
-        assert!(own != "core" || normal(package).all(|used| !["tokio", "hyper", "rusqlite"].contains(&used)), "I/O in core");
+        assert!(
+            own != "core"
+                || normal(package).all(|used| !["tokio", "hyper", "rusqlite"].contains(&used)),
+            "I/O in core"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use crate::fault::UpstreamFault;
 use aplomb_core::event::ChatEvent;
 use aplomb_core::sse::SseEvent;
+use bytes::Bytes;
 
 /// Whether the provider's bytes may be passed on as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,4 +44,13 @@ pub trait StreamDecoder: Send {
     /// # Errors
     /// `Cut` if a finish reason is missing; `Malformed` if nothing came at all.
     fn on_end(&mut self, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault>;
+}
+
+/// The bytes as UTF-8, with U+FFFD for what is none, as stream events have it: a whole answer that passes as it is must
+/// be JSON for every client. Costs one scan; copies only what is wrong.
+pub fn utf8(bytes: &Bytes) -> Bytes {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.clone(),
+        Err(_) => Bytes::from(String::from_utf8_lossy(bytes).into_owned()),
+    }
 }

@@ -3,7 +3,7 @@
 //! The form is told by the first byte of the body, not by its content type: servers answer JSON to a stream request,
 //! SSE to a plain one, and HTML with status 200.
 
-use crate::decode::{Lane, Step, StreamDecoder};
+use crate::decode::{Lane, Step, StreamDecoder, utf8};
 use crate::fault::{FaultKind, UpstreamFault};
 use crate::inflate::Inflate;
 use crate::practice::PracticeAnswer;
@@ -347,6 +347,7 @@ impl Http {
         let lane = self.wanted.lane(false);
         match (self.wanted.operation, self.wanted.dialect) {
             (Operation::CountTokens, _) => {
+                let bytes = utf8(&bytes);
                 let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
                 if value.get("input_tokens").is_none() {
                     return Err(UpstreamFault::new(

@@ -19,6 +19,16 @@ use bytes::{Bytes, BytesMut};
 /// # Errors
 /// [`ApiError`] with code `InvalidRequest`, naming the field and what was found in it.
 pub fn read(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> {
+    // Members that nobody here looks at travel as they are, so the parser alone would let them pass.
+    if let Err(error) = std::str::from_utf8(&body) {
+        return Err(ApiError::invalid(
+            "",
+            format!(
+                "the request body is not valid UTF-8 (byte {})",
+                error.valid_up_to()
+            ),
+        ));
+    }
     match operation {
         Operation::ChatCompletions => openai::read::chat(body),
         Operation::Completions => openai::read::completions(body),
@@ -120,5 +130,26 @@ pub fn fold(operation: Operation, envelope: Envelope, events: Vec<ChatEvent>) ->
         Operation::ChatCompletions | Operation::Embeddings => openai::fold::chat(envelope, events),
         Operation::Completions => openai::fold::completion(envelope, events),
         Operation::Messages | Operation::CountTokens => anthropic::fold::message(envelope, events),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_no_text_is_refused_wherever_it_breaks() {
+        let body = b"{\"model\":\"m\",\"messages\":[],\"input\":\"\",\"x\":\"\xff\"}";
+        for operation in [
+            Operation::ChatCompletions,
+            Operation::Completions,
+            Operation::Messages,
+            Operation::CountTokens,
+            Operation::Embeddings,
+        ] {
+            let error = read(operation, Bytes::from_static(body)).unwrap_err();
+            let expected = "the request body is not valid UTF-8 (byte 43)";
+            assert_eq!(error.public, expected, "{operation:?}");
+        }
     }
 }

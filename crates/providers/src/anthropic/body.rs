@@ -1,7 +1,7 @@
 //! Whole answers of the Messages API.
 
 use super::error::{in_band, malformed};
-use crate::decode::Lane;
+use crate::decode::{Lane, utf8};
 use crate::fault::UpstreamFault;
 use aplomb_core::event::{ChatEvent, Facts, FinishReason, Raw, Start};
 use aplomb_core::usage::Usage;
@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 /// # Errors
 /// The error object it holds, or `Malformed` if it is no message.
 pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
+    let bytes = &utf8(bytes);
     let message: Value = serde_json::from_slice(bytes)
         .map_err(|_| malformed("the provider sent a body that is not a valid answer"))?;
     if message.get("error").is_some_and(|error| !error.is_null()) {

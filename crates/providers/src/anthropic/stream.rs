@@ -1,7 +1,8 @@
 //! Streams of the Messages API, checked against its state machine.
 //!
 //! `message_stop` is not passed on: the writer ends the answer. Doubled `message_start`s are dropped, as are pings
-//! before the first content. A stop reason makes the answer whole even if `message_stop` is missing.
+//! before the first content, and content and a second stop reason after the first. A stop reason makes the answer whole
+//! even if `message_stop` is missing.
 
 use super::error::{in_band, malformed};
 use crate::decode::{Lane, Step, StreamDecoder};
@@ -331,7 +332,9 @@ impl AnthropicStream {
             ))
         });
         if reason.is_some() {
-            self.stopped = true;
+            if std::mem::replace(&mut self.stopped, true) {
+                return;
+            }
             self.close_block(out);
         }
         if self.lane == Lane::Typed
@@ -390,6 +393,8 @@ impl StreamDecoder for AnthropicStream {
             ));
         }
         match name.as_str() {
+            // An answer that has its stop reason has no more content.
+            other if self.stopped && other.starts_with("content_block") => {}
             "message_start" => self.message_start(&frame, &event.data, out)?,
             "ping" if !self.content => {}
             "content_block_start" => self.block_start(&frame, &event.data, out)?,
@@ -515,6 +520,23 @@ mod tests {
             "message_delta",
         ];
         assert_eq!(names(&events), expected);
+    }
+
+    #[test]
+    fn nothing_follows_the_stop_reason_but_usage() {
+        const MORE: &str = r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{"output_tokens":9}}"#;
+        for lane in [Lane::Native, Lane::Typed] {
+            let (events, end) = run(
+                lane,
+                &[
+                    START, OPEN, TEXT, CLOSE, DELTA, OPEN, TEXT, CLOSE, MORE, STOP,
+                ],
+            );
+            assert_eq!(end, Ok(()));
+            let (plain, _) = run(lane, &[START, OPEN, TEXT, CLOSE, DELTA, STOP]);
+            assert_eq!(events.len(), plain.len(), "{events:?}");
+            assert!(matches!(events.last(), Some(ChatEvent::Usage(usage)) if usage.output == 9));
+        }
     }
 
     #[test]

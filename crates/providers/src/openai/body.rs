@@ -3,7 +3,7 @@
 use super::error::{self, Malformed};
 use super::typed::Typed;
 use super::wire::{Answer, is_error};
-use crate::decode::Lane;
+use crate::decode::{Lane, utf8};
 use crate::fault::UpstreamFault;
 use aplomb_core::event::{ChatEvent, Facts, Raw};
 use aplomb_core::usage::Usage;
@@ -15,6 +15,7 @@ use serde_json::Value;
 /// # Errors
 /// The error object it holds, or `Malformed` if it is no answer.
 pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(), UpstreamFault> {
+    let bytes = &utf8(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(error::malformed(Malformed::Empty));
     }
@@ -118,5 +119,19 @@ mod tests {
             matches!(&events[1], ChatEvent::RawBody(raw) if raw.data == body && raw.facts.output_bytes == 3)
         );
         assert!(matches!(events[2], ChatEvent::Usage(usage) if usage.input == 2));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_where_nobody_reads_them() {
+        let body = Bytes::from_static(
+            b"{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"}}],\"x\":\"\xff\"}",
+        );
+        let mut out = Vec::new();
+        decode(&body, Lane::Native, &mut out).unwrap();
+        let ChatEvent::RawBody(raw) = &out[1] else {
+            panic!("{out:?}")
+        };
+        let value: Value = serde_json::from_slice(&raw.data).unwrap();
+        assert_eq!(value["x"], "\u{fffd}");
     }
 }
