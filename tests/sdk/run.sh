@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the official SDKs against the binary given as first argument. Last line: `sdk-total PASSED FAILED`.
+# Runs the official SDKs against the binary given as first argument. Last line: `suite-total PASSED FAILED`.
 set -uo pipefail
 cd "$(dirname "$0")"
 export APLOMB_BINARY="$1"
-cache=$(bash install.sh) || { echo "sdk-total 0 1"; exit 1; }
+cache=$(bash install.sh) || { echo "suite-total 0 1"; exit 1; }
 
 passed=0
 failed=0
@@ -19,4 +19,4 @@ log="$cache/node.log"
 PYTHONPATH=. "$cache/venv/bin/python" node/start.py node --test --test-reporter=tap "$cache"/node/*.test.mjs 2>&1 | tee "$log" | grep -vE '^ *(#|---|\.\.\.|duration_ms|type:)' 
 passed=$((passed + $(grep -E '^# pass ' "$log" | cut -d' ' -f3 || echo 0)))
 failed=$((failed + $(grep -E '^# fail ' "$log" | cut -d' ' -f3 || echo 1)))
-echo "sdk-total $passed $failed"
+echo "suite-total $passed $failed"

@@ -2,9 +2,10 @@
 
 use aplomb_core::usage::Usage;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// How an exchange ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The client got a whole answer.
@@ -14,6 +15,7 @@ pub enum Outcome {
     /// The answer broke off after it had begun; the client got an error event.
     Cut,
     /// The client went away first.
+    #[default]
     ClientGone,
     /// The gateway failed.
     Panic,
@@ -45,7 +47,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attempt {
     /// `provider/model`.
-    pub target: String,
+    pub target: Arc<str>,
     /// Class of its failure; absent where it gave the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
@@ -57,7 +59,7 @@ pub struct Attempt {
 }
 
 /// One exchange: facts only, no text.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Record {
     /// UUIDv7, as in `x-aplomb-request-id`.
     pub request_id: String,
@@ -66,9 +68,9 @@ pub struct Record {
     /// W3C trace id.
     pub trace_id: String,
     /// Tenant that pays.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// Public id of the key.
-    pub key_id: String,
+    pub key_id: Arc<str>,
     /// End user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -84,10 +86,10 @@ pub struct Record {
     pub model: String,
     /// Route that matched; absent for `provider/model`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
+    pub route: Option<Arc<str>>,
     /// `provider/model` that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
+    pub target: Option<Arc<str>>,
     /// Model as the provider named it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_model: Option<String>,

@@ -1,33 +1,52 @@
 //! Records go to day files of JSON lines, written by one thread behind a bounded queue.
 //!
-//! A request never waits for the disk: when the queue is full a record is dropped and counted. Whole lines are written
-//! in batches; a torn last line after a crash is ended before the next one.
+//! A request never waits for the disk and wakes nobody: the thread looks at the queue at its own pace (waking it for
+//! every record costs more than all the rest of a record). When the queue is full a record is dropped and counted. Whole
+//! lines are written in batches; a torn last line after a crash is ended before the next one.
 
 use crate::metrics::Metrics;
 use crate::record::Record;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Records that may wait. Chosen: a record of facts has about 1 KiB, so some 16 MiB.
 const QUEUE: usize = 16_384;
+/// So many waiting records wake the thread before its time.
+const MANY: usize = QUEUE / 4;
+/// How often the thread looks: what waits is in the file at the latest after this.
+const PACE: Duration = Duration::from_millis(50);
 /// Bytes of one write.
 const BATCH: usize = 256 * 1024;
 
-enum Item {
-    Record(Box<Record>),
-    End,
+#[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "records come boxed; only a pointer moves while the lock is held"
+)]
+struct Waiting {
+    records: Vec<Box<Record>>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Queue(Mutex<Waiting>);
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The door to the writer thread.
 pub struct RecordWriter {
-    queue: SyncSender<Item>,
+    queue: Arc<Queue>,
     metrics: Arc<Metrics>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: std::thread::Thread,
+    handle: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl RecordWriter {
@@ -38,47 +57,55 @@ impl RecordWriter {
     pub fn start(data_dir: &Path, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let folder = data_dir.join("records");
         std::fs::create_dir_all(&folder)?;
-        let (queue, items) = sync_channel(QUEUE);
-        let shared = metrics.clone();
-        let thread = std::thread::Builder::new()
+        let queue = Arc::new(Queue::default());
+        let (shared, counted) = (queue.clone(), metrics.clone());
+        let handle = std::thread::Builder::new()
             .name("records".to_owned())
             .spawn(move || {
                 Writer {
                     folder,
-                    metrics: shared,
+                    metrics: counted,
                     open: None,
                     batch: Vec::new(),
+                    day: 0,
                 }
-                .run(&items)
+                .run(&shared)
             })?;
         Ok(RecordWriter {
             queue,
             metrics,
-            thread: Mutex::new(Some(thread)),
+            thread: handle.thread().clone(),
+            handle: Mutex::new(Some(handle)),
         })
     }
 
-    /// Hands a record over; never waits.
+    /// Hands a record over; never waits for the disk.
     pub fn put(&self, record: Box<Record>) {
-        match self.queue.try_send(Item::Record(record)) {
-            Ok(()) => self.metrics.records_queued.add(1),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.metrics.records_lost.add(1)
-            }
+        let mut waiting = self.queue.lock();
+        if waiting.closed || waiting.records.len() >= QUEUE {
+            drop(waiting);
+            return self.metrics.records_lost.add(1);
+        }
+        waiting.records.push(record);
+        let many = waiting.records.len() == MANY;
+        drop(waiting);
+        self.metrics.records_queued.add(1);
+        if many {
+            self.thread.unpark();
         }
     }
 
-    /// Writes what waits and ends the thread.
+    /// Writes what waits and ends the thread. Blocking.
     pub fn close(&self) {
-        // A full queue is being emptied by the thread; this is shutdown, so it may wait.
-        let _ = self.queue.send(Item::End);
-        let thread = self
-            .thread
+        self.queue.lock().closed = true;
+        self.thread.unpark();
+        let handle = self
+            .handle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        if let Some(handle) = handle {
+            let _ = handle.join();
         }
     }
 }
@@ -89,40 +116,47 @@ struct Writer {
     /// Day number and its file.
     open: Option<(u64, File)>,
     batch: Vec<u8>,
+    /// Day of the lines in the batch, counted from 1970-01-01.
+    day: u64,
 }
 
 impl Writer {
-    fn run(mut self, items: &Receiver<Item>) {
-        let mut day = 0;
+    fn run(mut self, queue: &Queue) {
+        let mut taken = Vec::new();
         loop {
-            // Whatever waits is written at the latest after this pause.
-            match items.recv_timeout(Duration::from_millis(100)) {
-                Ok(Item::Record(record)) => {
-                    let its_day = record.at_ms / 86_400_000;
-                    if its_day != day {
-                        self.flush(day);
-                        day = its_day;
-                    }
-                    if serde_json::to_writer(&mut self.batch, &record).is_ok() {
-                        self.batch.push(b'\n');
-                    }
-                    if self.batch.len() >= BATCH {
-                        self.flush(day);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => self.flush(day),
-                Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => return self.flush(day),
+            let mut waiting = queue.lock();
+            let closed = waiting.closed;
+            std::mem::swap(&mut waiting.records, &mut taken);
+            drop(waiting);
+            for record in taken.drain(..) {
+                self.add(&record);
             }
+            self.flush();
+            if closed {
+                return;
+            }
+            std::thread::park_timeout(PACE);
         }
     }
 
-    fn flush(&mut self, day: u64) {
+    fn add(&mut self, record: &Record) {
+        let day = record.at_ms / 86_400_000;
+        if day != self.day || self.batch.len() >= BATCH {
+            self.flush();
+            self.day = day;
+        }
+        if serde_json::to_writer(&mut self.batch, record).is_ok() {
+            self.batch.push(b'\n');
+        }
+    }
+
+    fn flush(&mut self) {
         if self.batch.is_empty() {
             return;
         }
         let count = self.batch.iter().filter(|byte| **byte == b'\n').count();
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        match self.write(day) {
+        match self.write() {
             Ok(()) => self.metrics.records_written.add(count),
             Err(error) => {
                 self.open = None;
@@ -133,7 +167,8 @@ impl Writer {
         self.batch.clear();
     }
 
-    fn write(&mut self, day: u64) -> std::io::Result<()> {
+    fn write(&mut self) -> std::io::Result<()> {
+        let day = self.day;
         if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
             let path = self.folder.join(format!("{}.jsonl", date(day)));
             self.open = Some((day, open_for_append(&path)?));
@@ -179,34 +214,15 @@ fn date(day: u64) -> String {
 mod tests {
     use super::*;
     use crate::record::Outcome;
-    use aplomb_core::usage::Usage;
 
     fn record(id: &str, at_ms: u64) -> Box<Record> {
         Box::new(Record {
             request_id: id.into(),
             at_ms,
-            trace_id: String::new(),
-            tenant: "t".into(),
-            key_id: String::new(),
-            user: None,
-            session: None,
-            tags: Vec::new(),
             operation: "messages",
-            model: "m".into(),
-            route: None,
-            target: None,
-            served_model: None,
-            simulated: false,
-            stream: false,
-            attempts: Vec::new(),
             outcome: Outcome::Done,
             status: 200,
-            error_code: None,
-            finish_reason: None,
-            usage: Usage::default(),
-            ttft_ms: None,
-            total_ms: 1.0,
-            overhead_ms: None,
+            ..Record::default()
         })
     }
 
@@ -245,6 +261,19 @@ mod tests {
         assert_eq!(
             (metrics.records_written.get(), metrics.records_lost.get()),
             (2, 0)
+        );
+    }
+
+    #[test]
+    fn after_its_end_the_queue_counts_what_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let writer = RecordWriter::start(dir.path(), metrics.clone()).unwrap();
+        writer.close();
+        writer.put(record("late", 5));
+        assert_eq!(
+            (metrics.records_queued.get(), metrics.records_lost.get()),
+            (0, 1)
         );
     }
 }

@@ -60,7 +60,7 @@ fn bodies_that_are_no_request() {
         (b"not json", "JSON"),
         (b"[1]", "object"),
         (b"null", "object"),
-        (b"\xff\xfe{", "JSON"),
+        (b"\xff\xfe{", "UTF-8"),
         (
             b"{\"model\":5,\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
             "model",

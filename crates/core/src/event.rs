@@ -175,6 +175,26 @@ impl ChatEvent {
         }
     }
 
+    /// The same event as a part of another choice. Raw events name their choice in their bytes and stay as they are.
+    #[must_use]
+    pub fn with_choice(mut self, number: u32) -> Self {
+        match &mut self {
+            ChatEvent::Text { choice, .. }
+            | ChatEvent::Refusal { choice, .. }
+            | ChatEvent::Reasoning { choice, .. }
+            | ChatEvent::ReasoningSignature { choice, .. }
+            | ChatEvent::RedactedReasoning { choice, .. }
+            | ChatEvent::ToolStart { choice, .. }
+            | ChatEvent::ToolArguments { choice, .. }
+            | ChatEvent::Finish { choice, .. } => *choice = number,
+            ChatEvent::Start(_)
+            | ChatEvent::Usage(_)
+            | ChatEvent::Raw(_)
+            | ChatEvent::RawBody(_) => {}
+        }
+        self
+    }
+
     /// Bytes of generated text that this event carries.
     pub fn output_bytes(&self) -> u32 {
         let size = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);

@@ -90,6 +90,11 @@ impl TraceContext {
         }
     }
 
+    /// The trace id as 32 hexadecimal digits.
+    pub fn trace_hex(&self) -> String {
+        format!("{:032x}", self.trace_id)
+    }
+
     /// The `traceparent` value for one upstream call, with a span id of its own.
     pub fn child_header(&self) -> String {
         format!(

@@ -58,6 +58,21 @@ impl Usage {
         .fold(0, u64::saturating_add)
     }
 
+    /// The sum of two calls' counts; the source is the first one's.
+    #[must_use]
+    pub fn plus(&self, other: &Usage) -> Usage {
+        let sum = |a: u64, b: u64| a.saturating_add(b);
+        Usage {
+            input: sum(self.input, other.input),
+            cache_read: sum(self.cache_read, other.cache_read),
+            cache_write_5m: sum(self.cache_write_5m, other.cache_write_5m),
+            cache_write_1h: sum(self.cache_write_1h, other.cache_write_1h),
+            output: sum(self.output, other.output),
+            reasoning: sum(self.reasoning, other.reasoning),
+            source: self.source,
+        }
+    }
+
     /// Reads an OpenAI `usage` object. `None` if it holds no token count.
     pub fn from_openai(usage: &Value) -> Option<Self> {
         let prompt = number(usage, &["prompt_tokens"]);

@@ -50,7 +50,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         mut context,
         patience,
     } = arrival;
-    exchange.routed(route.name.as_deref());
+    exchange.routed(route.name.as_ref());
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
     });

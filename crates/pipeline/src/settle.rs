@@ -64,28 +64,17 @@ impl Exchange {
         let record = Box::new(Record {
             request_id: id.to_string(),
             at_ms: state.clock.now_ms(),
-            trace_id: format!("{:032x}", trace.trace_id),
-            tenant: caller.tenant.to_string(),
-            key_id: caller.key_id.to_string(),
+            trace_id: trace.trace_hex(),
+            tenant: caller.tenant.clone(),
+            key_id: caller.key_id.clone(),
             user: caller.user.clone(),
             session: caller.session.clone(),
             tags: caller.tags.clone(),
             operation: request.operation.name(),
             model: request.model.clone(),
-            route: None,
-            target: None,
-            served_model: None,
-            simulated: false,
             stream: request.delivery.is_stream(),
-            attempts: Vec::new(),
             outcome: Outcome::ClientGone,
-            status: 0,
-            error_code: None,
-            finish_reason: None,
-            usage: Usage::default(),
-            ttft_ms: None,
-            total_ms: 0.0,
-            overhead_ms: None,
+            ..Record::default()
         });
         let input_bytes = request.body.len();
         let upstream = Duration::ZERO;
@@ -112,8 +101,8 @@ impl Exchange {
     }
 
     /// The route that matched.
-    pub fn routed(&mut self, route: Option<&str>) {
-        self.record.route = route.map(str::to_owned);
+    pub fn routed(&mut self, route: Option<&Arc<str>>) {
+        self.record.route = route.cloned();
     }
 
     /// An attempt failed after `took`.
@@ -125,10 +114,9 @@ impl Exchange {
             .upstream
             .as_ref()
             .map(|upstream| upstream.status);
-        let name = target.name.to_string();
         tracing::debug!(upstream = %target.name, fault = fault.kind.name(), cause = fault.error.cause.as_ref().map(tracing::field::display), "attempt failed");
         self.record.attempts.push(Attempt {
-            target: name,
+            target: target.name.clone(),
             fault: Some(fault.kind.name()),
             status,
             ms: ms(took),
@@ -154,11 +142,11 @@ impl Exchange {
         self.state.metrics.overhead.observe(overhead);
         self.record.ttft_ms = Some(ms(since));
         self.record.overhead_ms = Some(ms(overhead));
-        self.record.target = Some(target.name.to_string());
+        self.record.target = Some(target.name.clone());
         self.record.simulated = matches!(target.provider.kind, Kind::Practice(_));
         self.record.status = 200;
         self.record.attempts.push(Attempt {
-            target: target.name.to_string(),
+            target: target.name.clone(),
             fault: None,
             status: None,
             ms: ms(took),
@@ -235,7 +223,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.settle();
         if let Some(records) = &self.state.records {
-            records.put(self.record.clone());
+            records.put(std::mem::take(&mut self.record));
         }
     }
 }

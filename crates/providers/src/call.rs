@@ -18,6 +18,7 @@ use aplomb_core::event::{ChatEvent, Facts, Raw};
 use aplomb_core::request::{ChatRequest, Dialect, Operation};
 use aplomb_engines::http::HttpClient;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::try_join_all;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
@@ -160,12 +161,39 @@ impl Provider {
             Kind::Anthropic => anthropic::request::encode(chat, model).map_err(refused)?,
             Kind::Practice(practice) => return simulate(practice, chat, model),
         };
-        let Encoded {
-            path,
-            body,
-            dropped,
-        } = encoded;
-        let request = self.request(path, body, context)?;
+        let wanted = Wanted::of(chat, self.dialect());
+        let calls = self.calls_for(chat);
+        if calls == 1 {
+            let events = self.open(&encoded, wanted, context).await?;
+            return Ok(Opened {
+                events,
+                dropped: encoded.dropped,
+            });
+        }
+        let parts = (0..calls).map(|_| self.open(&encoded, wanted, context));
+        let events = EventStream::several(try_join_all(parts).await?);
+        Ok(Opened {
+            events,
+            dropped: encoded.dropped,
+        })
+    }
+
+    /// Upstream calls that one request needs: the Messages API gives one choice a call.
+    fn calls_for(&self, chat: &ChatRequest) -> u32 {
+        match self.kind {
+            Kind::Anthropic => chat.choices.max(1),
+            Kind::OpenAi(_) | Kind::Practice(_) => 1,
+        }
+    }
+
+    /// Sends one call and opens its answer once the head has come with a good status.
+    async fn open(
+        &self,
+        encoded: &Encoded,
+        wanted: Wanted,
+        context: &CallContext,
+    ) -> Result<EventStream, UpstreamFault> {
+        let request = self.request(encoded.path, encoded.body.clone(), context)?;
         let response = self
             .client
             .send(request)
@@ -186,8 +214,7 @@ impl Provider {
         if !head.status.is_success() {
             return Err(self.failed(&head, body, inflate, context.now_ms).await);
         }
-        let events = EventStream::http(body, inflate, Wanted::of(chat, self.dialect()));
-        Ok(Opened { events, dropped })
+        Ok(EventStream::http(body, inflate, wanted))
     }
 
     fn request(

@@ -10,4 +10,5 @@ pub mod inflate;
 pub mod openai;
 pub mod practice;
 pub mod retry_after;
+mod several;
 pub mod stream;

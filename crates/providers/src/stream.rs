@@ -7,6 +7,7 @@ use crate::decode::{Lane, Step, StreamDecoder, utf8};
 use crate::fault::{FaultKind, UpstreamFault};
 use crate::inflate::Inflate;
 use crate::practice::PracticeAnswer;
+use crate::several::Several;
 use crate::{anthropic, openai};
 use aplomb_core::event::{ChatEvent, Facts, Raw};
 use aplomb_core::request::{ChatRequest, Delivery, Dialect, Operation};
@@ -75,6 +76,7 @@ enum Source {
         sleep: Pin<Box<Sleep>>,
         next: Option<ChatEvent>,
     },
+    Several(Several),
     Ended,
 }
 
@@ -111,6 +113,15 @@ impl EventStream {
         };
         EventStream {
             source,
+            ready: VecDeque::new(),
+            fault: None,
+        }
+    }
+
+    /// Several answers, each of which is one choice.
+    pub(crate) fn several(parts: Vec<EventStream>) -> Self {
+        EventStream {
+            source: Source::Several(Several::new(parts)),
             ready: VecDeque::new(),
             fault: None,
         }
@@ -155,20 +166,25 @@ impl EventStream {
     /// The upstream stood still for too long. An answer that is whole but for its closing mark is completed; any
     /// other is given up with `kind`.
     pub fn give_up(&mut self, kind: FaultKind) {
-        let mut out = Vec::new();
+        match self.complete(kind) {
+            Some(events) => self.ready.extend(events),
+            None => self.fault = Some(UpstreamFault::new(kind, timeout_message(kind))),
+        }
+    }
+
+    /// Ends the reading. The remaining events of an answer that is whole but for its closing mark, else `None`.
+    pub(crate) fn complete(&mut self, kind: FaultKind) -> Option<Vec<ChatEvent>> {
+        let mut out: Vec<ChatEvent> = Vec::new();
         let complete = match &mut self.source {
             Source::Http(http) => match &mut http.form {
                 Form::Sse { decoder, .. } => decoder.on_end(&mut out).is_ok(),
                 Form::Unknown(_) | Form::Body(_) => false,
             },
+            Source::Several(several) => several.complete(kind, &mut out),
             Source::Practice { .. } | Source::Ended => false,
         };
         self.source = Source::Ended;
-        if complete {
-            self.ready.extend(out);
-        } else {
-            self.fault = Some(UpstreamFault::new(kind, timeout_message(kind)));
-        }
+        complete.then_some(out)
     }
 
     /// Makes more events ready. `Ok(false)`: the answer is over.
@@ -197,6 +213,12 @@ impl EventStream {
             Source::Http(http) => {
                 let mut out = Vec::new();
                 let more = ready!(http.poll(cx, &mut out));
+                self.ready.extend(out);
+                Poll::Ready(more)
+            }
+            Source::Several(several) => {
+                let mut out = Vec::new();
+                let more = ready!(several.poll(cx, &mut out));
                 self.ready.extend(out);
                 Poll::Ready(more)
             }

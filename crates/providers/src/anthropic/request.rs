@@ -191,9 +191,6 @@ fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut 
     if let Some(user) = &from.user {
         body.insert("metadata".into(), json!({ "user_id": user }));
     }
-    if from.choices > 1 {
-        dropped.push("n");
-    }
     if from.logprobs.is_some() {
         dropped.push("logprobs");
     }

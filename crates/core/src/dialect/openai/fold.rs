@@ -13,6 +13,8 @@ struct Choice {
     text: Option<String>,
     refusal: Option<String>,
     reasoning: Option<String>,
+    /// Bytes of `reasoning` that closed thinking blocks hold.
+    signed: usize,
     thinking_blocks: Vec<Value>,
     tools: BTreeMap<u32, (String, String, String)>,
     logprobs: Option<Value>,
@@ -33,7 +35,10 @@ impl Choice {
             ChatEvent::Refusal { text, .. } => append(&mut self.refusal, &text),
             ChatEvent::Reasoning { text, .. } => append(&mut self.reasoning, &text),
             ChatEvent::ReasoningSignature { signature, .. } => {
-                let text = self.reasoning.clone().unwrap_or_default();
+                // A signature covers its own block, not those before it.
+                let all = self.reasoning.as_deref().unwrap_or_default();
+                let text = all.get(self.signed..).unwrap_or_default();
+                self.signed = all.len();
                 self.thinking_blocks
                     .push(json!({ "type": "thinking", "thinking": text, "signature": signature }));
             }
@@ -278,6 +283,32 @@ mod tests {
         let message = &folded(vec![call])["choices"][0]["message"];
         assert!(message.as_object().unwrap().contains_key("content"));
         assert_eq!(message["content"], Value::Null);
+    }
+
+    #[test]
+    fn each_thinking_block_keeps_its_own_text() {
+        let think = |text: &str, signature: &str| {
+            [
+                ChatEvent::Reasoning {
+                    choice: 0,
+                    text: text.into(),
+                },
+                ChatEvent::ReasoningSignature {
+                    choice: 0,
+                    signature: signature.into(),
+                },
+            ]
+        };
+        let events = [think("first", "s1"), think("second", "s2")].concat();
+        let message = &folded(events)["choices"][0]["message"];
+        assert_eq!(message["reasoning_content"], "firstsecond");
+        assert_eq!(
+            message["thinking_blocks"],
+            json!([
+                {"type": "thinking", "thinking": "first", "signature": "s1"},
+                {"type": "thinking", "thinking": "second", "signature": "s2"},
+            ])
+        );
     }
 
     #[test]
