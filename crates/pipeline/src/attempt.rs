@@ -4,6 +4,7 @@ use crate::policy::{Target, Timeouts};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::request::ChatRequest;
 use aplomb_providers::call::CallContext;
+use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
 use aplomb_providers::stream::EventStream;
 use std::collections::VecDeque;
@@ -20,7 +21,7 @@ pub struct Begun {
     /// Where further ones come from.
     pub events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
-    pub dropped: Vec<&'static str>,
+    pub dropped: Vec<Dropped>,
 }
 
 /// What a target is asked, and how long it may take.

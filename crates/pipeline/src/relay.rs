@@ -6,6 +6,7 @@ use crate::settle::Exchange;
 use aplomb_core::error::ApiError;
 use aplomb_core::event::ChatEvent;
 use aplomb_observe::record::{Outcome, Record};
+use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::FaultKind;
 use aplomb_providers::stream::EventStream;
 use std::collections::VecDeque;
@@ -21,7 +22,7 @@ pub struct Relay {
     held: VecDeque<ChatEvent>,
     events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
-    pub dropped: Vec<&'static str>,
+    pub dropped: Vec<Dropped>,
     idle: Duration,
     deadline: Instant,
     last: Instant,

@@ -4,7 +4,7 @@
 //! never travel. Credentials belong to the provider's address, which comes from the configuration alone, and redirects
 //! are not followed.
 
-use crate::encode::Encoded;
+use crate::encode::{Dropped, Encoded};
 use crate::fault::{FaultKind, UpstreamFault};
 use crate::inflate::Inflate;
 use crate::openai::quirks::Quirks;
@@ -129,7 +129,7 @@ pub struct Opened {
     /// Its events.
     pub events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
-    pub dropped: Vec<&'static str>,
+    pub dropped: Vec<Dropped>,
 }
 
 impl Provider {

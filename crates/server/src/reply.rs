@@ -4,6 +4,7 @@ use crate::body::ReplyBody;
 use aplomb_core::error::ApiError;
 use aplomb_core::request::Dialect;
 use aplomb_observe::record::Record;
+use aplomb_providers::encode::Dropped;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -69,7 +70,7 @@ pub fn error(dialect: Dialect, id: &str, error: &ApiError) -> Reply {
 }
 
 /// What an answer tells of itself in headers.
-pub fn describe(reply: &mut Reply, record: &Record, dropped: &[&'static str]) {
+pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
     let headers = reply.headers_mut();
     if let Some(target) = &record.target {
         set(headers, "x-aplomb-target", target);

@@ -275,6 +275,19 @@ fn run(gateway: &Gateway, way: Way, case: &Case) -> Result<String, String> {
 }
 
 #[test]
+fn every_case_stands_in_the_docs() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/robustness.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for case in cases::all() {
+        assert!(
+            page.contains(&format!("| {} |", case.about)),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[test]
 fn every_adversarial_answer_has_its_outcome() {
     let other = Upstream::always(vec![Step::CloseFin]);
     let cases = Arc::new(cases::all());

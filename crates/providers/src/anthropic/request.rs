@@ -3,7 +3,7 @@
 //! A request that is already in this dialect keeps its bytes but for the model name. Any other is written from its
 //! neutral form; what has no counterpart is named in [`Encoded::dropped`] or refused with its place.
 
-use crate::encode::Encoded;
+use crate::encode::{Dropped, Encoded, untranslated};
 use aplomb_core::conversation::{
     Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice,
 };
@@ -81,7 +81,7 @@ fn splice(chat: &ChatRequest, model: &str) -> Result<Bytes, ApiError> {
 fn translate(
     from: &Conversation,
     model: &str,
-    dropped: &mut Vec<&'static str>,
+    dropped: &mut Vec<Dropped>,
 ) -> Result<Map<String, Value>, ApiError> {
     let mut body = Map::new();
     body.insert("model".into(), model.into());
@@ -145,35 +145,19 @@ fn tools(from: &Conversation, body: &mut Map<String, Value>) {
     }
 }
 
-fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut Vec<&'static str>) {
+fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut Vec<Dropped>) {
     let mut max = from.max_output_tokens.unwrap_or(MAX_TOKENS_DEFAULT).max(1);
-    let budget = match &from.reasoning {
-        Some(Reasoning::Budget(tokens)) => Some((*tokens).max(1024)),
-        Some(Reasoning::Effort(effort)) => budget_of(effort),
-        Some(Reasoning::Adaptive) | None => None,
-    };
-    if let Some(budget) = budget {
+    if let Some(budget) = budget(from, dropped) {
         // The bound covers thinking and answer; the client meant the answer.
         max = max.saturating_add(budget);
         body.insert(
             "thinking".into(),
             json!({ "type": "enabled", "budget_tokens": budget }),
         );
-        dropped.extend(from.temperature.map(|_| "temperature"));
-        dropped.extend(from.top_p.map(|_| "top_p"));
+        dropped.extend(from.temperature.map(|_| "temperature".into()));
+        dropped.extend(from.top_p.map(|_| "top_p".into()));
     } else {
-        if let Some(temperature) = from.temperature {
-            if temperature > 1.0 {
-                dropped.push("temperature");
-            }
-            body.insert("temperature".into(), temperature.clamp(0.0, 1.0).into());
-        }
-        if let Some(top_p) = from.top_p {
-            body.insert("top_p".into(), top_p.into());
-        }
-        if let Some(top_k) = from.top_k {
-            body.insert("top_k".into(), top_k.into());
-        }
+        sampling(from, body, dropped);
     }
     body.insert("max_tokens".into(), max.into());
     let stop: Vec<&String> = from
@@ -191,31 +175,71 @@ fn parameters(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut 
     if let Some(user) = &from.user {
         body.insert("metadata".into(), json!({ "user_id": user }));
     }
-    if from.logprobs.is_some() {
-        dropped.push("logprobs");
-    }
-    for name in [
-        "seed",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "audio",
-        "modalities",
-        "prediction",
-        "service_tier",
-        "store",
-        "verbosity",
-        "web_search_options",
-        "logprobs",
-        "top_logprobs",
-        "echo",
-        "best_of",
-        "suffix",
-    ] {
-        if from.rest.get(name).is_some_and(|value| !value.is_null()) {
-            dropped.push(name);
+    dropped.extend(from.logprobs.map(|_| "logprobs".into()));
+    dropped.extend(untranslated(&from.rest));
+}
+
+fn sampling(from: &Conversation, body: &mut Map<String, Value>, dropped: &mut Vec<Dropped>) {
+    if let Some(temperature) = from.temperature {
+        if temperature > 1.0 {
+            dropped.push("temperature".into());
         }
+        body.insert("temperature".into(), temperature.clamp(0.0, 1.0).into());
     }
+    match (from.top_p, from.temperature) {
+        // Models in service refuse the two together.
+        (Some(_), Some(_)) => dropped.push("top_p".into()),
+        (Some(top_p), None) => {
+            body.insert("top_p".into(), top_p.into());
+        }
+        (None, _) => {}
+    }
+    if let Some(top_k) = from.top_k {
+        body.insert("top_k".into(), top_k.into());
+    }
+}
+
+/// Tokens for thinking, where it is asked for and can be had.
+fn budget(from: &Conversation, dropped: &mut Vec<Dropped>) -> Option<u64> {
+    let budget = match from.reasoning.as_ref()? {
+        Reasoning::Budget(tokens) => Some((*tokens).max(1024)),
+        Reasoning::Effort(effort) => budget_of(effort),
+        Reasoning::Adaptive => None,
+    }?;
+    if can_think(from) {
+        return Some(budget);
+    }
+    dropped.push("reasoning_effort".into());
+    None
+}
+
+/// The API refuses thinking together with a forced call, and within a round of calls that was begun without it.
+fn can_think(from: &Conversation) -> bool {
+    let forced = matches!(
+        from.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_))
+    );
+    let is_call = |part: &Part| matches!(part, Part::ToolCall { .. });
+    let is_thought = |part: &Part| {
+        matches!(
+            part,
+            Part::Reasoning {
+                signature: Some(_),
+                ..
+            } | Part::RedactedReasoning { .. }
+        )
+    };
+    let answers_call = from.messages.last().is_some_and(|last| {
+        let is_result = |part: &Part| matches!(part, Part::ToolResult { .. });
+        last.parts.iter().any(is_result)
+    });
+    let mut turns = from.messages.iter().rev();
+    let caller = turns.find(|turn| turn.role == Role::Assistant);
+    let unthinking = answers_call
+        && caller.is_some_and(|turn| {
+            turn.parts.iter().any(is_call) && !turn.parts.iter().any(is_thought)
+        });
+    !forced && !unthinking
 }
 
 /// Chosen: the smallest budget the API takes, then steps of four.
@@ -321,12 +345,15 @@ fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
         ),
         Part::File {
             source,
+            name,
             cache_control,
-            ..
-        } => marked(
-            json!({ "type": "document", "source": source_block(source) }),
-            cache_control.as_ref(),
-        ),
+        } => {
+            let mut document = json!({ "type": "document", "source": source_block(source) });
+            if let (Value::Object(members), Some(name)) = (&mut document, name) {
+                members.insert("title".into(), name.as_str().into());
+            }
+            marked(document, cache_control.as_ref())
+        }
         Part::ToolCall {
             id,
             name,
@@ -338,18 +365,8 @@ fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
             } else {
                 arguments_object(arguments, at)?
             };
-            let id = id
-                .chars()
-                .map(|c| {
-                    if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-                        c
-                    } else {
-                        '_'
-                    }
-                })
-                .collect::<String>();
             marked(
-                json!({ "type": "tool_use", "id": id, "name": name, "input": input }),
+                json!({ "type": "tool_use", "id": call_id(id), "name": name, "input": input }),
                 cache_control.as_ref(),
             )
         }
@@ -359,19 +376,9 @@ fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
             is_error,
             cache_control,
         } => {
-            let id = id
-                .chars()
-                .map(|c| {
-                    if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-                        c
-                    } else {
-                        '_'
-                    }
-                })
-                .collect::<String>();
             let mut result = Map::new();
             result.insert("type".into(), "tool_result".into());
-            result.insert("tool_use_id".into(), id.into());
+            result.insert("tool_use_id".into(), call_id(id).into());
             result.insert("content".into(), Value::Array(blocks(content, at)?));
             if *is_error {
                 result.insert("is_error".into(), true.into());
@@ -397,6 +404,12 @@ fn block(part: &Part, at: &str) -> Result<Option<Value>, ApiError> {
             ));
         }
     })
+}
+
+/// The API takes letters, digits, `_` and `-` in ids.
+fn call_id(id: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    id.chars().map(|c| if fits(c) { c } else { '_' }).collect()
 }
 
 fn arguments_object(arguments: &str, at: &str) -> Result<Value, ApiError> {

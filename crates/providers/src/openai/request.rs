@@ -4,7 +4,7 @@
 //! usage. Any other is written from its neutral form.
 
 use super::quirks::{MaxTokensField, Quirks};
-use crate::encode::Encoded;
+use crate::encode::{Dropped, Encoded, untranslated};
 use aplomb_core::conversation::{
     Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice,
 };
@@ -110,7 +110,7 @@ fn translate(
     chat: &ChatRequest,
     model: &str,
     quirks: &Quirks,
-) -> Result<(Value, Vec<&'static str>), ApiError> {
+) -> Result<(Value, Vec<Dropped>), ApiError> {
     let mut body = Map::new();
     let mut dropped = Vec::new();
     body.insert("model".into(), model.into());
@@ -152,6 +152,7 @@ fn translate(
             body.insert("stream_options".into(), json!({ "include_usage": true }));
         }
     }
+    dropped.extend(untranslated(&conversation.rest));
     Ok((Value::Object(body), dropped))
 }
 
@@ -159,7 +160,7 @@ fn sampling(
     body: &mut Map<String, Value>,
     from: &Conversation,
     quirks: &Quirks,
-    dropped: &mut Vec<&'static str>,
+    dropped: &mut Vec<Dropped>,
 ) {
     if let Some(max) = from.max_output_tokens {
         let name = match quirks.max_tokens_field {
@@ -175,13 +176,13 @@ fn sampling(
         body.insert("top_p".into(), top_p.into());
     }
     if from.top_k.is_some() {
-        dropped.push("top_k");
+        dropped.push("top_k".into());
     }
     match from.stop.as_slice() {
         [] => {}
         // OpenAI takes four at most.
         [first, second, third, fourth, _, ..] => {
-            dropped.push("stop_sequences");
+            dropped.push("stop_sequences".into());
             body.insert("stop".into(), json!([first, second, third, fourth]));
         }
         few => {
