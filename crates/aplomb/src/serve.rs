@@ -166,12 +166,14 @@ pub async fn serve(
     let (stop_data, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
     let connections_max = usize::try_from(server.connections_max).unwrap_or(usize::MAX);
     let header_timeout = server.header_timeout.0;
+    let write_timeout = server.write_timeout.0;
     let data = Listener {
         plane: Plane::Data,
         socket: data,
         tls,
         connections_max,
         header_timeout,
+        write_timeout,
     };
     let admin = Listener {
         plane: Plane::Admin,
@@ -179,6 +181,7 @@ pub async fn serve(
         tls: None,
         connections_max: 100,
         header_timeout,
+        write_timeout,
     };
     let admin_tasks = Tasks::default();
     tasks.spawn(data.serve(

@@ -1,7 +1,7 @@
 //! A client that goes away takes its upstream call with it, in every phase.
 #![cfg(test)]
 
-use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::gateway::{Gateway, Setup};
 use aplomb_testkit::upstream::{Step, Upstream};
 use aplomb_testkit::wire::{self, Events};
 use aplomb_testkit::{Dialect, wait_for};
@@ -139,6 +139,35 @@ fn between_attempts() {
     connection.leave();
     gone_is_recorded(&gateway, 1);
     assert_eq!(upstream.seen().len(), 1);
+}
+
+/// A client that stops reading is let go, and its upstream call with it.
+#[test]
+fn a_client_that_does_not_read_is_let_go() {
+    let piece = "x".repeat(64 * 1024);
+    let upstream = Upstream::start(move |seen| {
+        let events = Events::text(seen, &[&piece]);
+        let mut bytes = [wire::stream_head(), wire::chunk(events.open().as_bytes())].concat();
+        let content = wire::chunk(events.content.concat().as_bytes());
+        while bytes.len() < 32 * 1024 * 1024 {
+            bytes.extend_from_slice(&content);
+        }
+        vec![Step::Send(bytes), Step::Stall]
+    });
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY }}\n",
+        upstream.url()
+    );
+    let gateway = Setup::new(BINARY, &config)
+        .server("write_timeout: 200ms")
+        .start();
+    let mut answer = gateway.chat(Dialect::OpenAi, "up/m", true).open();
+    answer.event().expect("the first event");
+    upstream
+        .wait_seen(0)
+        .gone()
+        .wait("the upstream call to end");
+    gone_is_recorded(&gateway, 1);
 }
 
 /// A client that reads slowly slows the upstream down; the gateway does not store the answer meanwhile.

@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub header_timeout: Span,
     /// Time a client may take to send its body. Default `30s`.
     pub body_timeout: Span,
+    /// Time a client may take to accept the next bytes of its answer; then its connection is closed and its upstream calls end. Default `60s`.
+    pub write_timeout: Span,
     /// Most connections at a time; further ones wait in the kernel's queue. Default 10000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: u32,
@@ -70,6 +72,7 @@ impl Default for ServerConfig {
             drain: seconds(30),
             header_timeout: seconds(10),
             body_timeout: seconds(30),
+            write_timeout: seconds(60),
             connections_max: 10_000,
             tls: None,
         }

@@ -11,5 +11,6 @@ pub mod gateway;
 pub mod listener;
 mod models;
 mod reply;
+mod stall;
 mod stream;
 pub mod tls;

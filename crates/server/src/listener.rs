@@ -1,6 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within explicit limits.
 
 use crate::gateway::Gateway;
+use crate::stall::Impatient;
 use crate::{admin, data};
 use aplomb_engines::tasks::Tasks;
 use hyper::service::service_fn;
@@ -44,6 +45,8 @@ pub struct Listener {
     pub connections_max: usize,
     /// Time a client may take to send its request head.
     pub header_timeout: Duration,
+    /// Time a client may take to accept the next bytes of its answer.
+    pub write_timeout: Duration,
 }
 
 impl Listener {
@@ -61,6 +64,7 @@ impl Listener {
             tls,
             connections_max,
             header_timeout,
+            write_timeout,
         } = self;
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(connections_max));
@@ -81,6 +85,7 @@ impl Listener {
                     plane,
                     peer,
                     header_timeout,
+                    write_timeout,
                 };
                 match tls {
                     None => service.serve(stream, watcher).await,
@@ -136,6 +141,7 @@ struct Service {
     plane: Plane,
     peer: SocketAddr,
     header_timeout: Duration,
+    write_timeout: Duration,
 }
 
 impl Service {
@@ -148,7 +154,9 @@ impl Service {
             plane,
             peer,
             header_timeout,
+            write_timeout,
         } = self;
+        let stream = Impatient::new(stream, write_timeout);
         let service = service_fn(move |request| {
             let gateway = gateway.clone();
             async move {
