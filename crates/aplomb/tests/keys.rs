@@ -57,6 +57,18 @@ fn wait_accepted(gateway: &Gateway, key: &str) {
     });
 }
 
+/// The routes of a tenant bound its keys, wherever they were made.
+#[test]
+fn a_tenant_bounds_its_keys() {
+    let config = format!("{CONFIG}tenants:\n  acme: {{ routes: [chat] }}\n");
+    let gateway = Gateway::start(BINARY, &config);
+    let (key, _) = create(&gateway, &[]);
+    wait_accepted(&gateway, &key);
+    for model in ["secret", "practice/small"] {
+        assert_eq!(bearer(&gateway, model, &key).status, 403, "{model}");
+    }
+}
+
 #[test]
 fn a_key_lives_from_its_creation_to_its_end() {
     let gateway = Gateway::start(BINARY, CONFIG);

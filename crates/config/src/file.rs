@@ -269,7 +269,7 @@ pub struct TenantConfig {
     /// Keys by their hash, as `aplomb keys hash` prints it: `hash:<64 hex digits>`. More keys are made with `aplomb keys create`.
     #[schemars(extend("items" = { "type": "string", "format": "key-hash" }))]
     pub keys: Vec<String>,
-    /// Routes that these keys may use; empty means all. A `*` stands for any text.
+    /// Routes that all keys of the tenant may use, those made with `aplomb keys create` too; empty means all. A `*` stands for any text.
     pub routes: Vec<String>,
 }
 

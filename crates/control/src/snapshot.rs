@@ -14,14 +14,18 @@ pub struct Grant {
     pub key_id: Arc<str>,
     /// Routes it may use; empty means all.
     pub routes: Arc<[String]>,
+    /// Routes that its tenant may use; empty means all.
+    tenant_routes: Arc<[String]>,
     expires_at_ms: Option<u64>,
     revoked: bool,
 }
 
 impl Grant {
-    /// Whether this key may use a route. A `*` in a rule stands for any text.
+    /// Whether this key, and its tenant, may use a route. A `*` in a rule stands for any text.
     pub fn may_use(&self, route: &str) -> bool {
-        self.routes.is_empty() || self.routes.iter().any(|rule| fits(rule, route))
+        let allowed =
+            |rules: &[String]| rules.is_empty() || rules.iter().any(|rule| fits(rule, route));
+        allowed(&self.routes) && allowed(&self.tenant_routes)
     }
 }
 
@@ -65,6 +69,7 @@ impl KeySnapshot {
             tenant: row.tenant.as_str().into(),
             key_id: row.id.as_str().into(),
             routes: row.routes.clone().into(),
+            tenant_routes: Arc::default(),
             expires_at_ms: row.expires_at_ms,
             revoked: row.revoked_at_ms.is_some(),
         };
@@ -74,7 +79,7 @@ impl KeySnapshot {
     }
 
     /// Adds a key that stands in the configuration file by its hash.
-    pub fn add_file_key(&mut self, tenant: &str, hash: KeyHash, routes: &[String]) {
+    pub fn add_file_key(&mut self, tenant: &str, hash: KeyHash) {
         let id: String = hash
             .to_string()
             .chars()
@@ -84,11 +89,22 @@ impl KeySnapshot {
         let grant = Grant {
             tenant: tenant.into(),
             key_id: format!("file-{id}").into(),
-            routes: routes.to_vec().into(),
+            routes: Arc::default(),
+            tenant_routes: Arc::default(),
             expires_at_ms: None,
             revoked: false,
         };
         self.keys.insert(hash, grant);
+    }
+
+    /// Bounds all keys of a tenant, wherever they were made, to these routes. Empty means all.
+    pub fn bound_tenant(&mut self, tenant: &str, routes: &[String]) {
+        let routes: Arc<[String]> = routes.into();
+        for grant in self.keys.values_mut() {
+            if &*grant.tenant == tenant {
+                grant.tenant_routes = routes.clone();
+            }
+        }
     }
 
     /// True if there is no key at all.
@@ -147,11 +163,8 @@ mod tests {
     fn file_keys_are_found_by_their_hash() {
         let hasher = KeyHasher::new(b"p");
         let mut snapshot = KeySnapshot::default();
-        snapshot.add_file_key(
-            "acme",
-            hasher.hash("some-long-secret-of-ours"),
-            &["chat".into()],
-        );
+        snapshot.add_file_key("acme", hasher.hash("some-long-secret-of-ours"));
+        snapshot.bound_tenant("acme", &["chat".into()]);
         let grant = snapshot
             .authenticate("some-long-secret-of-ours", &hasher, 0)
             .unwrap();

@@ -89,8 +89,6 @@ pub struct FileKey {
     pub tenant: String,
     /// Its hash.
     pub hash: KeyHash,
-    /// Routes it may use.
-    pub routes: Vec<String>,
 }
 
 /// A provider and the models it lists.
@@ -230,7 +228,6 @@ fn file_keys(file: &ConfigFile) -> Vec<FileKey> {
             Some(FileKey {
                 tenant: tenant.clone(),
                 hash: KeyHash::parse(text)?,
-                routes: config.routes.clone(),
             })
         })
     });

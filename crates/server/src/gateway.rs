@@ -127,8 +127,12 @@ impl Gateway {
             return Ok(());
         }
         let mut snapshot = KeySnapshot::new(&self.control.list_keys(None)?);
-        for key in &self.policy().file_keys {
-            snapshot.add_file_key(&key.tenant, key.hash, &key.routes);
+        let policy = self.policy();
+        for key in &policy.file_keys {
+            snapshot.add_file_key(&key.tenant, key.hash);
+        }
+        for (tenant, config) in &policy.file.tenants {
+            snapshot.bound_tenant(tenant, &config.routes);
         }
         self.state.keys.store(Arc::new(snapshot));
         Ok(())
