@@ -1,11 +1,13 @@
 //! Records go to day files of JSON lines, written by one thread behind a bounded queue.
 //!
 //! A request never waits for the disk and wakes nobody: the thread looks at the queue at its own pace (waking it for
-//! every record costs more than all the rest of a record). When the queue is full a record is dropped and counted. Whole
-//! lines are written in batches; a torn last line after a crash is ended before the next one.
+//! every record costs more than all the rest of a record). Lines are made where the record is, so that its memory stays
+//! with one thread. When the queue is full a record is dropped and counted. Whole lines are written; a torn last line
+//! after a crash is ended before the next one.
 
 use crate::metrics::Metrics;
 use crate::record::Record;
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -13,23 +15,69 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Records that may wait. Chosen: a record of facts has about 1 KiB, so some 16 MiB.
-const QUEUE: usize = 16_384;
-/// So many waiting records wake the thread before its time.
-const MANY: usize = QUEUE / 4;
+/// Bytes of records that may wait. Chosen: some 20,000 records of facts.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// So many waiting bytes wake the thread before its time.
+const MANY_BYTES: usize = QUEUE_BYTES / 8;
 /// How often the thread looks: what waits is in the file at the latest after this.
 const PACE: Duration = Duration::from_millis(50);
-/// Bytes of one write.
-const BATCH: usize = 256 * 1024;
+/// Memory that a buffer keeps when it is empty.
+const KEPT_BYTES: usize = MANY_BYTES;
+
+thread_local! {
+    /// Where a line is made before the queue is locked.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lines of one day.
+#[derive(Default)]
+struct Lines {
+    /// Counted from 1970-01-01.
+    day: u64,
+    bytes: Vec<u8>,
+    count: u64,
+}
 
 #[derive(Default)]
-#[expect(
-    clippy::vec_box,
-    reason = "records come boxed; only a pointer moves while the lock is held"
-)]
 struct Waiting {
-    records: Vec<Box<Record>>,
+    /// Lines in order; a new day begins a new item.
+    days: Vec<Lines>,
+    bytes: usize,
     closed: bool,
+}
+
+impl Waiting {
+    /// False if there is no room.
+    fn add(&mut self, day: u64, line: &[u8]) -> bool {
+        if self.closed || self.bytes + line.len() > QUEUE_BYTES {
+            return false;
+        }
+        self.bytes += line.len();
+        match self.days.last_mut() {
+            Some(lines) if lines.day == day || lines.count == 0 => lines.add(day, line),
+            _ => {
+                let mut lines = Lines::default();
+                lines.add(day, line);
+                self.days.push(lines);
+            }
+        }
+        true
+    }
+}
+
+impl Lines {
+    fn add(&mut self, day: u64, line: &[u8]) {
+        self.day = day;
+        self.bytes.extend_from_slice(line);
+        self.count += 1;
+    }
+
+    /// Empties it for use again, and gives back what a rush has made it hold.
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.count = 0;
+    }
 }
 
 #[derive(Default)]
@@ -66,8 +114,6 @@ impl RecordWriter {
                     folder,
                     metrics: counted,
                     open: None,
-                    batch: Vec::new(),
-                    day: 0,
                 }
                 .run(&shared)
             })?;
@@ -80,18 +126,24 @@ impl RecordWriter {
     }
 
     /// Hands a record over; never waits for the disk.
-    pub fn put(&self, record: Box<Record>) {
-        let mut waiting = self.queue.lock();
-        if waiting.closed || waiting.records.len() >= QUEUE {
-            drop(waiting);
-            return self.metrics.records_lost.add(1);
-        }
-        waiting.records.push(record);
-        let many = waiting.records.len() == MANY;
-        drop(waiting);
-        self.metrics.records_queued.add(1);
-        if many {
-            self.thread.unpark();
+    pub fn put(&self, record: &Record) {
+        let added = LINE.with_borrow_mut(|line| {
+            line.clear();
+            serde_json::to_writer(&mut *line, record).ok()?;
+            line.push(b'\n');
+            let mut waiting = self.queue.lock();
+            let before = waiting.bytes;
+            let added = waiting.add(record.at_ms / 86_400_000, line);
+            added.then_some(before < MANY_BYTES && waiting.bytes >= MANY_BYTES)
+        });
+        match added {
+            None => self.metrics.records_lost.add(1),
+            Some(many) => {
+                self.metrics.records_queued.add(1);
+                if many {
+                    self.thread.unpark();
+                }
+            }
         }
     }
 
@@ -115,23 +167,22 @@ struct Writer {
     metrics: Arc<Metrics>,
     /// Day number and its file.
     open: Option<(u64, File)>,
-    batch: Vec<u8>,
-    /// Day of the lines in the batch, counted from 1970-01-01.
-    day: u64,
 }
 
 impl Writer {
     fn run(mut self, queue: &Queue) {
-        let mut taken = Vec::new();
+        let mut taken = vec![Lines::default()];
         loop {
             let mut waiting = queue.lock();
             let closed = waiting.closed;
-            std::mem::swap(&mut waiting.records, &mut taken);
+            waiting.bytes = 0;
+            std::mem::swap(&mut waiting.days, &mut taken);
             drop(waiting);
-            for record in taken.drain(..) {
-                self.add(&record);
+            for lines in &taken {
+                self.write(lines);
             }
-            self.flush();
+            taken.truncate(1);
+            taken.iter_mut().for_each(Lines::clear);
             if closed {
                 return;
             }
@@ -139,24 +190,12 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, record: &Record) {
-        let day = record.at_ms / 86_400_000;
-        if day != self.day || self.batch.len() >= BATCH {
-            self.flush();
-            self.day = day;
-        }
-        if serde_json::to_writer(&mut self.batch, record).is_ok() {
-            self.batch.push(b'\n');
-        }
-    }
-
-    fn flush(&mut self) {
-        if self.batch.is_empty() {
+    fn write(&mut self, lines: &Lines) {
+        if lines.count == 0 {
             return;
         }
-        let count = self.batch.iter().filter(|byte| **byte == b'\n').count();
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        match self.write() {
+        let count = lines.count;
+        match self.try_write(lines) {
             Ok(()) => self.metrics.records_written.add(count),
             Err(error) => {
                 self.open = None;
@@ -164,17 +203,16 @@ impl Writer {
                 tracing::error!(%error, count, "records could not be written and are lost");
             }
         }
-        self.batch.clear();
     }
 
-    fn write(&mut self) -> std::io::Result<()> {
-        let day = self.day;
+    fn try_write(&mut self, lines: &Lines) -> std::io::Result<()> {
+        let day = lines.day;
         if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
             let path = self.folder.join(format!("{}.jsonl", date(day)));
             self.open = Some((day, open_for_append(&path)?));
         }
         match &mut self.open {
-            Some((_, file)) => file.write_all(&self.batch),
+            Some((_, file)) => file.write_all(&lines.bytes),
             None => Ok(()),
         }
     }
@@ -246,8 +284,8 @@ mod tests {
         std::fs::write(&first, "{\"torn").unwrap();
         let metrics = Arc::new(Metrics::default());
         let writer = RecordWriter::start(dir.path(), metrics.clone()).unwrap();
-        writer.put(record("a", 5));
-        writer.put(record("b", 86_400_000));
+        writer.put(&record("a", 5));
+        writer.put(&record("b", 86_400_000));
         writer.close();
         let text = std::fs::read_to_string(&first).unwrap();
         assert_eq!(text.lines().count(), 2);
@@ -270,7 +308,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let writer = RecordWriter::start(dir.path(), metrics.clone()).unwrap();
         writer.close();
-        writer.put(record("late", 5));
+        writer.put(&record("late", 5));
         assert_eq!(
             (metrics.records_queued.get(), metrics.records_lost.get()),
             (0, 1)

@@ -19,16 +19,23 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let v = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            v >> 96,
-            (v >> 80) & 0xffff,
-            (v >> 64) & 0xffff,
-            (v >> 48) & 0xffff,
-            v & 0xffff_ffff_ffff
-        )
+        let mut text = String::with_capacity(36);
+        for (shift, digits) in [(96, 8), (80, 4), (64, 4), (48, 4), (0, 12)] {
+            if !text.is_empty() {
+                text.push('-');
+            }
+            push_hex(&mut text, self.0 >> shift, digits);
+        }
+        f.write_str(&text)
+    }
+}
+
+/// Appends the lowest `digits` hexadecimal digits. Several ids a request are written, and the general formatter takes its
+/// time over 128 bits.
+fn push_hex(text: &mut String, value: u128, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = u32::try_from((value >> (4 * place)) & 0xf).unwrap_or(0);
+        text.push(char::from_digit(digit, 16).unwrap_or('0'));
     }
 }
 
@@ -92,17 +99,21 @@ impl TraceContext {
 
     /// The trace id as 32 hexadecimal digits.
     pub fn trace_hex(&self) -> String {
-        format!("{:032x}", self.trace_id)
+        let mut text = String::with_capacity(32);
+        push_hex(&mut text, self.trace_id, 32);
+        text
     }
 
     /// The `traceparent` value for one upstream call, with a span id of its own.
     pub fn child_header(&self) -> String {
-        format!(
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id,
-            fastrand::u64(1..),
-            self.flags
-        )
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, self.trace_id, 32);
+        text.push('-');
+        push_hex(&mut text, u128::from(fastrand::u64(1..)), 16);
+        text.push('-');
+        push_hex(&mut text, u128::from(self.flags), 2);
+        text
     }
 }
 

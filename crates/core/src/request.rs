@@ -1,6 +1,7 @@
 //! A request as it came: its bytes, and the few fields that the gateway itself acts on.
 
 use bytes::Bytes;
+use std::ops::Range;
 
 /// Which of the two API families a request or an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +69,15 @@ impl Delivery {
     }
 }
 
+/// Byte ranges of values in a request body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The value of `model`.
+    pub model: Range<usize>,
+    /// The value of `stream_options`, where the body has this member.
+    pub stream_options: Option<Range<usize>>,
+}
+
 /// One request: well-formed JSON within bounds, the head read, the rest untouched.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
@@ -85,4 +95,6 @@ pub struct ChatRequest {
     pub max_output_tokens: Option<u64>,
     /// `n`, the number of choices asked for.
     pub choices: u32,
+    /// Where members stand in `body` that are replaced on the way to a provider.
+    pub places: Places,
 }

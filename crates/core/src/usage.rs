@@ -36,6 +36,52 @@ pub struct Usage {
     pub source: UsageSource,
 }
 
+/// The usual form of an OpenAI `usage` object.
+#[derive(Deserialize)]
+struct OpenAiUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_cache_hit_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Deserialize, Default)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+impl OpenAiUsage {
+    fn normal(self) -> Option<Usage> {
+        if self.prompt_tokens.is_none() && self.completion_tokens.is_none() {
+            return None;
+        }
+        let prompt = self.prompt_tokens_details.unwrap_or_default();
+        let completion = self.completion_tokens_details.unwrap_or_default();
+        let cache_read = prompt.cached_tokens.or(self.prompt_cache_hit_tokens);
+        let (cache_read, cache_write) = (
+            cache_read.unwrap_or(0),
+            prompt.cache_write_tokens.unwrap_or(0),
+        );
+        let cached = cache_read.saturating_add(cache_write);
+        Some(Usage {
+            input: self.prompt_tokens.unwrap_or(0).saturating_sub(cached),
+            cache_read,
+            cache_write_5m: cache_write,
+            cache_write_1h: 0,
+            output: self.completion_tokens.unwrap_or(0),
+            reasoning: completion.reasoning_tokens.unwrap_or(0),
+            source: UsageSource::Provider,
+        })
+    }
+}
+
 fn number(value: &Value, path: &[&str]) -> Option<u64> {
     let found = path.iter().try_fold(value, |at, key| at.get(key))?;
     // Some servers send whole numbers as floats.
@@ -70,6 +116,15 @@ impl Usage {
             output: sum(self.output, other.output),
             reasoning: sum(self.reasoning, other.reasoning),
             source: self.source,
+        }
+    }
+
+    /// Reads an OpenAI `usage` object from its text. `None` if it holds no token count.
+    pub fn from_openai_text(text: &str) -> Option<Self> {
+        match serde_json::from_str::<OpenAiUsage>(text) {
+            Ok(usage) => usage.normal(),
+            // Floats, and members that are no objects: rare, and read with more patience.
+            Err(_) => Usage::from_openai(&serde_json::from_str(text).ok()?),
         }
     }
 
@@ -168,6 +223,22 @@ mod tests {
         );
         assert_eq!(usage.to_openai()["prompt_tokens"], 100);
         assert_eq!(usage.to_anthropic()["input_tokens"], 40);
+    }
+
+    #[test]
+    fn both_readers_of_openai_usage_agree() {
+        for text in [
+            r#"{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":5}}"#,
+            r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":4,"prompt_tokens_details":null}"#,
+            r#"{"prompt_tokens":9.0,"completion_tokens":2,"prompt_tokens_details":[]}"#,
+            r#"{"completion_tokens":0}"#,
+            "{}",
+            "null",
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let patient = Usage::from_openai(&value);
+            assert_eq!(Usage::from_openai_text(text), patient, "{text}");
+        }
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.settle();
         if let Some(records) = &self.state.records {
-            records.put(std::mem::take(&mut self.record));
+            records.put(&self.record);
         }
     }
 }

@@ -69,6 +69,11 @@ pub fn error(dialect: Dialect, id: &str, error: &ApiError) -> Reply {
     reply
 }
 
+/// A number as short as it can be written: times are rounded to microseconds where they are measured.
+fn short(ms: f64) -> String {
+    Value::from(ms).to_string()
+}
+
 /// What an answer tells of itself in headers.
 pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
     let headers = reply.headers_mut();
@@ -81,10 +86,10 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
         &record.attempts.len().to_string(),
     );
     if let Some(ms) = record.overhead_ms {
-        set(headers, "x-aplomb-overhead-ms", &format!("{ms:.3}"));
+        set(headers, "x-aplomb-overhead-ms", &short(ms));
     }
     if let Some(ms) = record.ttft_ms {
-        set(headers, "x-aplomb-ttft-ms", &format!("{ms:.3}"));
+        set(headers, "x-aplomb-ttft-ms", &short(ms));
     }
     if record.simulated {
         headers.insert(

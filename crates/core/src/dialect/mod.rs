@@ -20,22 +20,21 @@ use bytes::{Bytes, BytesMut};
 /// [`ApiError`] with code `InvalidRequest`, naming the field and what was found in it.
 pub fn read(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> {
     // Members that nobody here looks at travel as they are, so the parser alone would let them pass.
-    if let Err(error) = std::str::from_utf8(&body) {
-        return Err(ApiError::invalid(
+    let text = std::str::from_utf8(&body).map_err(|error| {
+        let place = error.valid_up_to();
+        ApiError::invalid(
             "",
-            format!(
-                "the request body is not valid UTF-8 (byte {})",
-                error.valid_up_to()
-            ),
-        ));
-    }
-    match operation {
-        Operation::ChatCompletions => openai::read::chat(body),
-        Operation::Completions => openai::read::completions(body),
-        Operation::Embeddings => openai::read::embeddings(body),
-        Operation::Messages => anthropic::read::messages(body),
-        Operation::CountTokens => anthropic::read::count_tokens(body),
-    }
+            format!("the request body is not valid UTF-8 (byte {place})"),
+        )
+    })?;
+    let head = match operation {
+        Operation::ChatCompletions => openai::read::chat(text),
+        Operation::Completions => openai::read::completions(text),
+        Operation::Embeddings => openai::read::embeddings(text),
+        Operation::Messages => anthropic::read::messages(text),
+        Operation::CountTokens => anthropic::read::count_tokens(text),
+    }?;
+    Ok(ChatRequest { body, ..head })
 }
 
 /// The neutral form of a chat request, for a target that speaks another dialect.

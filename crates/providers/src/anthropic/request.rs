@@ -8,12 +8,10 @@ use aplomb_core::conversation::{
     Conversation, Message, OutputFormat, Part, Reasoning, Role, Source, ToolChoice,
 };
 use aplomb_core::dialect;
-use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::error::ApiError;
 use aplomb_core::json::{self, Edit};
 use aplomb_core::request::{ChatRequest, Operation};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// `max_tokens` where the client gives none; the field is required here. Chosen: every model in service takes it.
@@ -27,12 +25,12 @@ pub fn encode(chat: &ChatRequest, model: &str) -> Result<Encoded, ApiError> {
     match chat.operation {
         Operation::Messages => Ok(Encoded {
             path: "/v1/messages",
-            body: splice(chat, model)?,
+            body: splice(chat, model),
             dropped: Vec::new(),
         }),
         Operation::CountTokens => Ok(Encoded {
             path: "/v1/messages/count_tokens",
-            body: splice(chat, model)?,
+            body: splice(chat, model),
             dropped: Vec::new(),
         }),
         Operation::ChatCompletions | Operation::Completions => {
@@ -55,27 +53,12 @@ pub fn encode(chat: &ChatRequest, model: &str) -> Result<Encoded, ApiError> {
     }
 }
 
-fn splice(chat: &ChatRequest, model: &str) -> Result<Bytes, ApiError> {
-    #[derive(Deserialize)]
-    struct Members<'a> {
-        #[serde(borrow)]
-        model: &'a RawValue,
-    }
-    let internal = || {
-        ApiError::new(
-            ErrorCode::Internal,
-            "a checked request body could not be read again",
-        )
+fn splice(chat: &ChatRequest, model: &str) -> Bytes {
+    let edit = Edit {
+        range: chat.places.model.clone(),
+        text: Value::from(model).to_string(),
     };
-    let members: Members = serde_json::from_slice(&chat.body).map_err(|_| internal())?;
-    let range = json::range_of(&chat.body, members.model.get()).ok_or_else(internal)?;
-    Ok(Bytes::from(json::apply(
-        &chat.body,
-        vec![Edit {
-            range,
-            text: Value::from(model).to_string(),
-        }],
-    )))
+    Bytes::from(json::apply(&chat.body, vec![edit]))
 }
 
 fn translate(

@@ -8,7 +8,7 @@ use crate::fault::UpstreamFault;
 use aplomb_core::event::{ChatEvent, Facts, Raw};
 use aplomb_core::usage::Usage;
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Reads a whole body with status 200.
 ///
@@ -22,8 +22,9 @@ pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(),
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(error::in_band(bytes));
     }
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
     let answer: Answer =
-        serde_json::from_slice(bytes).map_err(|_| error::malformed(Malformed::Body))?;
+        serde_json::from_str(text).map_err(|_| error::malformed(Malformed::Body))?;
     if is_error(answer.error) {
         return Err(error::in_band(bytes));
     }
@@ -34,7 +35,7 @@ pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(),
     if !has_choices && answer.data.is_none() {
         return Err(error::malformed(Malformed::Body));
     }
-    out.push(ChatEvent::Start(answer.start()));
+    out.push(ChatEvent::Start(answer.start(lane)));
     match lane {
         Lane::Native => {
             let facts = facts(&answer);
@@ -46,12 +47,12 @@ pub fn decode(bytes: &Bytes, lane: Lane, out: &mut Vec<ChatEvent>) -> Result<(),
         }
         Lane::Typed => Typed::default().answer(&answer, out),
     }
-    let usage = answer
-        .usage
-        .and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
-    if let Some(usage) = usage.as_ref().and_then(Usage::from_openai) {
-        out.push(ChatEvent::Usage(usage));
-    }
+    let usage = answer.usage.map(RawValue::get);
+    out.extend(
+        usage
+            .and_then(Usage::from_openai_text)
+            .map(ChatEvent::Usage),
+    );
     Ok(())
 }
 
@@ -131,7 +132,7 @@ mod tests {
         let ChatEvent::RawBody(raw) = &out[1] else {
             panic!("{out:?}")
         };
-        let value: Value = serde_json::from_slice(&raw.data).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&raw.data).unwrap();
         assert_eq!(value["x"], "\u{fffd}");
     }
 }

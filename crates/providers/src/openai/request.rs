@@ -13,8 +13,6 @@ use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::json::{self, Edit};
 use aplomb_core::request::{ChatRequest, Delivery, Operation};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// Encodes a request for `model` at a server with `quirks`.
@@ -44,45 +42,33 @@ pub fn encode(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Encode
     }
     Ok(Encoded {
         path,
-        body: splice(chat, model, quirks)?,
+        body: splice(chat, model, quirks),
         dropped: Vec::new(),
     })
 }
 
-#[derive(Deserialize)]
-struct Members<'a> {
-    #[serde(borrow)]
-    model: &'a RawValue,
-    #[serde(borrow, default, deserialize_with = "json::present")]
-    stream_options: Option<&'a RawValue>,
-}
-
-fn splice(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Result<Bytes, ApiError> {
-    let internal = || {
-        ApiError::new(
-            ErrorCode::Internal,
-            "a checked request body could not be read again",
-        )
-    };
-    let members: Members = serde_json::from_slice(&chat.body).map_err(|_| internal())?;
+fn splice(chat: &ChatRequest, model: &str, quirks: &Quirks) -> Bytes {
     let mut edits = Vec::new();
     let named = Value::from(model).to_string();
-    if members.model.get() != named {
-        let range = json::range_of(&chat.body, members.model.get()).ok_or_else(internal)?;
-        edits.push(Edit { range, text: named });
+    let model_at = &chat.places.model;
+    if chat.body.get(model_at.clone()) != Some(named.as_bytes()) {
+        edits.push(Edit {
+            range: model_at.clone(),
+            text: named,
+        });
     }
     if chat.delivery.is_stream() {
-        edits.extend(stream_options(chat, members.stream_options, quirks));
+        edits.extend(stream_options(chat, quirks));
     }
     if edits.is_empty() {
-        return Ok(chat.body.clone());
+        return chat.body.clone();
     }
-    Ok(Bytes::from(json::apply(&chat.body, edits)))
+    Bytes::from(json::apply(&chat.body, edits))
 }
 
 /// The gateway always wants to know the usage, where the server can say it.
-fn stream_options(chat: &ChatRequest, given: Option<&RawValue>, quirks: &Quirks) -> Option<Edit> {
-    let Some(given) = given else {
+fn stream_options(chat: &ChatRequest, quirks: &Quirks) -> Option<Edit> {
+    let Some(range) = chat.places.stream_options.clone() else {
         let member = r#""stream_options":{"include_usage":true}"#;
         return if quirks.stream_usage {
             json::insert_member(&chat.body, member)
@@ -91,14 +77,14 @@ fn stream_options(chat: &ChatRequest, given: Option<&RawValue>, quirks: &Quirks)
         };
     };
     if !quirks.stream_usage {
-        return json::remove_member(&chat.body, given.get());
+        return json::remove_member(&chat.body, range);
     }
-    let mut options: Map<String, Value> = serde_json::from_str(given.get()).unwrap_or_default();
+    let given = chat.body.get(range.clone()).unwrap_or_default();
+    let mut options: Map<String, Value> = serde_json::from_slice(given).unwrap_or_default();
     if options.get("include_usage") == Some(&Value::Bool(true)) {
         return None;
     }
     options.insert("include_usage".into(), true.into());
-    let range = json::range_of(&chat.body, given.get())?;
     Some(Edit {
         range,
         text: Value::Object(options).to_string(),

@@ -110,7 +110,7 @@ impl OpenAiStream {
 
     fn start(&mut self, answer: &Answer<'_>, out: &mut Vec<ChatEvent>) {
         self.started = true;
-        let start = answer.start();
+        let start = answer.start(self.lane);
         if self.lane == Lane::Native && self.include_usage {
             self.identity = json!({ "id": start.id, "object": "chat.completion.chunk", "created": start.created,
                 "model": start.model });
@@ -160,14 +160,15 @@ impl OpenAiStream {
     /// The chunk without its usage, and with its repairs.
     fn tidy(&mut self, answer: &Answer<'_>, data: &Bytes) -> Bytes {
         let mut edits = self.repair.edits(answer, data);
-        if let Some(usage) = answer.usage.map(|raw| raw.get()) {
+        let usage = answer.usage.map(|raw| raw.get());
+        if let Some((usage, range)) = usage.and_then(|u| Some((u, json::range_of(data, u)?))) {
             edits.extend(match (self.include_usage, usage == "null") {
                 (true, true) => None,
-                (true, false) => json::range_of(data, usage).map(|range| Edit {
+                (true, false) => Some(Edit {
                     range,
                     text: "null".into(),
                 }),
-                (false, _) => json::remove_member(data, usage),
+                (false, _) => json::remove_member(data, range),
             });
         }
         if edits.is_empty() {

@@ -1,5 +1,6 @@
 //! The members of OpenAI answers that the gateway reads, borrowed from the provider's bytes.
 
+use crate::decode::Lane;
 use aplomb_core::event::{FinishReason, Start};
 use aplomb_core::json::present;
 use serde::Deserialize;
@@ -116,12 +117,14 @@ fn text(raw: Option<&RawValue>) -> String {
 
 impl Answer<'_> {
     /// Identity of the answer.
-    pub fn start(&self) -> Start {
+    pub fn start(&self, lane: Lane) -> Start {
         let mut extra = Map::new();
-        for (name, raw) in [
+        let more = [
             ("system_fingerprint", self.system_fingerprint),
             ("service_tier", self.service_tier),
-        ] {
+        ];
+        // Otherwise they travel within the provider's own bytes.
+        for (name, raw) in more.into_iter().filter(|_| lane == Lane::Typed) {
             if let Some(value) = raw.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
                 extra.insert(name.to_owned(), value);
             }
@@ -129,20 +132,21 @@ impl Answer<'_> {
         Start {
             id: text(self.id),
             model: text(self.model),
-            created: self
-                .created
-                .and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok())
-                .map_or(0, seconds),
+            created: self.created.map_or(0, |raw| seconds(raw.get())),
             extra,
         }
     }
 }
 
 /// Some servers send fractions of seconds.
-fn seconds(value: f64) -> u64 {
-    if !value.is_finite() || value <= 0.0 {
-        0
-    } else {
-        format!("{:.0}", value.floor()).parse().unwrap_or(0)
+fn seconds(text: &str) -> u64 {
+    if let Ok(whole) = text.parse() {
+        return whole;
+    }
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => {
+            format!("{:.0}", value.floor()).parse().unwrap_or(0)
+        }
+        _ => 0,
     }
 }

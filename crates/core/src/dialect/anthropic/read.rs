@@ -3,7 +3,7 @@
 use crate::dialect::head;
 use crate::error::ApiError;
 use crate::json::kind_of;
-use crate::request::{ChatRequest, Delivery, Operation};
+use crate::request::{ChatRequest, Delivery, Operation, Places};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 struct Head<'a> {
     #[serde(borrow, default)]
     model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    messages: Option<&'a RawValue>,
+    #[serde(default)]
+    messages: Option<head::Messages>,
     #[serde(borrow, default)]
     system: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -35,13 +35,13 @@ struct Metadata<'a> {
     user_id: Option<&'a RawValue>,
 }
 
-fn parse(body: &[u8]) -> Result<Head<'_>, ApiError> {
+fn parse(body: &str) -> Result<Head<'_>, ApiError> {
     head::parse(body)
 }
 
 /// `POST /v1/messages`.
-pub fn messages(body: Bytes) -> Result<ChatRequest, ApiError> {
-    let parsed = parse(&body)?;
+pub fn messages(body: &str) -> Result<ChatRequest, ApiError> {
+    let parsed = parse(body)?;
     let max: u64 = head::required(parsed.max_tokens, "max_tokens", "a whole number")?;
     if max == 0 {
         return Err(ApiError::invalid("max_tokens", "expected at least 1"));
@@ -54,9 +54,8 @@ pub fn messages(body: Bytes) -> Result<ChatRequest, ApiError> {
     } else {
         Delivery::Whole
     };
-    let request = common(Operation::Messages, &parsed)?;
+    let request = common(Operation::Messages, body, &parsed)?;
     Ok(ChatRequest {
-        body,
         delivery,
         max_output_tokens: Some(max),
         ..request
@@ -64,12 +63,11 @@ pub fn messages(body: Bytes) -> Result<ChatRequest, ApiError> {
 }
 
 /// `POST /v1/messages/count_tokens`.
-pub fn count_tokens(body: Bytes) -> Result<ChatRequest, ApiError> {
-    let request = common(Operation::CountTokens, &parse(&body)?)?;
-    Ok(ChatRequest { body, ..request })
+pub fn count_tokens(body: &str) -> Result<ChatRequest, ApiError> {
+    common(Operation::CountTokens, body, &parse(body)?)
 }
 
-fn common(operation: Operation, parsed: &Head<'_>) -> Result<ChatRequest, ApiError> {
+fn common(operation: Operation, body: &str, parsed: &Head<'_>) -> Result<ChatRequest, ApiError> {
     let model = head::model(parsed.model)?;
     head::messages(parsed.messages)?;
     if let Some(system) = parsed.system
@@ -94,6 +92,10 @@ fn common(operation: Operation, parsed: &Head<'_>) -> Result<ChatRequest, ApiErr
         user: user.filter(|user| !user.is_empty()),
         max_output_tokens: None,
         choices: 1,
+        places: Places {
+            model: head::place(body, parsed.model).unwrap_or_default(),
+            stream_options: None,
+        },
     })
 }
 
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<ChatRequest, ApiError> {
-        messages(Bytes::copy_from_slice(body.as_bytes()))
+        messages(body)
     }
 
     #[test]

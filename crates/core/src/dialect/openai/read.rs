@@ -2,7 +2,8 @@
 
 use crate::dialect::head;
 use crate::error::ApiError;
-use crate::request::{ChatRequest, Delivery, Operation};
+use crate::json::present;
+use crate::request::{ChatRequest, Delivery, Operation, Places};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,15 +15,15 @@ use serde_json::value::RawValue;
 struct Head<'a> {
     #[serde(borrow, default)]
     model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    messages: Option<&'a RawValue>,
+    #[serde(default)]
+    messages: Option<head::Messages>,
     #[serde(borrow, default)]
     prompt: Option<&'a RawValue>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
     #[serde(borrow, default)]
     stream: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     stream_options: Option<&'a RawValue>,
     #[serde(borrow, default)]
     n: Option<&'a RawValue>,
@@ -52,34 +53,32 @@ struct StreamOptions<'a> {
     include_usage: Option<&'a RawValue>,
 }
 
-fn parse(body: &[u8]) -> Result<Head<'_>, ApiError> {
+fn parse(body: &str) -> Result<Head<'_>, ApiError> {
     head::parse(body)
 }
 
 /// `POST /v1/chat/completions`.
-pub fn chat(body: Bytes) -> Result<ChatRequest, ApiError> {
-    let parsed = parse(&body)?;
+pub fn chat(body: &str) -> Result<ChatRequest, ApiError> {
+    let parsed = parse(body)?;
     head::messages(parsed.messages)?;
-    let request = common(Operation::ChatCompletions, &parsed)?;
-    Ok(ChatRequest { body, ..request })
+    common(Operation::ChatCompletions, body, &parsed)
 }
 
 /// `POST /v1/completions`.
-pub fn completions(body: Bytes) -> Result<ChatRequest, ApiError> {
-    let parsed = parse(&body)?;
+pub fn completions(body: &str) -> Result<ChatRequest, ApiError> {
+    let parsed = parse(body)?;
     if parsed.prompt.is_none() {
         return Err(ApiError::invalid(
             "prompt",
             "this field is required; expected a string",
         ));
     }
-    let request = common(Operation::Completions, &parsed)?;
-    Ok(ChatRequest { body, ..request })
+    common(Operation::Completions, body, &parsed)
 }
 
 /// `POST /v1/embeddings`.
-pub fn embeddings(body: Bytes) -> Result<ChatRequest, ApiError> {
-    let parsed = parse(&body)?;
+pub fn embeddings(body: &str) -> Result<ChatRequest, ApiError> {
+    let parsed = parse(body)?;
     match parsed.input.map(|raw| (raw, raw.get().bytes().next())) {
         None => {
             return Err(ApiError::invalid(
@@ -96,15 +95,14 @@ pub fn embeddings(body: Bytes) -> Result<ChatRequest, ApiError> {
             ));
         }
     }
-    let request = common(Operation::Embeddings, &parsed)?;
+    let request = common(Operation::Embeddings, body, &parsed)?;
     Ok(ChatRequest {
-        body,
         delivery: Delivery::Whole,
         ..request
     })
 }
 
-fn common(operation: Operation, parsed: &Head<'_>) -> Result<ChatRequest, ApiError> {
+fn common(operation: Operation, body: &str, parsed: &Head<'_>) -> Result<ChatRequest, ApiError> {
     let choices =
         head::optional::<u32>(parsed.n, "n", "a whole number from 1 to 128")?.unwrap_or(1);
     if choices == 0 || choices > 128 {
@@ -133,6 +131,10 @@ fn common(operation: Operation, parsed: &Head<'_>) -> Result<ChatRequest, ApiErr
         user: user(parsed)?,
         max_output_tokens: newer.or(older),
         choices,
+        places: Places {
+            model: head::place(body, parsed.model).unwrap_or_default(),
+            stream_options: head::place(body, parsed.stream_options),
+        },
     })
 }
 
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<ChatRequest, ApiError> {
-        chat(Bytes::copy_from_slice(body.as_bytes()))
+        chat(body)
     }
 
     #[track_caller]
