@@ -26,11 +26,20 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
+/// Room for the headers of a call, so that the map does not grow step by step.
+const HEADERS: usize = 16;
 /// Most bytes of an error answer that are read. Chosen: error objects are small.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Longest wait for the body of an error whose status is known. Chosen: it comes with its head; the next attempt must
 /// not wait for it.
 const ERROR_BODY_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
+
+// Made once: a name given as text is parsed at every use.
+static TRACEPARENT_NAME: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE_NAME: HeaderName = HeaderName::from_static("tracestate");
+static IDEMPOTENCY_KEY_NAME: HeaderName = HeaderName::from_static("idempotency-key");
+static ANTHROPIC_VERSION_NAME: HeaderName = HeaderName::from_static("anthropic-version");
+static ANTHROPIC_BETA_NAME: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// The Messages API version this gateway speaks.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -234,6 +243,7 @@ impl Provider {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
+        headers.reserve(HEADERS);
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
@@ -251,24 +261,24 @@ impl Provider {
             .as_ref()
             .and_then(|text| HeaderValue::from_str(text).ok())
         {
-            headers.insert("traceparent", parent);
+            headers.insert(TRACEPARENT_NAME.clone(), parent);
         }
-        let pass = |headers: &mut HeaderMap, name: &'static str, value: &Option<HeaderValue>| {
+        let pass = |headers: &mut HeaderMap, name: &HeaderName, value: &Option<HeaderValue>| {
             if let Some(value) = value {
-                headers.insert(HeaderName::from_static(name), value.clone());
+                headers.insert(name.clone(), value.clone());
             }
         };
-        pass(headers, "tracestate", &context.tracestate);
-        pass(headers, "idempotency-key", &context.idempotency_key);
+        pass(headers, &TRACESTATE_NAME, &context.tracestate);
+        pass(headers, &IDEMPOTENCY_KEY_NAME, &context.idempotency_key);
         if matches!(self.kind, Kind::Anthropic) {
             headers.insert(
-                "anthropic-version",
+                ANTHROPIC_VERSION_NAME.clone(),
                 context
                     .anthropic_version
                     .clone()
                     .unwrap_or(ANTHROPIC_VERSION),
             );
-            pass(headers, "anthropic-beta", &context.anthropic_beta);
+            pass(headers, &ANTHROPIC_BETA_NAME, &context.anthropic_beta);
         }
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());

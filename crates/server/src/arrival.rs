@@ -2,6 +2,7 @@
 
 use crate::auth::Access;
 use crate::gateway::Gateway;
+use crate::names;
 use aplomb_core::caller::{Caller, ID_BYTES_MAX, parse_tags};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
@@ -93,7 +94,7 @@ pub fn parse(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError>
     dialect::read(operation, body)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
@@ -117,7 +118,7 @@ pub fn caller(
     let user = request
         .user
         .as_deref()
-        .or_else(|| text(headers, "x-aplomb-user"));
+        .or_else(|| text(headers, &names::X_APLOMB_USER));
     if user.is_some_and(|user| user.len() > ID_BYTES_MAX) {
         return Err(ApiError::invalid(
             "user",
@@ -132,19 +133,19 @@ pub fn caller(
         tenant,
         key_id,
         user: user.map(str::to_owned),
-        tags: text(headers, "x-aplomb-tags")
+        tags: text(headers, &names::X_APLOMB_TAGS)
             .map(parse_tags)
             .unwrap_or_default(),
-        session: text(headers, "x-aplomb-session").and_then(bounded),
+        session: text(headers, &names::X_APLOMB_SESSION).and_then(bounded),
     })
 }
 
 /// The caller's patience: `x-aplomb-deadline-ms`, or what the official SDKs say of their read timeout.
 fn patience(headers: &HeaderMap) -> Option<Duration> {
-    let own = text(headers, "x-aplomb-deadline-ms")
+    let own = text(headers, &names::X_APLOMB_DEADLINE_MS)
         .and_then(|ms| ms.parse::<u64>().ok())
         .map(Duration::from_millis);
-    let sdk = || text(headers, "x-stainless-timeout").and_then(|s| s.parse::<f64>().ok());
+    let sdk = || text(headers, &names::X_STAINLESS_TIMEOUT).and_then(|s| s.parse::<f64>().ok());
     own.or_else(|| sdk().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
         .filter(|d| !d.is_zero())
 }
@@ -185,13 +186,13 @@ pub fn admit(
         return Err(ApiError::new(ErrorCode::NotAllowed, message));
     }
     let route = policy.resolve(&request.model, &gateway.state.metrics)?;
-    let trace = text(headers, "traceparent").and_then(TraceContext::parse);
+    let trace = text(headers, &names::TRACEPARENT).and_then(TraceContext::parse);
     let context = CallContext {
         traceparent: None,
-        tracestate: trace.and_then(|_| headers.get("tracestate").cloned()),
-        idempotency_key: headers.get("idempotency-key").cloned(),
-        anthropic_beta: headers.get("anthropic-beta").cloned(),
-        anthropic_version: headers.get("anthropic-version").cloned(),
+        tracestate: trace.and_then(|_| headers.get(&names::TRACESTATE).cloned()),
+        idempotency_key: headers.get(&names::IDEMPOTENCY_KEY).cloned(),
+        anthropic_beta: headers.get(&names::ANTHROPIC_BETA).cloned(),
+        anthropic_version: headers.get(&names::ANTHROPIC_VERSION).cloned(),
         now_ms: gateway.state.clock.now_ms(),
     };
     let trace = trace.unwrap_or_else(TraceContext::start);

@@ -1,6 +1,7 @@
 //! Who is calling: an API key, or anyone on this machine while no key exists.
 
 use crate::gateway::Gateway;
+use crate::names;
 use aplomb_control::snapshot::Grant;
 use aplomb_core::error::{ApiError, ErrorCode};
 use http::header::{self, HeaderMap};
@@ -39,7 +40,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     });
     bearer.or_else(|| {
         headers
-            .get("x-api-key")
+            .get(&names::X_API_KEY)
             .and_then(|value| value.to_str().ok())
             .map(str::trim)
     })
@@ -75,7 +76,7 @@ fn local(headers: &HeaderMap, peer: SocketAddr) -> Result<Access, ApiError> {
     let text =
         |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let proxied =
-        headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
+        headers.contains_key(&names::X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
     if !peer.ip().to_canonical().is_loopback() || proxied {
         return Err(refused(
             "no keys exist yet, so only this machine may call; make one with `aplomb keys create`",

@@ -5,6 +5,7 @@ use crate::auth::{Access, authenticate};
 use crate::body::ReplyBody;
 use crate::gateway::Gateway;
 use crate::models;
+use crate::names;
 use crate::reply::{self, Reply};
 use crate::stream::{AnswerBody, Pending};
 use aplomb_core::dialect::{Envelope, StreamWriter, fold};
@@ -68,7 +69,7 @@ fn method_of(path: &Path) -> Method {
 
 /// The dialect of paths that serve both.
 fn dialect_of(headers: &HeaderMap) -> Dialect {
-    if headers.contains_key("anthropic-version") {
+    if headers.contains_key(&names::ANTHROPIC_VERSION) {
         Dialect::Anthropic
     } else {
         Dialect::OpenAi
@@ -248,9 +249,10 @@ fn failure(dialect: Dialect, failed: &Failed) -> Reply {
     reply::describe(&mut reply, record, &[]);
     if record.attempts.len() > 1 {
         // The chain is spent: an SDK that tries again would multiply the attempts.
-        reply
-            .headers_mut()
-            .insert("x-should-retry", HeaderValue::from_static("false"));
+        reply.headers_mut().insert(
+            names::X_SHOULD_RETRY.clone(),
+            HeaderValue::from_static("false"),
+        );
     }
     reply
 }

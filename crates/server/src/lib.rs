@@ -10,6 +10,7 @@ mod data;
 pub mod gateway;
 pub mod listener;
 mod models;
+mod names;
 mod reply;
 mod stall;
 mod stream;

@@ -1,6 +1,7 @@
 //! Responses: errors in the dialect's own shape, whole answers, streams, and the headers they share.
 
 use crate::body::ReplyBody;
+use crate::names;
 use aplomb_core::error::ApiError;
 use aplomb_core::request::Dialect;
 use aplomb_observe::record::Record;
@@ -15,18 +16,27 @@ pub type Reply = Response<ReplyBody>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
-fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
+fn set(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name.clone(), value);
     }
+}
+
+/// Room for the headers of an answer, so that the map does not grow step by step.
+const HEADERS: usize = 16;
+
+fn response(body: ReplyBody) -> Reply {
+    let mut reply = Response::new(body);
+    reply.headers_mut().reserve(HEADERS);
+    reply
 }
 
 /// Names the request in every response. SDKs look for the id under their own provider's header name.
 fn set_id(headers: &mut HeaderMap, dialect: Dialect, id: &str) {
-    set(headers, "x-aplomb-request-id", id);
+    set(headers, &names::X_APLOMB_REQUEST_ID, id);
     match dialect {
-        Dialect::OpenAi => set(headers, "x-request-id", id),
-        Dialect::Anthropic => set(headers, "request-id", id),
+        Dialect::OpenAi => set(headers, &names::X_REQUEST_ID, id),
+        Dialect::Anthropic => set(headers, &names::REQUEST_ID, id),
     }
 }
 
@@ -61,10 +71,14 @@ pub fn error(dialect: Dialect, id: &str, error: &ApiError) -> Reply {
     if let Some(after) = error.retry_after {
         set(
             headers,
-            "retry-after",
+            &header::RETRY_AFTER,
             &after.as_secs_f64().ceil().to_string(),
         );
-        set(headers, "retry-after-ms", &after.as_millis().to_string());
+        set(
+            headers,
+            &names::RETRY_AFTER_MS,
+            &after.as_millis().to_string(),
+        );
     }
     reply
 }
@@ -78,33 +92,33 @@ fn short(ms: f64) -> String {
 pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
     let headers = reply.headers_mut();
     if let Some(target) = &record.target {
-        set(headers, "x-aplomb-target", target);
+        set(headers, &names::X_APLOMB_TARGET, target);
     }
     set(
         headers,
-        "x-aplomb-attempts",
+        &names::X_APLOMB_ATTEMPTS,
         &record.attempts.len().to_string(),
     );
     if let Some(ms) = record.overhead_ms {
-        set(headers, "x-aplomb-overhead-ms", &short(ms));
+        set(headers, &names::X_APLOMB_OVERHEAD_MS, &short(ms));
     }
     if let Some(ms) = record.ttft_ms {
-        set(headers, "x-aplomb-ttft-ms", &short(ms));
+        set(headers, &names::X_APLOMB_TTFT_MS, &short(ms));
     }
     if record.simulated {
         headers.insert(
-            HeaderName::from_static("x-aplomb-simulated"),
+            names::X_APLOMB_SIMULATED.clone(),
             HeaderValue::from_static("true"),
         );
     }
     if !dropped.is_empty() {
-        set(headers, "x-aplomb-dropped", &dropped.join(","));
+        set(headers, &names::X_APLOMB_DROPPED, &dropped.join(","));
     }
 }
 
 /// A whole answer.
 pub fn whole(dialect: Dialect, id: &str, body: bytes::Bytes) -> Reply {
-    let mut reply = Response::new(ReplyBody::whole(body));
+    let mut reply = response(ReplyBody::whole(body));
     reply.headers_mut().insert(header::CONTENT_TYPE, JSON);
     set_id(reply.headers_mut(), dialect, id);
     reply
@@ -112,12 +126,12 @@ pub fn whole(dialect: Dialect, id: &str, body: bytes::Bytes) -> Reply {
 
 /// A streamed answer. Proxies are told not to gather it.
 pub fn stream(dialect: Dialect, id: &str, body: ReplyBody) -> Reply {
-    let mut reply = Response::new(body);
+    let mut reply = response(body);
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(
-        HeaderName::from_static("x-accel-buffering"),
+        names::X_ACCEL_BUFFERING.clone(),
         HeaderValue::from_static("no"),
     );
     set_id(headers, dialect, id);

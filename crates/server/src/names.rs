@@ -1,0 +1,28 @@
+//! Names of headers, made once: a name given as text is parsed at every look-up.
+
+use http::HeaderName;
+
+pub static X_APLOMB_REQUEST_ID: HeaderName = HeaderName::from_static("x-aplomb-request-id");
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+pub static X_APLOMB_TARGET: HeaderName = HeaderName::from_static("x-aplomb-target");
+pub static X_APLOMB_ATTEMPTS: HeaderName = HeaderName::from_static("x-aplomb-attempts");
+pub static X_APLOMB_OVERHEAD_MS: HeaderName = HeaderName::from_static("x-aplomb-overhead-ms");
+pub static X_APLOMB_TTFT_MS: HeaderName = HeaderName::from_static("x-aplomb-ttft-ms");
+pub static X_APLOMB_SIMULATED: HeaderName = HeaderName::from_static("x-aplomb-simulated");
+pub static X_APLOMB_DROPPED: HeaderName = HeaderName::from_static("x-aplomb-dropped");
+pub static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub static X_APLOMB_USER: HeaderName = HeaderName::from_static("x-aplomb-user");
+pub static X_APLOMB_TAGS: HeaderName = HeaderName::from_static("x-aplomb-tags");
+pub static X_APLOMB_SESSION: HeaderName = HeaderName::from_static("x-aplomb-session");
+pub static X_APLOMB_DEADLINE_MS: HeaderName = HeaderName::from_static("x-aplomb-deadline-ms");
+pub static X_STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub static ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+pub static ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
