@@ -1,0 +1,158 @@
+//! Cards, IBAN and routing numbers.
+
+use super::{all_same, luhn, part, weighted};
+
+/// A payment card: issuer range (ISO/IEC 7812 IIN, the networks' published ranges), length
+/// and Luhn check. 12 to 19 digits.
+pub fn card(digits: &[u8]) -> bool {
+    !all_same(digits) && issuer(digits).is_some() && luhn(digits)
+}
+
+/// A number that can be a card of an unlisted range: 12 to 19 digits with a Luhn check.
+pub fn any_card(digits: &[u8]) -> bool {
+    (12..=19).contains(&digits.len()) && !all_same(digits) && luhn(digits)
+}
+
+/// The network that issues numbers of this start and length.
+pub fn issuer(digits: &[u8]) -> Option<&'static str> {
+    let len = digits.len();
+    let first = part(digits, 0, 6);
+    let starts = |low: u64, high: u64| (low..=high).contains(&first);
+    let found = match first {
+        _ if starts(400_000, 499_999) && matches!(len, 13 | 16 | 18 | 19) => "visa",
+        _ if starts(510_000, 559_999) && len == 16 => "mastercard",
+        _ if starts(222_100, 272_099) && len == 16 => "mastercard",
+        _ if (starts(340_000, 349_999) || starts(370_000, 379_999)) && len == 15 => "amex",
+        _ if starts(300_000, 305_999) && matches!(len, 14 | 16 | 19) => "diners",
+        _ if starts(309_500, 309_599) && matches!(len, 14 | 16 | 19) => "diners",
+        _ if starts(360_000, 369_999) && (14..=19).contains(&len) => "diners",
+        _ if starts(380_000, 399_999) && (14..=19).contains(&len) => "diners",
+        _ if starts(352_800, 358_999) && (16..=19).contains(&len) => "jcb",
+        _ if (starts(213_100, 213_199) || starts(180_000, 180_099)) && len == 15 => "jcb",
+        _ if starts(601_100, 601_199) && (16..=19).contains(&len) => "discover",
+        _ if starts(644_000, 659_999) && (16..=19).contains(&len) => "discover",
+        _ if starts(620_000, 629_999) && (16..=19).contains(&len) => "unionpay",
+        _ if starts(810_000, 817_199) && (16..=19).contains(&len) => "unionpay",
+        _ if starts(500_000, 509_999) && (12..=19).contains(&len) => "maestro",
+        _ if starts(560_000, 589_999) && (12..=19).contains(&len) => "maestro",
+        _ if starts(600_000, 639_999) && (12..=19).contains(&len) => "maestro",
+        _ if starts(670_000, 679_999) && (12..=19).contains(&len) => "maestro",
+        _ if starts(220_000, 220_499) && (16..=19).contains(&len) => "mir",
+        _ if starts(979_200, 979_299) && len == 16 => "troy",
+        _ => return None,
+    };
+    Some(found)
+}
+
+/// Length of the IBAN of a country (SWIFT IBAN registry).
+pub fn iban_length(country: &[u8]) -> Option<usize> {
+    const LENGTHS: &[(usize, &str)] = &[
+        (15, "NO"),
+        (16, "BE"),
+        (18, "DK FI FO GL NL SD"),
+        (19, "MK SI"),
+        (20, "AT BA EE KZ LT LU XK"),
+        (21, "CH HR LI LV"),
+        (22, "BG BH CR DE GB GE IE ME RS VA"),
+        (23, "AE GI IL IQ OM SO TL"),
+        (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
+        (25, "LY PT ST"),
+        (26, "IS TR"),
+        (27, "BI DJ FR GR IT MC MR SM"),
+        (28, "AL AZ BY CY DO GT HU LB NI PL SV"),
+        (29, "BR EG PS QA UA"),
+        (30, "JO KW MU YE"),
+        (31, "MT SC"),
+        (32, "LC"),
+        (33, "RU"),
+    ];
+    let country = std::str::from_utf8(country).ok()?;
+    let listed = |list: &str| list.split(' ').any(|code| code == country);
+    LENGTHS
+        .iter()
+        .find(|(_, list)| listed(list))
+        .map(|&(len, _)| len)
+}
+
+/// An IBAN of exactly its country's length (ISO 13616; ISO 7064 MOD 97-10).
+pub fn iban(text: &[u8]) -> bool {
+    let (Some(country), Some(check)) = (text.get(..2), text.get(2..4)) else {
+        return false;
+    };
+    check.iter().all(u8::is_ascii_digit)
+        && iban_length(country) == Some(text.len())
+        && iban_remainder(text) == Some(1)
+}
+
+fn iban_remainder(text: &[u8]) -> Option<u32> {
+    let (head, body) = text.split_at_checked(4)?;
+    body.iter()
+        .chain(head)
+        .try_fold(0_u32, |remainder, &byte| match byte {
+            b'0'..=b'9' => Some((remainder * 10 + u32::from(byte - b'0')) % 97),
+            b'A'..=b'Z' => Some((remainder * 100 + u32::from(byte - b'A') + 10) % 97),
+            _ => None,
+        })
+}
+
+/// American routing number: nine digits, weights 3 7 1, a Federal Reserve district.
+pub fn aba(digits: &[u8]) -> bool {
+    let district = part(digits, 0, 2);
+    let known = matches!(district, 1..=12 | 21..=32 | 61..=72 | 80);
+    let sum = weighted(digits, &[3, 7, 1, 3, 7, 1, 3, 7, 1]);
+    digits.len() == 9 && known && sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::validate::digits;
+    use proptest::prelude::*;
+
+    #[test]
+    fn published_cards() {
+        let numbers = [
+            "4111111111111111",
+            "5555555555554444",
+            "2223003122003222",
+            "378282246310005",
+            "30569309025904",
+            "3530111333300000",
+            "6011111111111117",
+            "6212345678901265",
+        ];
+        for number in numbers {
+            assert!(card(&digits(number.as_bytes()).unwrap()), "{number}");
+        }
+        assert!(!card(&digits(b"4111111111111112").unwrap()));
+        assert!(!card(&digits(b"0000000000000000").unwrap()));
+    }
+
+    #[test]
+    fn published_ibans() {
+        for text in [
+            "DE89370400440532013000",
+            "GB29NWBK60161331926819",
+            "NO9386011117947",
+        ] {
+            assert!(iban(text.as_bytes()), "{text}");
+        }
+        assert!(!iban(b"DE89370400440532013001"));
+        assert!(!iban(b"DE8937040044053201300"));
+    }
+
+    #[test]
+    fn published_routing_numbers() {
+        assert!(aba(&digits(b"021000021").unwrap()));
+        assert!(!aba(&digits(b"021000022").unwrap()));
+        assert!(!aba(&digits(b"991000021").unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn one_pair_of_check_digits_fits_an_iban(body in "[0-9]{18}") {
+            let right = (2..=98).filter(|check| iban(format!("DE{check:02}{body}").as_bytes()));
+            prop_assert_eq!(right.count(), 1);
+        }
+    }
+}

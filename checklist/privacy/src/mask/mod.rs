@@ -1,0 +1,350 @@
+//! Takes personal data out of a request before anything else sees it.
+//!
+//! Two rounds over the same texts in the same order: the first finds, the second replaces. In between, what was found in
+//! one text is looked for in all: a name that one message introduces is the same name in the next.
+
+mod known;
+pub mod surface;
+mod surrogate;
+mod visit;
+
+use crate::detect::entity::EntityKind;
+use crate::detect::{Detector, Hint};
+use crate::placeholder::{Minter, label};
+use crate::policy::{Action, Media, OnError, Profile};
+use crate::private::Private;
+use crate::vault::{Restore, Taken, Vault};
+use bytes::Bytes;
+use known::Known;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use surface::Surface;
+use visit::{Origin, Slot, Visitor, visit};
+
+/// What was found and done: numbers and kinds, never values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How often each kind met each action.
+    pub counts: BTreeMap<(String, &'static str), u32>,
+    /// Pictures, sound and files that travelled without a look.
+    pub media: u32,
+    /// Parts of unknown type that travelled.
+    pub unknown_parts: u32,
+}
+
+/// Why a request may not travel. Safe for the client: names kinds, never values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A kind whose action is `block`.
+    #[error("the request holds personal data that may not leave: {}", .0.join(", "))]
+    Blocked(Vec<String>),
+    /// A picture, sound or file, which is not looked into.
+    #[error(
+        "a part of type `{0}` can't be checked for personal data, and this route refuses what is not checked"
+    )]
+    Media(String),
+    /// A part that nobody here knows.
+    #[error(
+        "a part of the unknown type `{0}` can't be checked for personal data, and this route refuses what is not checked"
+    )]
+    UnknownPart(String),
+    /// The body is no JSON that can be gone over.
+    #[error("the request can't be checked for personal data: {0}")]
+    Unreadable(String),
+}
+
+/// A request without personal data.
+#[derive(Debug)]
+pub struct MaskedBody {
+    /// The body; the same bytes as before where nothing had to be replaced.
+    pub body: Bytes,
+    /// What stands behind the placeholders.
+    pub vault: Vault,
+    /// What was found.
+    pub report: Report,
+}
+
+/// Masks a request body of either dialect.
+///
+/// # Errors
+/// What the policy refuses.
+pub fn mask(
+    detector: &Detector,
+    profile: &Profile,
+    minter: &Minter,
+    body: &Bytes,
+) -> Result<MaskedBody, Refusal> {
+    let mut value: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::Unreadable(format!("line {}", error.line())))?;
+    let mut finder = Finder::new(detector, profile);
+    visit(&mut value, &mut finder);
+    let Finder {
+        mut texts,
+        mut report,
+        refusal,
+        blocked,
+        ..
+    } = finder;
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    if !blocked.is_empty() {
+        return Err(Refusal::Blocked(blocked));
+    }
+    let known = Known::of(texts.iter().flat_map(|text| &text.spans));
+    let mut replacer = Replacer {
+        profile,
+        minter,
+        known: &known,
+        taken: Taken::new(body),
+        texts: std::mem::take(&mut texts).into_iter(),
+        vault: Vault::default(),
+        report: &mut report,
+    };
+    let changed = visit(&mut value, &mut replacer);
+    let vault = replacer.vault;
+    let body = if changed {
+        Bytes::from(value.to_string())
+    } else {
+        body.clone()
+    };
+    Ok(MaskedBody {
+        body,
+        vault,
+        report,
+    })
+}
+
+/// A value in a text, and what happens to it.
+#[derive(Debug, Clone)]
+struct Span {
+    range: Range<usize>,
+    kind: EntityKind,
+    action: Action,
+    value: Private,
+}
+
+/// What was found in one text.
+#[derive(Debug, Default)]
+struct TextFindings {
+    spans: Vec<Span>,
+}
+
+/// First round.
+struct Finder<'a> {
+    detector: &'a Detector,
+    profile: &'a Profile,
+    texts: Vec<TextFindings>,
+    report: Report,
+    refusal: Option<Refusal>,
+    blocked: Vec<String>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(detector: &'a Detector, profile: &'a Profile) -> Self {
+        Finder {
+            detector,
+            profile,
+            texts: Vec::new(),
+            report: Report::default(),
+            refusal: None,
+            blocked: Vec::new(),
+        }
+    }
+
+    fn find(&mut self, slot: Slot<'_>, text: &str) -> Vec<Span> {
+        let hint = Hint {
+            json_key: slot.key,
+            in_code: false,
+        };
+        let fences = fences(text);
+        let mut spans = Vec::new();
+        for entity in self.detector.detect(text, hint) {
+            let in_code = fences
+                .iter()
+                .any(|fence| fence.contains(&entity.range.start));
+            let action = self.profile.action(&entity.kind, in_code);
+            let value = text.get(entity.range.clone()).unwrap_or_default();
+            match action {
+                Action::Allow => continue,
+                Action::Block => {
+                    let name = entity.kind.name().to_owned();
+                    if !self.blocked.contains(&name) {
+                        self.blocked.push(name);
+                    }
+                }
+                Action::Flag => self.report.add(&entity.kind, action),
+                Action::Mask | Action::Redact | Action::Hash | Action::Surrogate => {
+                    spans.push(Span {
+                        range: entity.range.clone(),
+                        value: Private::new(value),
+                        kind: entity.kind,
+                        action,
+                    });
+                }
+            }
+        }
+        spans
+    }
+}
+
+impl Report {
+    fn add(&mut self, kind: &EntityKind, action: Action) {
+        let key = (kind.name().to_owned(), action.name());
+        *self.counts.entry(key).or_default() += 1;
+    }
+
+    /// How often an action was taken, over all kinds.
+    pub fn total(&self, action: Action) -> u32 {
+        let of = self
+            .counts
+            .iter()
+            .filter(|((_, name), _)| *name == action.name());
+        of.map(|(_, count)| *count).sum()
+    }
+}
+
+impl Visitor for Finder<'_> {
+    fn text(&mut self, slot: Slot<'_>, text: &mut String) -> bool {
+        let spans = match slot.surface {
+            Surface::Signed => Vec::new(),
+            _ => self.find(slot, text),
+        };
+        self.texts.push(TextFindings { spans });
+        false
+    }
+
+    fn media(&mut self, kind: &str) {
+        match self.profile.media {
+            Media::Refuse => {
+                self.refusal
+                    .get_or_insert_with(|| Refusal::Media(short(kind)));
+            }
+            Media::Log => self.report.media += 1,
+            Media::Pass => {}
+        }
+    }
+
+    fn unknown_part(&mut self, kind: &str) {
+        match self.profile.on_error {
+            OnError::Refuse => {
+                self.refusal
+                    .get_or_insert_with(|| Refusal::UnknownPart(short(kind)));
+            }
+            OnError::Pass => self.report.unknown_parts += 1,
+        }
+    }
+}
+
+fn short(kind: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
+    kind.chars().filter(plain).take(48).collect()
+}
+
+/// Second round.
+struct Replacer<'a> {
+    profile: &'a Profile,
+    minter: &'a Minter,
+    known: &'a Known,
+    taken: Taken,
+    texts: std::vec::IntoIter<TextFindings>,
+    vault: Vault,
+    report: &'a mut Report,
+}
+
+impl Visitor for Replacer<'_> {
+    fn text(&mut self, slot: Slot<'_>, text: &mut String) -> bool {
+        let mut spans = self.texts.next().unwrap_or_default().spans;
+        let fences = fences(text);
+        self.known.add_to(&mut spans, text, |kind, at| {
+            let in_code = fences.iter().any(|fence| fence.contains(&at));
+            self.profile.action(kind, in_code)
+        });
+        if spans.is_empty() {
+            return false;
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for span in spans {
+            out.push_str(text.get(done..span.range.start).unwrap_or_default());
+            out.push_str(&self.stand_in(slot, &span));
+            done = span.range.end;
+            self.report.add(&span.kind, span.action);
+        }
+        out.push_str(text.get(done..).unwrap_or_default());
+        *text = out;
+        true
+    }
+
+    // Decided in the first round.
+    fn media(&mut self, _: &str) {}
+    fn unknown_part(&mut self, _: &str) {}
+}
+
+impl Replacer<'_> {
+    /// What travels instead of a value.
+    fn stand_in(&mut self, slot: Slot<'_>, span: &Span) -> String {
+        let text = match span.action {
+            Action::Redact => format!("<{}>", label(&span.kind)),
+            Action::Hash => format!("<{}>", self.minter.hash(&span.kind, &span.value)),
+            Action::Surrogate => match self.surrogate(slot, span) {
+                Some(text) => text,
+                None => self.placeholder(slot, span),
+            },
+            Action::Mask | Action::Allow | Action::Flag | Action::Block => {
+                self.placeholder(slot, span)
+            }
+        };
+        match slot.surface {
+            // Providers take letters, digits, `_` and `-` there.
+            Surface::Name => text.trim_matches(|c| "<>".contains(c)).to_owned(),
+            _ => text,
+        }
+    }
+
+    fn placeholder(&mut self, slot: Slot<'_>, span: &Span) -> String {
+        let text = self
+            .vault
+            .placeholder(self.minter, &span.kind, &span.value, &self.taken);
+        self.vault.allow(&text, may_restore(slot, &span.kind));
+        text
+    }
+
+    fn surrogate(&mut self, slot: Slot<'_>, span: &Span) -> Option<String> {
+        let text = surrogate::surrogate(self.minter, &span.kind, &span.value)?;
+        self.vault
+            .surrogate(&text, &span.value, may_restore(slot, &span.kind));
+        Some(text)
+    }
+}
+
+/// A secret never comes back in a call's arguments, and one of the instructions never at all: the conversation could
+/// ask for it.
+fn may_restore(slot: Slot<'_>, kind: &EntityKind) -> Restore {
+    let secret = matches!(kind, EntityKind::Secret | EntityKind::UrlCredentials);
+    match (secret, slot.origin) {
+        (false, _) => Restore::Everywhere,
+        (true, Origin::Conversation) => Restore::TextOnly,
+        (true, Origin::Instructions) => Restore::Never,
+    }
+}
+
+/// Code fences of Markdown: from a line that begins with three backticks or tildes to the next such line.
+fn fences(text: &str) -> Vec<Range<usize>> {
+    let mut fences = Vec::new();
+    let mut open = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let mark = line.trim_start();
+        if mark.starts_with("```") || mark.starts_with("~~~") {
+            match open.take() {
+                None => open = Some(at),
+                Some(start) => fences.push(start..at),
+            }
+        }
+        at += line.len();
+    }
+    fences.extend(open.map(|start| start..text.len()));
+    fences
+}

@@ -1,0 +1,221 @@
+//! The values behind the placeholders of one request. Lives with the request, is written nowhere, and is wiped.
+
+use crate::detect::entity::EntityKind;
+use crate::placeholder::Minter;
+use crate::private::Private;
+use std::collections::{BTreeMap, HashMap};
+
+/// Whether an answer may hold the value again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restore {
+    /// Everywhere.
+    Everywhere,
+    /// In text, not in the arguments of tool calls.
+    TextOnly,
+    /// Nowhere: it came from instructions that are not the user's, and its kind is a secret.
+    Never,
+}
+
+struct Entry {
+    value: Private,
+    restore: Restore,
+}
+
+/// Values by what stands for them.
+#[derive(Default)]
+pub struct Vault {
+    /// By the upper-case name of a placeholder, without its brackets.
+    named: BTreeMap<String, Entry>,
+    /// By the text of a surrogate.
+    surrogates: BTreeMap<String, Entry>,
+    /// Name by kind and value.
+    known: HashMap<(EntityKind, Private), String>,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vault of {}", self.named.len() + self.surrogates.len())
+    }
+}
+
+impl Vault {
+    /// True if nothing has to be restored.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.surrogates.is_empty()
+    }
+
+    /// The placeholder for a value, `<EMAIL_k3f9>`. It is not in `taken`, the request as it came.
+    pub fn placeholder(
+        &mut self,
+        minter: &Minter,
+        kind: &EntityKind,
+        value: &str,
+        taken: &Taken,
+    ) -> String {
+        let key = (kind.clone(), Private::new(value));
+        if let Some(name) = self.known.get(&key) {
+            return bracketed(name);
+        }
+        let free = |name: &String| {
+            !self.named.contains_key(&name.to_ascii_uppercase()) && !taken.holds(name)
+        };
+        // The longest name has more than 250 bits of a keyed digest: nobody writes it by chance or on purpose.
+        let mut names = minter.names(kind, value).peekable();
+        let mut name = names.peek().cloned().unwrap_or_default();
+        for candidate in names {
+            name = candidate;
+            if free(&name) {
+                break;
+            }
+        }
+        let entry = Entry {
+            value: Private::new(value),
+            restore: Restore::Never,
+        };
+        self.named.insert(name.to_ascii_uppercase(), entry);
+        self.known.insert(key, name.clone());
+        bracketed(&name)
+    }
+
+    /// Keeps a value behind a surrogate.
+    pub fn surrogate(&mut self, text: &str, value: &str, restore: Restore) {
+        let entry = self
+            .surrogates
+            .entry(text.to_owned())
+            .or_insert_with(|| Entry {
+                value: Private::new(value),
+                restore,
+            });
+        entry.restore = wider(entry.restore, restore);
+    }
+
+    /// Allows a placeholder to be restored; the widest permission of all its places holds.
+    pub fn allow(&mut self, placeholder: &str, restore: Restore) {
+        let name = placeholder
+            .trim_start_matches('<')
+            .trim_end_matches('>')
+            .to_ascii_uppercase();
+        if let Some(entry) = self.named.get_mut(&name) {
+            entry.restore = wider(entry.restore, restore);
+        }
+    }
+
+    /// The value behind a name in any case, if it may stand in this place.
+    pub fn value(&self, name: &str, place: Place) -> Option<&str> {
+        let upper = name.to_ascii_uppercase();
+        self.named.get(&upper).and_then(|entry| entry.at(place))
+    }
+
+    /// Whether some name begins like this, in upper case.
+    pub fn begins(&self, upper: &str) -> bool {
+        let from = upper.to_owned();
+        let next = self.named.range(from..).next();
+        next.is_some_and(|(name, _)| name.starts_with(upper))
+    }
+
+    /// True if some value has to be escaped inside a JSON string.
+    pub fn needs_escapes(&self) -> bool {
+        let special = |c: char| c == '"' || c == '\\' || c.is_control();
+        let entries = self.named.values().chain(self.surrogates.values());
+        entries
+            .into_iter()
+            .any(|entry| entry.value.contains(special))
+    }
+
+    /// Surrogates with their values, as far as they may stand in this place.
+    pub fn surrogates(&self, place: Place) -> impl Iterator<Item = (&str, &str)> {
+        self.surrogates
+            .iter()
+            .filter_map(move |(text, entry)| Some((text.as_str(), entry.at(place)?)))
+    }
+
+    /// Values with what stands for them, for finding them again where no recognizer does.
+    pub fn known(&self) -> impl Iterator<Item = (&EntityKind, &str, &str)> {
+        self.known
+            .iter()
+            .map(|((kind, value), name)| (kind, &**value, name.as_str()))
+    }
+}
+
+fn bracketed(name: &str) -> String {
+    format!("<{name}>")
+}
+
+fn wider(one: Restore, other: Restore) -> Restore {
+    match (one, other) {
+        (Restore::Everywhere, _) | (_, Restore::Everywhere) => Restore::Everywhere,
+        (Restore::TextOnly, _) | (_, Restore::TextOnly) => Restore::TextOnly,
+        (Restore::Never, Restore::Never) => Restore::Never,
+    }
+}
+
+/// Where in an answer a value would stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Text for people.
+    Text,
+    /// Arguments of a tool call.
+    Arguments,
+}
+
+impl Entry {
+    fn at(&self, place: Place) -> Option<&str> {
+        let may = match (self.restore, place) {
+            (Restore::Everywhere, _) | (Restore::TextOnly, Place::Text) => true,
+            (Restore::TextOnly, Place::Arguments) | (Restore::Never, _) => false,
+        };
+        may.then_some(&*self.value)
+    }
+}
+
+/// The request as it came, to see whether a name is already in it.
+pub struct Taken {
+    /// Only if it holds `_`, without which no name can be in it.
+    upper: Option<String>,
+}
+
+impl Taken {
+    /// Of these bytes.
+    pub fn new(request: &[u8]) -> Self {
+        let upper = memchr::memchr(b'_', request)
+            .map(|_| String::from_utf8_lossy(request).to_ascii_uppercase());
+        Taken { upper }
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        let upper = self.upper.as_deref();
+        upper.is_some_and(|text| text.contains(&name.to_ascii_uppercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minter() -> Minter {
+        Minter::new(b"s", "t", "u")
+    }
+
+    #[test]
+    fn a_name_that_the_request_holds_is_not_used() {
+        let kind = EntityKind::Email;
+        let mut vault = Vault::default();
+        let short = vault.placeholder(&minter(), &kind, "a@b.example", &Taken::new(b""));
+        let request = format!("what is {}?", short.to_lowercase());
+        let mut vault = Vault::default();
+        let taken = Taken::new(request.as_bytes());
+        let long = vault.placeholder(&minter(), &kind, "a@b.example", &taken);
+        assert_eq!(long.len(), short.len() + 4);
+    }
+
+    #[test]
+    fn the_widest_permission_holds() {
+        let mut vault = Vault::default();
+        let name = vault.placeholder(&minter(), &EntityKind::Secret, "s3", &Taken::new(b""));
+        let core = name.trim_matches(|c| "<>".contains(c)).to_owned();
+        assert_eq!(vault.value(&core, Place::Text), None);
+        vault.allow(&name, Restore::TextOnly);
+        assert_eq!(vault.value(&core.to_lowercase(), Place::Text), Some("s3"));
+        assert_eq!(vault.value(&core, Place::Arguments), None);
+    }
+}
