@@ -139,7 +139,15 @@ pub struct Metrics {
     pub reload_ok: Counter,
     /// Configurations that were refused; the one before stays.
     pub reload_error: Counter,
+    /// Requests that a privacy policy refused.
+    pub privacy_refused: Counter,
+    /// Requests that no provider with the required agreement could take.
+    pub privacy_no_agreement: Counter,
+    /// Values put back into answers.
+    pub privacy_restored: Counter,
     targets: Mutex<BTreeMap<String, Arc<TargetMetrics>>>,
+    /// Values by kind and action. Kinds are those of the configuration: few.
+    entities: Mutex<BTreeMap<String, u64>>,
 }
 
 /// Most targets with metrics of their own. `provider/model` comes from clients, so labels need a bound.
@@ -156,6 +164,25 @@ impl Metrics {
             .clone()
     }
 
+    /// Counts values found by a privacy policy: by `KIND:action`.
+    pub fn entities(&self, counts: &BTreeMap<String, u32>) {
+        let mut all = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, count) in counts {
+            let sum = all.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(u64::from(*count));
+        }
+    }
+
+    fn render_entities(&self, out: &mut String) {
+        let name = "aplomb_privacy_entities_total";
+        header(out, name, "counter", "Values found, by kind and action.");
+        let all = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, count) in &*all {
+            let (kind, action) = key.split_once(':').unwrap_or((key, ""));
+            let _ = writeln!(out, "{name}{{kind=\"{kind}\",action=\"{action}\"}} {count}");
+        }
+    }
+
     /// Counts an ended exchange.
     pub fn ended(&self, outcome: Outcome, duration: Duration) {
         let at = Outcome::ALL.iter().position(|known| *known == outcome);
@@ -165,24 +192,9 @@ impl Metrics {
         self.duration.observe(duration);
     }
 
-    /// All of them as Prometheus text.
-    pub fn render(&self) -> String {
-        let mut out = String::with_capacity(8192);
-        header(
-            &mut out,
-            "aplomb_requests_total",
-            "counter",
-            "Exchanges by outcome.",
-        );
-        for (outcome, counter) in Outcome::ALL.iter().zip(&self.requests) {
-            let _ = writeln!(
-                out,
-                "aplomb_requests_total{{outcome=\"{}\"}} {}",
-                outcome.name(),
-                counter.get()
-            );
-        }
-        for (name, kind, help, value) in [
+    /// Metrics without labels: name, type, help, value.
+    fn plain(&self) -> [(&'static str, &'static str, &'static str, u64); 9] {
+        [
             (
                 "aplomb_requests_refused_total",
                 "counter",
@@ -202,6 +214,24 @@ impl Metrics {
                 self.connections.get(),
             ),
             (
+                "aplomb_privacy_refused_total",
+                "counter",
+                "Requests refused by a privacy policy.",
+                self.privacy_refused.get(),
+            ),
+            (
+                "aplomb_privacy_no_agreement_total",
+                "counter",
+                "Requests refused since no provider has the required agreement.",
+                self.privacy_no_agreement.get(),
+            ),
+            (
+                "aplomb_privacy_restored_total",
+                "counter",
+                "Values put back into answers.",
+                self.privacy_restored.get(),
+            ),
+            (
                 "aplomb_records_queued_total",
                 "counter",
                 "Records handed to the writer.",
@@ -219,7 +249,27 @@ impl Metrics {
                 "Records lost.",
                 self.records_lost.get(),
             ),
-        ] {
+        ]
+    }
+
+    /// All of them as Prometheus text.
+    pub fn render(&self) -> String {
+        let mut out = String::with_capacity(8192);
+        header(
+            &mut out,
+            "aplomb_requests_total",
+            "counter",
+            "Exchanges by outcome.",
+        );
+        for (outcome, counter) in Outcome::ALL.iter().zip(&self.requests) {
+            let _ = writeln!(
+                out,
+                "aplomb_requests_total{{outcome=\"{}\"}} {}",
+                outcome.name(),
+                counter.get()
+            );
+        }
+        for (name, kind, help, value) in self.plain() {
             header(&mut out, name, kind, help);
             let _ = writeln!(out, "{name} {value}");
         }
@@ -256,6 +306,7 @@ impl Metrics {
         self.overhead
             .render("aplomb_gateway_overhead_seconds", "", &mut out);
         self.render_targets(&mut out);
+        self.render_entities(&mut out);
         out
     }
 

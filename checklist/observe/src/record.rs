@@ -2,6 +2,7 @@
 
 use aplomb_core::usage::Usage;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How an exchange ended.
@@ -56,6 +57,22 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// From its start to its first content or its failure, in milliseconds.
     pub ms: f64,
+}
+
+/// What the privacy policy did: kinds and numbers, never values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PrivacyFacts {
+    /// Name of the policy.
+    pub policy: String,
+    /// Values by kind and action: `EMAIL:mask`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u32>,
+    /// Pictures, sound and files that travelled without a look.
+    pub media: u32,
+    /// Parts of unknown type that travelled.
+    pub unknown_parts: u32,
+    /// Values put back into the answer.
+    pub restored: u64,
 }
 
 /// One exchange: facts only, no text.
@@ -119,4 +136,7 @@ pub struct Record {
     /// The gateway's own part of the time to the first content: all but waiting for upstreams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overhead_ms: Option<f64>,
+    /// What the privacy policy did; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Box<PrivacyFacts>>,
 }

@@ -84,6 +84,9 @@ fn what_is_off(file: &ConfigFile) -> Vec<&'static str> {
     if file.tenants.values().all(|tenant| tenant.keys.is_empty()) {
         off.push("no keys in the file: without keys made by `aplomb keys create` only this machine may call");
     }
+    if file.privacy.is_empty() {
+        off.push("privacy: requests travel as they are; see `privacy` in the reference");
+    }
     if file.server.tls.is_none() {
         off.push("TLS: the data plane speaks plain HTTP");
     }
@@ -115,6 +118,7 @@ fn as_json(model: &str, route: &Route) -> serde_json::Value {
     let targets: Vec<&str> = route.targets.iter().map(|target| &*target.name).collect();
     json!({
         "model": model, "route": route.name.as_deref(), "targets": targets, "attempts": route.attempts,
+        "privacy": route.rules.shield.as_ref().map(|shield| shield.profile.name.clone()),
         "timeouts_ms": {
             "first_token": u64::try_from(route.timeouts.first_token.as_millis()).ok(),
             "idle": u64::try_from(route.timeouts.idle.as_millis()).ok(),
@@ -155,7 +159,13 @@ fn as_text(model: &str, route: &Route) {
         "  waits {:?} for the first content of a stream, {:?} between events, {:?} in all",
         t.first_token, t.idle, t.total
     ));
-    line(
-        "  personal data is not masked, answers are not checked, nothing is cached; records hold facts, no text",
-    );
+    match &route.rules.shield {
+        Some(shield) => line(&format!(
+            "  personal data is treated by the policy `{}`: {} unless its kind has an action of its own",
+            shield.profile.name,
+            shield.profile.default.name()
+        )),
+        None => line("  personal data is not masked"),
+    }
+    line("  answers are not checked, nothing is cached; records hold facts, no text");
 }

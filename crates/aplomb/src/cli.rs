@@ -28,6 +28,49 @@ pub enum Command {
     Schema,
     /// Make, list, rotate and revoke API keys.
     Keys(KeysArgs),
+    /// See what would be masked, and where data goes.
+    Privacy(PrivacyArgs),
+}
+
+/// What to do about privacy.
+#[derive(Args)]
+pub struct PrivacyArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PrivacyCommand,
+}
+
+/// Verbs about privacy.
+#[derive(Subcommand)]
+pub enum PrivacyCommand {
+    /// Show what is found in a text, with its kind, score and reason. Recognizers of the configuration file count too.
+    Scan {
+        /// File, or `-` for standard input.
+        file: PathBuf,
+        /// Read one JSON object a line, `{"id","text"}`, and write one a line, `{"id","spans":[...]}`, in order.
+        #[arg(long)]
+        jsonl: bool,
+        /// What `start` and `end` count.
+        #[arg(long, value_enum, default_value = "codepoint")]
+        unit: Unit,
+    },
+    /// Say which data goes where, for the record of processing.
+    Report {
+        /// A paragraph for a privacy policy instead.
+        #[arg(long)]
+        public: bool,
+    },
+}
+
+/// What offsets count.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Unit {
+    /// Unicode code points.
+    Codepoint,
+    /// Bytes of UTF-8.
+    Byte,
 }
 
 /// Where the configuration is.

@@ -7,6 +7,7 @@ mod keys;
 mod load;
 mod log;
 mod output;
+mod privacy;
 mod serve;
 
 use clap::Parser;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Keys(args) => keys::run(&args),
+        Command::Privacy(args) => privacy::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,7 +80,8 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let metrics = Arc::new(Metrics::default());
     let records = RecordWriter::start(&server.data_dir, metrics.clone())
         .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
-    let state = Arc::new(State::new(Arc::new(SystemClock), metrics, Some(records)));
+    let state = State::new(Arc::new(SystemClock), metrics, Some(records));
+    let state = Arc::new(state.with_placeholder_key(&hasher.derive("placeholders")));
     let policy = origin
         .build(parsed, &ProcessEnvironment, &state)
         .map_err(Failure::start)?;

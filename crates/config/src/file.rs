@@ -1,6 +1,7 @@
 //! The shapes of `aplomb.yaml`. The comments on the fields are their reference documentation.
 
 use crate::known::{KnownProvider, known};
+use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
 use crate::scalar::{ByteSize, Span};
 use crate::secret::Secret;
 use indexmap::IndexMap;
@@ -22,6 +23,10 @@ pub struct ConfigFile {
     pub routes: IndexMap<String, RouteConfig>,
     /// Organisations that pay. As soon as one has a key, every request needs a key.
     pub tenants: IndexMap<String, TenantConfig>,
+    /// Privacy policies by name; routes pick one with `privacy`.
+    pub privacy: IndexMap<String, PrivacyConfig>,
+    /// Things of one's own that privacy policies find.
+    pub recognizers: Vec<RecognizerConfig>,
     /// The log of the process, on standard error. Prompts, answers and secrets never reach it.
     pub log: LogConfig,
 }
@@ -120,6 +125,8 @@ pub struct ProviderConfig {
     pub connect_timeout: Span,
     /// Where an OpenAI-compatible server differs; known names have theirs.
     pub quirks: Option<QuirksConfig>,
+    /// What was agreed with it about the data it sees. Policies can require it.
+    pub agreement: Option<AgreementConfig>,
     /// Behaviour of the simulation; only for the kind `practice`.
     pub practice: Option<PracticeConfig>,
 }
@@ -134,6 +141,7 @@ impl Default for ProviderConfig {
             models: Vec::new(),
             connect_timeout: Span(Duration::from_secs(5)),
             quirks: None,
+            agreement: None,
             practice: None,
         }
     }
@@ -222,6 +230,12 @@ pub struct RouteConfig {
     /// How often to try.
     #[serde(default)]
     pub retry: RetryConfig,
+    /// Name of the privacy policy. Default: none, requests travel as they are.
+    #[serde(default)]
+    pub privacy: Option<String>,
+    /// What its providers must have agreed to, besides what the privacy policy requires.
+    #[serde(default)]
+    pub require: RequireConfig,
 }
 
 /// How long to wait for an answer.

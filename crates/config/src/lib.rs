@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod discover;
 pub mod file;
 mod known;
+pub mod privacy;
 mod reference;
 pub mod scalar;
 pub mod secret;

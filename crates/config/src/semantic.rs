@@ -13,6 +13,12 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     for (name, config) in &file.routes {
         route(file, name, config, &mut found);
     }
+    for (index, recognizer) in file.recognizers.iter().enumerate() {
+        if recognizer.pattern.is_none() && recognizer.words.is_empty() {
+            let path = format!("recognizers[{index}]");
+            found.push(Diagnostic::error(path, "needs a `pattern` or `words`"));
+        }
+    }
     found
 }
 
@@ -180,6 +186,18 @@ fn route(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Di
                 "a `*` in a target needs one in the route's name",
             ));
         }
+    }
+    if let Some(policy) = &config.privacy
+        && !file.privacy.contains_key(policy)
+    {
+        let suggestion = did_you_mean(policy, file.privacy.keys().map(String::as_str));
+        found.push(
+            Diagnostic::error(
+                format!("{path}.privacy"),
+                format!("there is no privacy policy `{policy}`"),
+            )
+            .suggest(suggestion),
+        );
     }
     let timeouts = &config.timeouts;
     for (field, span) in [

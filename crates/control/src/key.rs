@@ -113,6 +113,14 @@ impl KeyHasher {
         KeyHasher(Hmac::new_from_slice(pepper).unwrap_or_else(|_| Hmac::new(&Default::default())))
     }
 
+    /// A secret for another purpose, which says nothing of the pepper.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(b"derive ");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// HMAC-SHA256 of a key.
     pub fn hash(&self, key: &str) -> KeyHash {
         let mut mac = self.0.clone();

@@ -28,6 +28,8 @@ pub enum ErrorCode {
     RequestTimeout,
     /// Body over the configured bound.
     RequestTooLarge,
+    /// A privacy policy does not let this request out.
+    PrivacyRefused,
     /// The upstream's own error, passed on with its status.
     Upstream,
     /// All targets failed and none gave a true status.
@@ -100,7 +102,8 @@ impl ApiError {
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
             | ErrorCode::RequestTimeout
-            | ErrorCode::RequestTooLarge => Fault::Client,
+            | ErrorCode::RequestTooLarge
+            | ErrorCode::PrivacyRefused => Fault::Client,
         };
         ApiError {
             code,
@@ -136,6 +139,7 @@ impl ApiError {
             ErrorCode::MethodNotAllowed => 405,
             ErrorCode::RequestTimeout => 408,
             ErrorCode::RequestTooLarge => 413,
+            ErrorCode::PrivacyRefused => 422,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::Overloaded => 503,
@@ -155,6 +159,7 @@ impl ApiError {
             ErrorCode::MethodNotAllowed => Some("method_not_allowed"),
             ErrorCode::RequestTimeout => Some("request_timeout"),
             ErrorCode::RequestTooLarge => Some("request_too_large"),
+            ErrorCode::PrivacyRefused => Some("privacy_refused"),
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
             ErrorCode::UpstreamTimeout => Some("upstream_timeout"),
             ErrorCode::Overloaded => Some("overloaded"),

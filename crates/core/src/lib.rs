@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod json;
+pub mod masked;
 pub mod request;
 pub mod sse;
 pub mod usage;

@@ -2,6 +2,7 @@
 
 use crate::policy::{Target, Timeouts};
 use aplomb_core::event::ChatEvent;
+use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use aplomb_providers::call::CallContext;
 use aplomb_providers::encode::Dropped;
@@ -27,7 +28,7 @@ pub struct Begun {
 /// What a target is asked, and how long it may take.
 pub struct Ask<'a> {
     /// The client's request.
-    pub request: &'a ChatRequest,
+    pub request: &'a Masked<ChatRequest>,
     /// What travels besides the body.
     pub context: &'a CallContext,
     /// The route's bounds.
@@ -49,7 +50,7 @@ pub async fn attempt(target: &Target, ask: &Ask<'_>) -> Result<Begun, UpstreamFa
         timeouts,
         deadline,
     } = *ask;
-    let stream = request.delivery.is_stream();
+    let stream = request.get().delivery.is_stream();
     let first = Instant::now() + timeouts.first_token;
     let (limit, kind) = if stream && first < deadline {
         (first, FaultKind::FirstToken)

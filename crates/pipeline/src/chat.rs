@@ -1,14 +1,16 @@
 //! One request's way: routed, tried, committed.
 
 use crate::attempt::{Ask, attempt};
+use crate::guard;
 use crate::plan::{Next, Plan};
 use crate::policy::Route;
-use crate::relay::Relay;
+use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::request::ChatRequest;
 use aplomb_observe::record::Outcome;
+use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +57,24 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         patience.min(route.timeouts.total)
     });
     let deadline = Instant::now() + total;
+    let guarded = match guard::mask(&route.rules, request, &exchange).await {
+        Ok(guarded) => guarded,
+        Err(error) => return Err(give_up(error, exchange)),
+    };
+    let Guarded {
+        request,
+        restorer,
+        screen,
+        report,
+    } = guarded;
+    exchange.masked(route.rules.shield.as_deref(), &report);
+    context.typed = screen.is_some();
     let mut plan = Plan::new(route.targets.len(), route.attempts);
-    let mut at = 0;
+    if let Err(error) = guard::agree(&route, &report, &mut plan) {
+        exchange.no_agreement();
+        return Err(give_up(error, exchange));
+    }
+    let mut at = plan.first().unwrap_or(usize::MAX);
     loop {
         let Some(target) = route.targets.get(at) else {
             let error = ApiError::new(
@@ -76,7 +94,14 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         match attempt(target, &ask).await {
             Ok(begun) => {
                 exchange.committed(target, begun_at.elapsed());
-                return Ok(Relay::new(begun, exchange, &route.timeouts, deadline));
+                let filters = Filters { screen, restorer };
+                return Ok(Relay::new(
+                    begun,
+                    exchange,
+                    filters,
+                    &route.timeouts,
+                    deadline,
+                ));
             }
             Err(fault) => {
                 exchange.attempt_failed(target, &fault, begun_at.elapsed());

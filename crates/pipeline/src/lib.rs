@@ -6,9 +6,11 @@
 
 mod attempt;
 pub mod chat;
+mod guard;
 mod plan;
 pub mod policy;
 pub mod relay;
 mod resolve;
 pub mod settle;
+pub mod shields;
 pub mod state;

@@ -66,6 +66,19 @@ impl Plan {
         }
     }
 
+    /// A target that may not be called at all.
+    pub fn refuse(&mut self, target: usize) {
+        if let Some(dead) = self.dead.get_mut(target) {
+            *dead = true;
+        }
+    }
+
+    /// The first target to be called.
+    pub fn first(&mut self) -> Option<usize> {
+        self.at = self.dead.iter().position(|dead| !dead)?;
+        Some(self.at)
+    }
+
     /// Notes a failure of the target that was called last. `left`: time that remains; `random`: in `0.0..1.0`.
     pub fn after(&mut self, fault: &UpstreamFault, left: Duration, random: f64) -> Next {
         self.calls += 1;

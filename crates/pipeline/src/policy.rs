@@ -1,5 +1,6 @@
 //! What the operator wants, compiled: everything that can fail has been done.
 
+use crate::shields::{self, Shields};
 use crate::state::State;
 use aplomb_config::Parsed;
 use aplomb_config::diagnostic::{Diagnostic, Diagnostics};
@@ -10,6 +11,8 @@ use aplomb_config::file::{
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
 use aplomb_observe::metrics::{Metrics, TargetMetrics};
+use aplomb_privacy::agreements::{Agreement, Known};
+use aplomb_privacy::room::Shield;
 use aplomb_providers::call::{Base, Kind, Provider};
 use aplomb_providers::openai::quirks::{MaxTokensField, Quirks};
 use aplomb_providers::practice::{Practice, PracticeSettings};
@@ -38,18 +41,26 @@ pub struct Target {
     pub model: Arc<str>,
     /// `provider/model`.
     pub name: Arc<str>,
+    /// What its provider is known to have agreed to.
+    pub agreement: Arc<Known>,
     /// What is counted for it.
     pub metrics: Arc<TargetMetrics>,
 }
 
 impl Target {
     /// A model of a provider.
-    pub fn new(provider: Arc<Provider>, model: &str, metrics: &Metrics) -> Self {
+    pub fn new(
+        provider: Arc<Provider>,
+        model: &str,
+        agreement: Arc<Known>,
+        metrics: &Metrics,
+    ) -> Self {
         let name = format!("{}/{model}", provider.name);
         Target {
             metrics: metrics.target(&name),
             name: name.into(),
             model: model.into(),
+            agreement,
             provider,
         }
     }
@@ -65,6 +76,17 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Upstream calls in all.
     pub attempts: u32,
+    /// Its privacy policy.
+    pub rules: Rules,
+}
+
+/// What a route does for privacy.
+#[derive(Clone, Default)]
+pub struct Rules {
+    /// Its policy.
+    pub shield: Option<Arc<Shield>>,
+    /// What its providers must have agreed to.
+    pub require: Agreement,
 }
 
 /// A route whose name has a `*`.
@@ -76,11 +98,13 @@ pub struct Pattern {
     /// The route as written.
     pub name: Arc<str>,
     /// Targets, which may hold a `*` each.
-    pub targets: Vec<(Arc<Provider>, String)>,
+    pub targets: Vec<(Arc<Provider>, String, Arc<Known>)>,
     /// Waiting times.
     pub timeouts: Timeouts,
     /// Upstream calls in all.
     pub attempts: u32,
+    /// Its privacy policy.
+    pub rules: Rules,
 }
 
 /// A key that stands in the file by its hash.
@@ -97,6 +121,17 @@ pub struct Listed {
     pub provider: Arc<Provider>,
     /// Model names from the file.
     pub models: Vec<String>,
+    /// What it is known to have agreed to.
+    pub agreement: Arc<Known>,
+}
+
+/// What happens to a model that is asked for without a route.
+#[derive(Clone)]
+pub enum Direct {
+    /// It is served by these rules.
+    Served(Rules),
+    /// It is not: the file has privacy policies, and none is for all.
+    Refused,
 }
 
 /// The compiled configuration.
@@ -111,6 +146,8 @@ pub struct Policy {
     pub patterns: Vec<Pattern>,
     /// Keys in the file.
     pub file_keys: Vec<FileKey>,
+    /// Models without a route.
+    pub direct: Direct,
 }
 
 /// Defaults of the file, for models without a route.
@@ -143,7 +180,7 @@ impl Policy {
     /// All that can't be compiled: missing secrets, bad addresses and headers; with their place.
     pub fn build(
         parsed: &Parsed,
-        name: &str,
+        file_name: &str,
         sources: &Sources<'_>,
     ) -> Result<Policy, Diagnostics> {
         let state = sources.state;
@@ -157,16 +194,18 @@ impl Policy {
                     Listed {
                         provider,
                         models: config.models.clone(),
+                        agreement: Arc::new(shields::known(config.agreement.as_ref())),
                     },
                 );
             }
         }
+        let shields = shields::build(parsed, sources, &mut errors);
         if !errors.is_empty() {
             let placed = errors
                 .into_iter()
                 .map(|error: Diagnostic| error.placed(&parsed.map))
                 .collect();
-            return Err(Diagnostics::new(name, placed));
+            return Err(Diagnostics::new(file_name, placed));
         }
         let mut policy = Policy {
             file: parsed.file.clone(),
@@ -174,9 +213,17 @@ impl Policy {
             routes: HashMap::new(),
             patterns: Vec::new(),
             file_keys: file_keys(&parsed.file),
+            direct: direct(&parsed.file, &shields),
         };
+        let mut errors = Vec::new();
         for (name, config) in &parsed.file.routes {
-            policy.add_route(name, config, &state.metrics);
+            let rules = rules(&parsed.file, config, &shields);
+            policy.uncovered(name, config, &rules, &mut errors);
+            policy.add_route(name, config, rules, &state.metrics);
+        }
+        if !errors.is_empty() {
+            let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
+            return Err(Diagnostics::new(file_name, placed.collect()));
         }
         // The most specific pattern is tried first.
         policy
@@ -185,15 +232,49 @@ impl Policy {
         Ok(policy)
     }
 
-    fn add_route(&mut self, name: &str, config: &RouteConfig, metrics: &Metrics) {
+    /// A route whose privacy can't be kept: without a policy where others have one, or with a target that lacks what is
+    /// required of it.
+    fn uncovered(
+        &self,
+        name: &str,
+        config: &RouteConfig,
+        rules: &Rules,
+        errors: &mut Vec<Diagnostic>,
+    ) {
+        if !self.file.privacy.is_empty() && rules.shield.is_none() {
+            let message = "this route has no privacy policy, although the file has some: name one with `privacy`, or \
+                           add one called `default` for all routes";
+            errors.push(Diagnostic::error(format!("routes.{name}"), message));
+        }
+        for (index, target) in config.targets.iter().enumerate() {
+            let provider = target.split_once('/').map(|(provider, _)| provider);
+            let Some(listed) = provider.and_then(|name| self.providers.get(name)) else {
+                continue;
+            };
+            if let Some(lacks) = rules.require.lacking(&listed.agreement) {
+                let message = format!(
+                    "requests of this route may not go there: the provider {lacks} (see `providers.{}.agreement`)",
+                    listed.provider.name
+                );
+                errors.push(Diagnostic::error(
+                    format!("routes.{name}.targets[{index}]"),
+                    message,
+                ));
+            }
+        }
+    }
+
+    fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, metrics: &Metrics) {
         let known = |target: &String| {
             let (provider, model) = target.split_once('/')?;
+            let listed = self.providers.get(provider)?;
             Some((
-                self.providers.get(provider)?.provider.clone(),
+                listed.provider.clone(),
                 model.to_owned(),
+                listed.agreement.clone(),
             ))
         };
-        let targets: Vec<(Arc<Provider>, String)> =
+        let targets: Vec<(Arc<Provider>, String, Arc<Known>)> =
             config.targets.iter().filter_map(known).collect();
         let (timeouts, attempts) = (timeouts(&config.timeouts), config.retry.attempts);
         if let Some((head, tail)) = name.split_once('*') {
@@ -205,20 +286,54 @@ impl Policy {
                 targets,
                 timeouts,
                 attempts,
+                rules,
             });
         } else {
             let targets = targets
                 .into_iter()
-                .map(|(provider, model)| Target::new(provider, &model, metrics))
+                .map(|(provider, model, agreement)| {
+                    Target::new(provider, &model, agreement, metrics)
+                })
                 .collect();
             let route = Route {
                 name: Some(name.into()),
                 targets,
                 timeouts,
                 attempts,
+                rules,
             };
             self.routes.insert(name.to_owned(), Arc::new(route));
         }
+    }
+}
+
+/// Name of the policy for all routes that name none, and for models without a route.
+const DEFAULT_PRIVACY: &str = "default";
+
+fn rules(file: &ConfigFile, config: &RouteConfig, shields: &Shields) -> Rules {
+    let name = config.privacy.as_deref().unwrap_or(DEFAULT_PRIVACY);
+    let policy = file.privacy.get(name);
+    let own = shields::requirement(&config.require);
+    let require = policy.map_or(own.clone(), |policy| {
+        let by_policy = shields::requirement(&policy.require);
+        own.and(&by_policy)
+            .and(&shields::preset_requirement(policy))
+    });
+    Rules {
+        shield: shields.get(name).cloned(),
+        require,
+    }
+}
+
+fn direct(file: &ConfigFile, shields: &Shields) -> Direct {
+    match file.privacy.get(DEFAULT_PRIVACY) {
+        Some(policy) => Direct::Served(Rules {
+            shield: shields.get(DEFAULT_PRIVACY).cloned(),
+            require: shields::requirement(&policy.require)
+                .and(&shields::preset_requirement(policy)),
+        }),
+        None if file.privacy.is_empty() => Direct::Served(Rules::default()),
+        None => Direct::Refused,
     }
 }
 

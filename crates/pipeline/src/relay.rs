@@ -6,13 +6,15 @@ use crate::settle::Exchange;
 use aplomb_core::error::ApiError;
 use aplomb_core::event::ChatEvent;
 use aplomb_observe::record::{Outcome, Record};
+use aplomb_privacy::restore::Restorer;
+use aplomb_privacy::screen::Screen;
 use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::FaultKind;
 use aplomb_providers::stream::EventStream;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -27,13 +29,64 @@ pub struct Relay {
     deadline: Instant,
     last: Instant,
     timer: Pin<Box<Sleep>>,
+    filters: Filters,
+    /// Events that may go out.
+    ready: VecDeque<ChatEvent>,
+    /// What comes after them.
+    error: Option<ApiError>,
     ended: bool,
+}
+
+/// What an answer goes through between the provider and the client, in this order.
+pub struct Filters {
+    /// Looks for personal data that the model invents.
+    pub screen: Option<Screen>,
+    /// Puts back what was masked.
+    pub restorer: Restorer,
+}
+
+impl Filters {
+    /// Whether events pass untouched.
+    fn pass(&self) -> bool {
+        self.screen.is_none() && self.restorer.is_empty()
+    }
+
+    fn on_event(&mut self, event: ChatEvent, out: &mut Vec<ChatEvent>) {
+        match &mut self.screen {
+            None => self.restorer.on_event(event, out),
+            Some(screen) => {
+                let mut screened = Vec::new();
+                screen.on_event(event, &mut screened);
+                for event in screened {
+                    self.restorer.on_event(event, out);
+                }
+            }
+        }
+    }
+
+    fn on_end(&mut self, out: &mut Vec<ChatEvent>) {
+        if let Some(screen) = &mut self.screen {
+            let mut screened = Vec::new();
+            screen.on_end(&mut screened);
+            for event in screened {
+                self.restorer.on_event(event, out);
+            }
+        }
+        self.restorer.on_end(out);
+    }
+
+    fn report(&self, exchange: &mut Exchange) {
+        let none = BTreeMap::new();
+        let invented = self.screen.as_ref().map_or(&none, Screen::counts);
+        exchange.restored(self.restorer.restored(), invented);
+    }
 }
 
 impl Relay {
     pub(crate) fn new(
         begun: Begun,
         exchange: Exchange,
+        filters: Filters,
         timeouts: &Timeouts,
         deadline: Instant,
     ) -> Self {
@@ -53,6 +106,9 @@ impl Relay {
             deadline,
             last,
             timer,
+            filters,
+            ready: VecDeque::new(),
+            error: None,
             ended: false,
         }
     }
@@ -64,29 +120,50 @@ impl Relay {
 
     /// The next event; `None` after the last one of a complete answer. After an error nothing more comes.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ChatEvent, ApiError>>> {
-        if let Some(event) = self.held.pop_front() {
-            self.exchange.saw(&event);
-            return Poll::Ready(Some(Ok(event)));
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if self.ended {
+                return Poll::Ready(self.error.take().map(Err));
+            }
+            match ready!(self.poll_upstream(cx)) {
+                Some(Ok(event)) => {
+                    // What is noted is what the provider said: placeholders, not values.
+                    self.exchange.saw(&event);
+                    if self.filters.pass() {
+                        return Poll::Ready(Some(Ok(event)));
+                    }
+                    let mut out = Vec::new();
+                    self.filters.on_event(event, &mut out);
+                    self.ready.extend(out);
+                }
+                Some(Err(error)) => {
+                    self.finish_filters();
+                    self.exchange.failed(Outcome::Cut, &error);
+                    self.error = Some(error);
+                }
+                None => {
+                    self.finish_filters();
+                    self.exchange.done();
+                }
+            }
         }
-        if self.ended {
-            return Poll::Ready(None);
+    }
+
+    /// The provider's next event, within the route's times.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ChatEvent, ApiError>>> {
+        if let Some(event) = self.held.pop_front() {
+            return Poll::Ready(Some(Ok(event)));
         }
         loop {
             match self.events.poll_next(cx) {
                 Poll::Ready(Some(Ok(event))) => {
                     self.last = Instant::now();
-                    self.exchange.saw(&event);
                     return Poll::Ready(Some(Ok(event)));
                 }
-                Poll::Ready(Some(Err(fault))) => {
-                    self.cut(&fault.error);
-                    return Poll::Ready(Some(Err(fault.error)));
-                }
-                Poll::Ready(None) => {
-                    self.ended = true;
-                    self.exchange.done();
-                    return Poll::Ready(None);
-                }
+                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Some(Err(fault.error))),
+                Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }
             // The timer is not moved with every event; when it fires, it is looked up what is really due.
@@ -108,19 +185,36 @@ impl Relay {
         }
     }
 
+    /// Nothing more comes from the provider: what filters hold back goes out.
+    fn finish_filters(&mut self) {
+        self.ended = true;
+        if self.filters.pass() {
+            return;
+        }
+        let mut out = Vec::new();
+        self.filters.on_end(&mut out);
+        self.ready.extend(out);
+        self.filters.report(&mut self.exchange);
+    }
+
     /// All events of a whole answer.
     pub fn into_whole(mut self) -> (Vec<ChatEvent>, Exchange) {
-        for event in &self.held {
-            self.exchange.saw(event);
+        let mut out = Vec::new();
+        for event in std::mem::take(&mut self.held) {
+            self.exchange.saw(&event);
+            self.filters.on_event(event, &mut out);
         }
+        self.filters.on_end(&mut out);
+        self.filters.report(&mut self.exchange);
         self.exchange.done();
-        (self.held.into(), self.exchange)
+        (out, self.exchange)
     }
 
     /// The gateway ends the answer itself.
     pub fn cut(&mut self, error: &ApiError) {
         self.ended = true;
         self.held.clear();
+        self.ready.clear();
         self.exchange.failed(Outcome::Cut, error);
     }
 }

@@ -1,9 +1,10 @@
 //! From the model name that a client asks for to a route.
 
-use crate::policy::{Policy, Route, Target, default_timeouts};
+use crate::policy::{Direct, Listed, Policy, Route, Target, default_timeouts};
 use aplomb_config::file::RetryConfig;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_observe::metrics::Metrics;
+use aplomb_privacy::agreements::Known;
 use aplomb_providers::call::Provider;
 use std::sync::Arc;
 
@@ -27,9 +28,30 @@ impl Policy {
             && let Some(listed) = self.providers.get(provider)
             && !name.is_empty()
         {
-            return Ok(direct(listed.provider.clone(), name, metrics));
+            return self.direct(listed, name, metrics);
         }
         self.by_bare_name(model, metrics)
+    }
+
+    /// A route to one provider for a model that none names.
+    fn direct(
+        &self,
+        listed: &Listed,
+        model: &str,
+        metrics: &Metrics,
+    ) -> Result<Arc<Route>, ApiError> {
+        let Direct::Served(rules) = &self.direct else {
+            let message = "models are reached by routes here: privacy policies belong to routes, and none is for all models";
+            return Err(ApiError::new(ErrorCode::NotAllowed, message));
+        };
+        let (provider, agreement) = (listed.provider.clone(), listed.agreement.clone());
+        Ok(Arc::new(Route {
+            name: None,
+            targets: vec![Target::new(provider, model, agreement, metrics)],
+            timeouts: default_timeouts(),
+            attempts: RetryConfig::default().attempts,
+            rules: rules.clone(),
+        }))
     }
 
     fn by_pattern(&self, model: &str, metrics: &Metrics) -> Option<Arc<Route>> {
@@ -39,14 +61,16 @@ impl Policy {
                 .strip_suffix(pattern.tail.as_str())?;
             Some((pattern, star))
         })?;
-        let target = |(provider, model): &(Arc<Provider>, String)| {
-            Target::new(provider.clone(), &model.replace('*', star), metrics)
+        let target = |(provider, model, agreement): &(Arc<Provider>, String, Arc<Known>)| {
+            let model = model.replace('*', star);
+            Target::new(provider.clone(), &model, agreement.clone(), metrics)
         };
         Some(Arc::new(Route {
             name: Some(pattern.name.clone()),
             targets: pattern.targets.iter().map(target).collect(),
             timeouts: pattern.timeouts,
             attempts: pattern.attempts,
+            rules: pattern.rules.clone(),
         }))
     }
 
@@ -61,7 +85,7 @@ impl Policy {
             .collect();
         found.sort_by_key(|(name, _)| name.as_str());
         match found.as_slice() {
-            [(_, listed)] => Ok(direct(listed.provider.clone(), model, metrics)),
+            [(_, listed)] => self.direct(listed, model, metrics),
             [] => Err(not_found(model)),
             several => {
                 let names: Vec<String> = several
@@ -78,15 +102,6 @@ impl Policy {
             }
         }
     }
-}
-
-fn direct(provider: Arc<Provider>, model: &str, metrics: &Metrics) -> Arc<Route> {
-    Arc::new(Route {
-        name: None,
-        targets: vec![Target::new(provider, model, metrics)],
-        timeouts: default_timeouts(),
-        attempts: RetryConfig::default().attempts,
-    })
 }
 
 fn not_found(model: &str) -> ApiError {

@@ -6,15 +6,18 @@
 use crate::policy::Target;
 use crate::state::State;
 use aplomb_core::caller::Caller;
-use aplomb_core::error::ApiError;
+use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::{RequestId, TraceContext};
 use aplomb_core::request::ChatRequest;
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_observe::metrics::TargetMetrics;
-use aplomb_observe::record::{Attempt, Outcome, Record};
+use aplomb_observe::record::{Attempt, Outcome, PrivacyFacts, Record};
+use aplomb_privacy::mask::Report;
+use aplomb_privacy::room::Shield;
 use aplomb_providers::call::Kind;
 use aplomb_providers::fault::UpstreamFault;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,6 +108,39 @@ impl Exchange {
         self.record.route = route.cloned();
     }
 
+    /// What the privacy policy found in the request.
+    pub fn masked(&mut self, shield: Option<&Shield>, report: &Report) {
+        let Some(shield) = shield else { return };
+        let counts: BTreeMap<String, u32> = report
+            .counts
+            .iter()
+            .map(|((kind, action), count)| (format!("{kind}:{action}"), *count))
+            .collect();
+        self.state.metrics.entities(&counts);
+        self.record.privacy = Some(Box::new(PrivacyFacts {
+            policy: shield.profile.name.clone(),
+            counts,
+            media: report.media,
+            unknown_parts: report.unknown_parts,
+            restored: 0,
+        }));
+    }
+
+    /// No provider may see the request.
+    pub fn no_agreement(&self) {
+        self.state.metrics.privacy_no_agreement.add(1);
+    }
+
+    /// What privacy did with the answer.
+    pub fn restored(&mut self, restored: u64, invented: &BTreeMap<String, u32>) {
+        self.state.metrics.privacy_restored.add(restored);
+        self.state.metrics.entities(invented);
+        if let Some(facts) = &mut self.record.privacy {
+            facts.restored = restored;
+            facts.counts.extend(invented.clone());
+        }
+    }
+
     /// An attempt failed after `took`.
     pub fn attempt_failed(&mut self, target: &Target, fault: &UpstreamFault, took: Duration) {
         target.metrics.failed.add(1);
@@ -179,6 +215,9 @@ impl Exchange {
         self.record.outcome = outcome;
         if outcome == Outcome::Error {
             self.record.status = error.status();
+        }
+        if error.code == ErrorCode::PrivacyRefused {
+            self.state.metrics.privacy_refused.add(1);
         }
         self.record.error_code = error.code_text().map(str::to_owned);
     }

@@ -20,6 +20,8 @@ pub struct State {
     pub records: Option<RecordWriter>,
     /// Keys made with `aplomb keys`, as last read from the control store.
     pub keys: ArcSwap<KeySnapshot>,
+    /// Secret of the installation that keys placeholders.
+    pub placeholder_key: Arc<[u8]>,
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
 
@@ -35,8 +37,16 @@ impl State {
             metrics,
             records,
             keys: ArcSwap::default(),
+            placeholder_key: Arc::from(&b"unset"[..]),
             clients: Mutex::default(),
         }
+    }
+
+    /// With the secret that keys placeholders; the same on every node.
+    #[must_use]
+    pub fn with_placeholder_key(mut self, key: &[u8]) -> Self {
+        self.placeholder_key = key.into();
+        self
     }
 
     /// The connections of a provider, by its stable name.

@@ -15,6 +15,7 @@ use crate::{anthropic, openai};
 use aplomb_core::dialect;
 use aplomb_core::error::ApiError;
 use aplomb_core::event::{ChatEvent, Facts, Raw};
+use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Dialect, Operation};
 use aplomb_engines::http::HttpClient;
 use bytes::{Bytes, BytesMut};
@@ -131,6 +132,8 @@ pub struct CallContext {
     pub anthropic_version: Option<HeaderValue>,
     /// Milliseconds since the Unix epoch, for `Retry-After` dates.
     pub now_ms: u64,
+    /// Somebody looks into the streamed texts: no bytes pass unread.
+    pub typed: bool,
 }
 
 /// An answer that has begun.
@@ -158,10 +161,11 @@ impl Provider {
     /// The class of the failure and what the client may be told.
     pub async fn call(
         &self,
-        chat: &ChatRequest,
+        chat: &Masked<ChatRequest>,
         model: &str,
         context: &CallContext,
     ) -> Result<Opened, UpstreamFault> {
+        let chat = chat.get();
         let encoded = match &self.kind {
             Kind::OpenAi(_) if chat.operation == Operation::CountTokens => return count_here(chat),
             Kind::OpenAi(quirks) => {
@@ -170,7 +174,7 @@ impl Provider {
             Kind::Anthropic => anthropic::request::encode(chat, model).map_err(refused)?,
             Kind::Practice(practice) => return simulate(practice, chat, model),
         };
-        let wanted = Wanted::of(chat, self.dialect());
+        let wanted = Wanted::of(chat, self.dialect(), context.typed);
         let calls = self.calls_for(chat);
         if calls == 1 {
             let events = self.open(&encoded, wanted, context).await?;

@@ -33,12 +33,15 @@ pub struct Wanted {
     pub delivery: Delivery,
     /// What the upstream speaks.
     pub dialect: Dialect,
+    /// Somebody looks into the texts: no bytes pass unread.
+    pub typed: bool,
 }
 
 impl Wanted {
     /// For a request to an upstream of `dialect`.
-    pub fn of(chat: &ChatRequest, dialect: Dialect) -> Self {
+    pub fn of(chat: &ChatRequest, dialect: Dialect, typed: bool) -> Self {
         Wanted {
+            typed,
             operation: chat.operation,
             delivery: chat.delivery,
             dialect,
@@ -48,7 +51,12 @@ impl Wanted {
     fn lane(&self, form_is_stream: bool) -> Lane {
         let same =
             self.operation.dialect() == self.dialect && self.delivery.is_stream() == form_is_stream;
-        if same { Lane::Native } else { Lane::Typed }
+        let typed = self.typed && form_is_stream;
+        if same && !typed {
+            Lane::Native
+        } else {
+            Lane::Typed
+        }
     }
 }
 

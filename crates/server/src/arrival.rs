@@ -194,6 +194,7 @@ pub fn admit(
         anthropic_beta: headers.get(&names::ANTHROPIC_BETA).cloned(),
         anthropic_version: headers.get(&names::ANTHROPIC_VERSION).cloned(),
         now_ms: gateway.state.clock.now_ms(),
+        typed: false,
     };
     let trace = trace.unwrap_or_else(TraceContext::start);
     let opening = Opening {

@@ -1,0 +1,36 @@
+//! `aplomb privacy`: what would be found, and where data goes.
+
+mod report;
+mod scan;
+
+use crate::cli::{ConfigArgs, PrivacyArgs, PrivacyCommand};
+use crate::load::Origin;
+use crate::output::Failure;
+use aplomb_config::Parsed;
+
+/// `aplomb privacy`.
+///
+/// # Errors
+/// The file is wrong, or what is asked can't be done.
+pub fn run(args: &PrivacyArgs) -> Result<(), Failure> {
+    match &args.command {
+        PrivacyCommand::Scan { file, jsonl, unit } => {
+            let parsed = read(&args.config)?;
+            scan::run(&parsed, file, *jsonl, *unit)
+        }
+        PrivacyCommand::Report { public } => {
+            let parsed = read(&args.config)?;
+            if *public {
+                report::public(&parsed.file);
+            } else {
+                report::record(&parsed.file);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn read(config: &ConfigArgs) -> Result<Parsed, Failure> {
+    let (parsed, _) = Origin::of(config).read().map_err(Failure::wrong)?;
+    Ok(parsed)
+}

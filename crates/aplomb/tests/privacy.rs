@@ -1,0 +1,405 @@
+//! Personal data does not reach the provider, and the client gets it back, byte for byte, however the answer comes.
+#![cfg(test)]
+
+use aplomb_testkit::Dialect;
+use aplomb_testkit::check::{self, End, Said};
+use aplomb_testkit::client::{Request, Whole, chat_body};
+use aplomb_testkit::gateway::{Gateway, Setup};
+use aplomb_testkit::upstream::{Script, Seen, Step, Upstream};
+use aplomb_testkit::wire::{self, Events};
+use serde_json::{Value, json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
+
+/// Values that must not leave, of many kinds and in several scripts.
+const VALUES: [&str; 9] = [
+    "ada.lovelace@example.org",
+    "4111 1111 1111 1111",
+    "DE89 3704 0044 0532 0130 00",
+    "123-45-6789",
+    "+44 20 7946 0958",
+    "Ada Lovelace",
+    "postgres://app:s3cr3tPw9@db.example.net/x",
+    "quentin@例え.example",
+    "192.0.45.77",
+];
+
+fn text() -> String {
+    format!(
+        "Dear support, my name is {}. Mail {} or {}, phone {}.\nCard {}, IBAN {}, SSN {}.\n\"Logs\": {} at {}; a < b && c > d, <EMAIL_zzzz>, 日本 🎉 \\n end.",
+        VALUES[5],
+        VALUES[0],
+        VALUES[7],
+        VALUES[4],
+        VALUES[1],
+        VALUES[2],
+        VALUES[3],
+        VALUES[6],
+        VALUES[8]
+    )
+}
+
+/// Parts of the values that must not be seen: the part of the URL that is a secret.
+fn secrets() -> Vec<&'static str> {
+    let mut all: Vec<&str> = VALUES.to_vec();
+    all[6] = "s3cr3tPw9";
+    all.retain(|value| *value != "192.0.45.77");
+    all
+}
+
+/// The last text that a provider was sent.
+fn prompt(seen: &Seen) -> String {
+    let body = seen.json();
+    let last = body["messages"].as_array().and_then(|m| m.last()).cloned();
+    match &last.unwrap_or_default()["content"] {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect(),
+        _ => String::new(),
+    }
+}
+
+/// Sends the prompt back, one byte a write; with a model name of `escaped` with JSON escapes for brackets.
+fn echo(seen: &Seen) -> Script {
+    let said = prompt(seen);
+    let escape = |text: String| {
+        if seen.model() == "escaped" {
+            text.replace('<', "\\u003c").replace('>', "\\u003E")
+        } else {
+            text
+        }
+    };
+    let bytes = if seen.is_stream() {
+        let pieces: Vec<String> = said.chars().map(String::from).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let events = escape(Events::text(seen, &pieces).join());
+        wire::stream_answer(events.as_bytes())
+    } else {
+        let body = escape(wire::whole(seen.dialect(), &said).to_string());
+        wire::answer(
+            200,
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        )
+    };
+    vec![Step::SendSplit(bytes, 97)]
+}
+
+const POLICY: &str = "privacy:\n  default: { \"*\": mask, images: log }\n  strict: { secret: block, url_credentials: block }\n";
+
+fn gateway(upstream: &Upstream, more: &str) -> Gateway {
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n  \
+         claude: {{ kind: anthropic, base_url: \"{url}\", api_key: env:UP_KEY }}\n\
+         routes:\n  strict: {{ targets: [up/m], privacy: strict }}\n{POLICY}{more}"
+    );
+    Gateway::start(BINARY, &config)
+}
+
+fn asking(dialect: Dialect, model: &str, stream: bool, text: &str) -> Value {
+    let mut body = chat_body(dialect, model, stream);
+    body["messages"] = json!([{ "role": "user", "content": text }]);
+    body
+}
+
+fn said(dialect: Dialect, stream: bool, answer: &Whole) -> Said {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    if stream {
+        let events = aplomb_testkit::sse::events(&answer.body).unwrap();
+        check::stream(dialect, &events).unwrap()
+    } else {
+        check::whole(dialect, &answer.json()).unwrap()
+    }
+}
+
+#[test]
+fn values_come_back_and_never_leave() {
+    let upstream = Upstream::start(echo);
+    let gateway = gateway(&upstream, "");
+    for client in Dialect::ALL {
+        for provider in ["up", "claude"] {
+            for model in ["plain", "escaped"] {
+                for stream in [true, false] {
+                    let body = asking(client, &format!("{provider}/{model}"), stream, &text());
+                    let answer = Request::post(gateway.data, client.path(), &body).whole();
+                    let said = said(client, stream, &answer);
+                    assert_eq!(said.text, text(), "{client:?} {provider} {model} {stream}");
+                    assert_eq!(said.end, End::Whole);
+                }
+            }
+        }
+    }
+    for seen in upstream.seen() {
+        let sent = String::from_utf8_lossy(&seen.body).into_owned();
+        for value in secrets() {
+            assert!(!sent.contains(value), "{value} left: {sent}");
+        }
+        assert!(sent.contains("<EMAIL_zzzz>"), "what the user typed stays");
+    }
+    let record = gateway.wait_record("a record", |record| record["privacy"]["restored"] != 0);
+    assert_eq!(record["privacy"]["policy"], "default");
+    assert!(
+        record["privacy"]["counts"]["EMAIL:mask"].as_u64() >= Some(2),
+        "{record}"
+    );
+    let kept = format!("{:?}{}", gateway.records(), gateway.log().join("\n"));
+    for value in secrets() {
+        assert!(
+            !kept.contains(value),
+            "{value} is in the records or the log"
+        );
+    }
+    assert!(gateway.metric("aplomb_privacy_restored_total").unwrap() > 0.0);
+}
+
+/// The same value has the same placeholder for the same user in every request, and another for another user.
+#[test]
+fn placeholders_are_stable_for_a_user() {
+    let upstream = Upstream::start(echo);
+    let gateway = gateway(&upstream, "");
+    for (user, more) in [("u1", ""), ("u1", "Once more: "), ("u2", "")] {
+        let ask = format!("{more}write to {}", VALUES[0]);
+        let mut body = asking(Dialect::OpenAi, "up/m", false, &ask);
+        body["user"] = json!(user);
+        let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(said(Dialect::OpenAi, false, &answer).text, ask);
+    }
+    let placeholder = |number: usize| {
+        let sent = prompt(&upstream.seen()[number]);
+        sent[sent.find('<').unwrap()..].to_owned()
+    };
+    assert_eq!(placeholder(0), placeholder(1));
+    assert_ne!(placeholder(0), placeholder(2));
+}
+
+/// Arguments of a call are JSON, and stay it.
+#[test]
+fn arguments_of_calls_are_restored() {
+    let upstream = Upstream::start(|seen| {
+        let said = prompt(seen);
+        let token = said[said.find('<').unwrap()..=said.find('>').unwrap()].to_owned();
+        let arguments = json!({ "to": token, "note": json!({ "cc": token }).to_string() });
+        let call = json!([{ "index": 0, "id": "c", "type": "function",
+            "function": { "name": "send", "arguments": arguments.to_string() } }]);
+        if seen.is_stream() {
+            let chunk = |delta: &Value, end| wire::data(&wire::openai_chunk(delta, end));
+            let events = [
+                chunk(&json!({ "role": "assistant", "tool_calls": call }), None),
+                chunk(&json!({}), Some("tool_calls")),
+                "data: [DONE]\n\n".to_owned(),
+            ];
+            return vec![Step::SendSplit(
+                wire::stream_answer(events.concat().as_bytes()),
+                1,
+            )];
+        }
+        let message = json!({ "role": "assistant", "content": null, "tool_calls": call });
+        let body = json!({ "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "message": message, "finish_reason": "tool_calls" }] });
+        vec![Step::Send(wire::json_answer(200, &body))]
+    });
+    let gateway = gateway(&upstream, "");
+    for client in Dialect::ALL {
+        for stream in [true, false] {
+            let body = asking(client, "up/m", stream, "Mail ada@example.org please");
+            let answer = Request::post(gateway.data, client.path(), &body).whole();
+            let said = said(client, stream, &answer);
+            let arguments: Value = serde_json::from_str(&said.tools[0].arguments).unwrap();
+            assert_eq!(arguments["to"], "ada@example.org");
+            let note: Value = serde_json::from_str(arguments["note"].as_str().unwrap()).unwrap();
+            assert_eq!(note["cc"], "ada@example.org");
+        }
+    }
+}
+
+#[test]
+fn what_may_not_leave_is_refused() {
+    let upstream = Upstream::start(echo);
+    let gateway = gateway(&upstream, "");
+    let image =
+        json!([{ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }]);
+    let odd = json!([{ "type": "hologram", "hologram": "x" }]);
+    let cases = [
+        (
+            "strict",
+            json!("the password is password=hunter2Xy9Qz8"),
+            "SECRET",
+        ),
+        ("strict", image, "image_url"),
+        ("strict", odd, "hologram"),
+    ];
+    for (model, content, says) in cases {
+        let mut body = chat_body(Dialect::OpenAi, model, true);
+        body["messages"] = json!([{ "role": "user", "content": content }]);
+        let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (422, "privacy_refused")
+        );
+        assert!(answer.text().contains(says), "{}", answer.text());
+        assert!(!answer.text().contains("hunter2"), "{}", answer.text());
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+/// What the model invents is replaced where the policy says so, also in streams.
+#[test]
+fn inventions_of_the_model_are_replaced() {
+    let upstream =
+        Upstream::start(|seen| wire::good(seen, &["Write to bob", "@corp.example", " or ring."]));
+    let gateway = gateway(&upstream, "  screened: { output: redact }\n");
+    gateway_route(&gateway, &upstream);
+    for client in Dialect::ALL {
+        for stream in [true, false] {
+            let body = asking(client, "screened", stream, "Whom do I ask?");
+            let answer = Request::post(gateway.data, client.path(), &body).whole();
+            let said = said(client, stream, &answer);
+            assert_eq!(
+                said.text, "Write to [EMAIL] or ring.",
+                "{client:?} {stream}"
+            );
+        }
+    }
+}
+
+/// Adds the route `screened` by a reload.
+fn gateway_route(gateway: &Gateway, upstream: &Upstream) {
+    gateway.write_config(&format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY }}\n\
+         routes:\n  screened: {{ targets: [up/m], privacy: screened }}\n\
+         privacy:\n  screened: {{ output: redact }}\n",
+        upstream.url()
+    ));
+    gateway.wait_log("configuration reloaded");
+}
+
+/// A folder with a file, for commands that need no running gateway.
+fn written(config: &str) -> Setup {
+    let setup = Setup::new(BINARY, config);
+    std::fs::write(setup.dir().join("aplomb.yaml"), config).unwrap();
+    setup
+}
+
+/// A file whose privacy can't be kept does not load; each fault is named with its place.
+#[test]
+fn gaps_are_errors_of_the_file() {
+    let provider =
+        "providers:\n  practice: { agreement: { dpa: own, region: us, trains: false } }\n";
+    for (rest, says) in [
+        (
+            "routes:\n  a: { targets: [practice/x] }\nprivacy:\n  p: {}\n",
+            "no privacy policy",
+        ),
+        (
+            "routes:\n  a: { targets: [practice/x], privacy: q }\nprivacy:\n  p: {}\n",
+            "there is no privacy policy `q`",
+        ),
+        (
+            "routes:\n  a: { targets: [practice/x], require: { region: eu } }\n",
+            "processes in us, not in eu",
+        ),
+        (
+            "privacy:\n  default: { emial: mask }\n",
+            "did you mean `email`",
+        ),
+        ("privacy:\n  default: { email: masc }\n", "mask"),
+        (
+            "recognizers:\n  - { name: t, pattern: \"(\" }\nprivacy:\n  default: {}\n",
+            "does not compile",
+        ),
+        (
+            "recognizers:\n  - { name: t }\n",
+            "needs a `pattern` or `words`",
+        ),
+    ] {
+        let setup = written(&format!("{provider}{rest}"));
+        let out = setup
+            .command(&["check", "--config", "aplomb.yaml"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(
+            !out.status.success() && text.contains(says),
+            "{rest}\n{text}"
+        );
+    }
+}
+
+/// A request in which a class of data is found goes only where it may.
+#[test]
+fn classes_of_data_choose_the_provider() {
+    let upstream = Upstream::start(echo);
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  us: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, agreement: {{ dpa: signed, region: us, trains: false }} }}\n  \
+         eu: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, agreement: {{ dpa: signed, region: eu, trains: false }} }}\n\
+         routes:\n  both: {{ targets: [us/u, eu/e] }}\n  us: {{ targets: [us/u] }}\n\
+         privacy:\n  default: {{ classes: {{ health: {{ kinds: [uk_nhs], require: {{ region: eu }} }} }} }}\n"
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let ask = |model: &str, text: &str| {
+        let body = asking(Dialect::OpenAi, model, false, text);
+        Request::post(gateway.data, "/v1/chat/completions", &body).whole()
+    };
+    assert_eq!(ask("both", "hello").header("x-aplomb-target"), Some("us/u"));
+    let sick = "my NHS number is 943 476 5919";
+    assert_eq!(ask("both", sick).header("x-aplomb-target"), Some("eu/e"));
+    let refused = ask("us", sick);
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("health"), "{}", refused.text());
+    assert_eq!(upstream.seen().len(), 2);
+}
+
+/// Where policies belong to routes, no model is reached around them.
+#[test]
+fn there_is_no_way_around_the_routes() {
+    let upstream = Upstream::start(echo);
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY, models: [m] }}\n\
+         routes:\n  chat: {{ targets: [up/m], privacy: p }}\nprivacy:\n  p: {{}}\n",
+        upstream.url()
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    for model in ["up/m", "m"] {
+        let body = asking(Dialect::OpenAi, model, false, "x");
+        let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(answer.status, 403, "{model}: {}", answer.text());
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
+fn texts_are_scanned_line_by_line() {
+    let setup = written("recognizers:\n  - { name: ticket, pattern: \"TCK-[0-9]{6}\" }\n");
+    let input = "{\"id\": 7, \"text\": \"ñ mail ada@example.org\"}\n{\"id\": \"b\", \"text\": \"TCK-123456\"}\n";
+    std::fs::write(setup.dir().join("in.jsonl"), input).unwrap();
+    let arguments = [
+        "privacy",
+        "scan",
+        "in.jsonl",
+        "--jsonl",
+        "--config",
+        "aplomb.yaml",
+    ];
+    let out = setup.command(&arguments).output().unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let text = String::from_utf8(out.stdout).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines[0]["id"], 7);
+    let span = &lines[0]["spans"][0];
+    assert_eq!(
+        (&span["start"], &span["end"], &span["type"]),
+        (&json!(7), &json!(22), &json!("EMAIL"))
+    );
+    assert_eq!(lines[1]["spans"][0]["type"], "TICKET");
+}

@@ -1,0 +1,84 @@
+//! Privacy in a request's way: masked before any provider is chosen, and only where providers may see it.
+
+use crate::plan::Plan;
+use crate::policy::{Route, Rules};
+use crate::settle::Exchange;
+use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::request::ChatRequest;
+use aplomb_privacy::mask::Report;
+use aplomb_privacy::room::{Guarded, Who, guard};
+
+/// Longest body that is masked on the spot. Chosen: some milliseconds; longer ones go to a thread that may block.
+const ON_THE_SPOT_BYTES: usize = 128 * 1024;
+
+/// Masks a request by its route's rules.
+///
+/// # Errors
+/// What the policy refuses, in words for the client.
+pub(crate) async fn mask(
+    rules: &Rules,
+    request: ChatRequest,
+    exchange: &Exchange,
+) -> Result<Guarded, ApiError> {
+    let record = exchange.record();
+    let (tenant, user) = (record.tenant.clone(), record.user.clone());
+    let user = user.unwrap_or_else(|| record.key_id.to_string());
+    let shield = rules.shield.clone();
+    let long = request.body.len() > ON_THE_SPOT_BYTES && shield.is_some();
+    let work = move || {
+        let who = Who {
+            tenant: &tenant,
+            user: &user,
+        };
+        guard(shield.as_deref(), who, request)
+    };
+    let guarded = if long {
+        tokio::task::spawn_blocking(work).await.map_err(|_| {
+            ApiError::new(
+                ErrorCode::PrivacyRefused,
+                "the request could not be checked for personal data",
+            )
+        })?
+    } else {
+        work()
+    };
+    guarded.map_err(|refusal| ApiError::new(ErrorCode::PrivacyRefused, refusal.to_string()))
+}
+
+/// Takes the targets out of a plan that may not see this request.
+///
+/// # Errors
+/// None is left: why, for each.
+pub(crate) fn agree(route: &Route, report: &Report, plan: &mut Plan) -> Result<(), ApiError> {
+    let mut require = route.rules.require.clone();
+    let mut because = String::new();
+    let classes = route.rules.shield.iter().flat_map(|shield| &shield.classes);
+    for class in classes {
+        let found = class
+            .kinds
+            .iter()
+            .any(|kind| report.counts.keys().any(|(name, _)| name == kind.name()));
+        if found {
+            require = class.require.and(&require);
+            because = format!(" with data of the class `{}`", class.name);
+        }
+    }
+    if require.is_empty() {
+        return Ok(());
+    }
+    let mut lacking = Vec::new();
+    for (index, target) in route.targets.iter().enumerate() {
+        if let Some(lacks) = require.lacking(&target.agreement) {
+            plan.refuse(index);
+            lacking.push(format!("{} {lacks}", target.provider.name));
+        }
+    }
+    if lacking.len() < route.targets.len() {
+        return Ok(());
+    }
+    let message = format!(
+        "no provider of this route may see a request{because}: {}",
+        lacking.join("; ")
+    );
+    Err(ApiError::new(ErrorCode::PrivacyRefused, message))
+}
