@@ -2,6 +2,7 @@
 //!
 //! Stores, feedback, evals, exports and alerts join as this room is built. Text of prompts and answers is not recorded.
 
+pub mod erase;
 pub mod metrics;
 pub mod record;
 pub mod writer;

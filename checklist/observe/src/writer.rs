@@ -5,12 +5,17 @@
 //! with one thread. When the queue is full a record is dropped and counted. Whole lines are written; a torn last line
 //! after a crash is ended before the next one.
 
+use crate::erase;
 use crate::metrics::Metrics;
 use crate::record::Record;
+use aplomb_core::erase::{Erase, Subject};
+use aplomb_core::error::BoxError;
+use serde_json::Value;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -43,8 +48,13 @@ struct Waiting {
     /// Lines in order; a new day begins a new item.
     days: Vec<Lines>,
     bytes: usize,
+    /// Work on the folder that must not meet a write.
+    jobs: Vec<Job>,
     closed: bool,
 }
+
+/// Runs between two writes, while no file is open.
+type Job = Box<dyn FnOnce(&Path) + Send>;
 
 impl Waiting {
     /// False if there is no room.
@@ -98,11 +108,12 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Starts the writer on the folder `records` below `data_dir`.
+    /// Starts the writer on the folder `records` below `data_dir`. Day files older than `keep` are removed.
     ///
     /// # Errors
     /// The folder can't be made.
-    pub fn start(data_dir: &Path, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    pub fn start(data_dir: &Path, keep: Duration, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let keep_days = (keep.as_secs() / 86_400).max(1);
         let folder = data_dir.join("records");
         std::fs::create_dir_all(&folder)?;
         let queue = Arc::new(Queue::default());
@@ -114,6 +125,8 @@ impl RecordWriter {
                     folder,
                     metrics: counted,
                     open: None,
+                    keep_days,
+                    aged: 0,
                 }
                 .run(&shared)
             })?;
@@ -147,6 +160,27 @@ impl RecordWriter {
         }
     }
 
+    /// Runs work on the folder between two writes, and waits for it. Blocking.
+    fn between<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let gone = || std::io::Error::other("the record writer has ended");
+        let (done, result) = sync_channel(1);
+        {
+            let mut waiting = self.queue.lock();
+            if waiting.closed {
+                return Err(gone());
+            }
+            waiting.jobs.push(Box::new(move |folder| {
+                // The receiver waits below; it can't be gone.
+                let _ = done.send(work(folder));
+            }));
+        }
+        self.thread.unpark();
+        result.recv().map_err(|_| gone())?
+    }
+
     /// Writes what waits and ends the thread. Blocking.
     pub fn close(&self) {
         self.queue.lock().closed = true;
@@ -162,11 +196,31 @@ impl RecordWriter {
     }
 }
 
+impl Erase for RecordWriter {
+    fn store(&self) -> &'static str {
+        "records"
+    }
+
+    fn erase(&self, subject: &Subject) -> Result<u64, BoxError> {
+        let subject = subject.clone();
+        Ok(self.between(move |folder| erase::erase(folder, &subject))?)
+    }
+
+    fn export(&self, subject: &Subject) -> Result<Vec<Value>, BoxError> {
+        let subject = subject.clone();
+        Ok(self.between(move |folder| erase::export(folder, &subject))?)
+    }
+}
+
 struct Writer {
     folder: PathBuf,
     metrics: Arc<Metrics>,
     /// Day number and its file.
     open: Option<(u64, File)>,
+    /// Days that are kept.
+    keep_days: u64,
+    /// Day on which old files were last looked for.
+    aged: u64,
 }
 
 impl Writer {
@@ -177,16 +231,39 @@ impl Writer {
             let closed = waiting.closed;
             waiting.bytes = 0;
             std::mem::swap(&mut waiting.days, &mut taken);
+            let jobs = std::mem::take(&mut waiting.jobs);
             drop(waiting);
             for lines in &taken {
                 self.write(lines);
             }
+            for job in jobs {
+                self.open = None;
+                job(&self.folder);
+            }
+            self.age(&taken);
             taken.truncate(1);
             taken.iter_mut().for_each(Lines::clear);
             if closed {
                 return;
             }
             std::thread::park_timeout(PACE);
+        }
+    }
+
+    /// Once a day, as the records' own time tells it: days that are too old go.
+    fn age(&mut self, taken: &[Lines]) {
+        let today = taken.iter().filter(|lines| lines.count > 0);
+        let Some(today) = today.map(|lines| lines.day).max() else {
+            return;
+        };
+        if today == self.aged {
+            return;
+        }
+        self.aged = today;
+        match crate::erase::age(&self.folder, today, self.keep_days) {
+            Ok(0) => {}
+            Ok(days) => tracing::info!(days, "records past their time were removed"),
+            Err(error) => tracing::error!(%error, "old records could not be removed"),
         }
     }
 
@@ -236,7 +313,7 @@ fn open_for_append(path: &Path) -> std::io::Result<File> {
 }
 
 /// `YYYY-MM-DD` of a day counted from 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
-fn date(day: u64) -> String {
+pub(crate) fn date(day: u64) -> String {
     let z = day + 719_468;
     let era = z / 146_097;
     let doe = z % 146_097;
@@ -252,6 +329,8 @@ fn date(day: u64) -> String {
 mod tests {
     use super::*;
     use crate::record::Outcome;
+
+    const KEEP: Duration = Duration::from_secs(400 * 86_400);
 
     fn record(id: &str, at_ms: u64) -> Box<Record> {
         Box::new(Record {
@@ -283,7 +362,7 @@ mod tests {
         let first = dir.path().join("records/1970-01-01.jsonl");
         std::fs::write(&first, "{\"torn").unwrap();
         let metrics = Arc::new(Metrics::default());
-        let writer = RecordWriter::start(dir.path(), metrics.clone()).unwrap();
+        let writer = RecordWriter::start(dir.path(), KEEP, metrics.clone()).unwrap();
         writer.put(&record("a", 5));
         writer.put(&record("b", 86_400_000));
         writer.close();
@@ -303,10 +382,36 @@ mod tests {
     }
 
     #[test]
+    fn erasing_meets_no_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let writer = RecordWriter::start(dir.path(), KEEP, metrics.clone()).unwrap();
+        let of = |user: &str| {
+            let mut record = record("r", 86_400_000);
+            record.user = Some(user.to_owned());
+            record
+        };
+        for user in ["canary", "other", "canary"] {
+            writer.put(&of(user));
+        }
+        let canary = Subject {
+            tenant: None,
+            user: "canary".into(),
+        };
+        assert_eq!(writer.export(&canary).unwrap().len(), 2);
+        assert_eq!(writer.erase(&canary).unwrap(), 2);
+        writer.put(&of("other"));
+        writer.close();
+        let text = std::fs::read_to_string(dir.path().join("records/1970-01-02.jsonl")).unwrap();
+        assert_eq!((text.lines().count(), text.contains("canary")), (2, false));
+        assert!(writer.erase(&canary).is_err());
+    }
+
+    #[test]
     fn after_its_end_the_queue_counts_what_is_lost() {
         let dir = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::default());
-        let writer = RecordWriter::start(dir.path(), metrics.clone()).unwrap();
+        let writer = RecordWriter::start(dir.path(), KEEP, metrics.clone()).unwrap();
         writer.close();
         writer.put(&record("late", 5));
         assert_eq!(

@@ -6,6 +6,7 @@
 
 pub mod agreements;
 pub mod detect;
+pub mod erase;
 pub mod finder;
 pub mod mask;
 pub mod names;

@@ -56,6 +56,29 @@ pub enum PrivacyCommand {
         #[arg(long, value_enum, default_value = "codepoint")]
         unit: Unit,
     },
+    /// Erase a user in every store, and print the signed receipt. Speaks to the running gateway, else works on the files.
+    Erase {
+        /// The user's id, as requests name it.
+        #[arg(long)]
+        user: String,
+        /// Only in this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Print everything that is kept of a user, as JSON.
+    Export {
+        /// The user's id, as requests name it.
+        #[arg(long)]
+        user: String,
+        /// Only in this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Say whether a receipt was made by this installation and is unchanged.
+    Verify {
+        /// File with the receipt, or `-` for standard input.
+        file: PathBuf,
+    },
     /// Say which data goes where, for the record of processing.
     Report {
         /// A paragraph for a privacy policy instead.

@@ -78,8 +78,12 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let hasher = hasher(server, &origin.base_dir()).map_err(Failure::start)?;
     let token = admin_token(&server.data_dir)?;
     let metrics = Arc::new(Metrics::default());
-    let records = RecordWriter::start(&server.data_dir, metrics.clone())
-        .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
+    let records = RecordWriter::start(
+        &server.data_dir,
+        parsed.file.records.keep.0,
+        metrics.clone(),
+    )
+    .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
     let state = State::new(Arc::new(SystemClock), metrics, Some(records));
     let state = Arc::new(state.with_placeholder_key(&hasher.derive("placeholders")));
     let policy = origin

@@ -371,6 +371,77 @@ fn there_is_no_way_around_the_routes() {
     assert!(upstream.seen().is_empty());
 }
 
+/// After an erasure no file of the data folder holds the user's id, and the receipt proves it.
+#[test]
+fn a_person_is_erased_everywhere() {
+    let upstream = Upstream::start(echo);
+    let gateway = gateway(&upstream, "");
+    for user in ["canary-7351", "someone-else"] {
+        let mut body = asking(Dialect::OpenAi, "up/m", false, "hello");
+        body["user"] = json!(user);
+        let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    gateway.wait_record("the canary's record", |record| {
+        record["user"] == "canary-7351"
+    });
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["privacy", "--config", "aplomb.yaml"];
+        all.extend(arguments);
+        let out = gateway.setup().command(&all).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        (out.status.success(), text)
+    };
+    let (_, kept) = run(&["export", "--user", "canary-7351"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["records"].as_array().unwrap().len(), 1, "{kept}");
+    let (good, receipt) = run(&["erase", "--user", "canary-7351"]);
+    let receipt: Value = serde_json::from_str(&receipt).unwrap();
+    assert!(good && receipt["removed"]["records"] == 1, "{receipt}");
+    holds_nothing(&gateway.data_file(""), b"canary-7351");
+    assert!(
+        gateway
+            .records()
+            .iter()
+            .any(|record| record["user"] == "someone-else")
+    );
+    let file = gateway.setup().dir().join("receipt.json");
+    std::fs::write(&file, receipt.to_string()).unwrap();
+    assert!(run(&["verify", "receipt.json"]).0);
+    std::fs::write(&file, receipt.to_string().replace(":1", ":2")).unwrap();
+    assert!(!run(&["verify", "receipt.json"]).0);
+    let audit = gateway.admin_get("/admin/v1/audit").whole().json();
+    assert_eq!(audit["data"][0]["action"], "privacy.erase", "{audit}");
+}
+
+fn holds_nothing(folder: &std::path::Path, canary: &[u8]) {
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() {
+            holds_nothing(&path, canary);
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let found = bytes.windows(canary.len()).any(|window| window == canary);
+        assert!(!found, "{}", path.display());
+    }
+}
+
+#[test]
+fn texts_are_scanned_on_the_admin_listener() {
+    let gateway = Gateway::start(BINARY, "providers:\n  practice: {}\n");
+    let body = json!({ "text": "ñ mail ada@example.org" });
+    let token = std::fs::read_to_string(gateway.data_file("admin.token")).unwrap();
+    let answer = Request::post(gateway.admin, "/admin/v1/privacy/scan", &body)
+        .header("authorization", &format!("Bearer {}", token.trim()))
+        .whole();
+    let span = &answer.json()["spans"][0];
+    assert_eq!(
+        (&span["start"], &span["type"]),
+        (&json!(7), &json!("EMAIL"))
+    );
+}
+
 #[test]
 fn texts_are_scanned_line_by_line() {
     let setup = written("recognizers:\n  - { name: ticket, pattern: \"TCK-[0-9]{6}\" }\n");

@@ -27,6 +27,8 @@ pub struct ConfigFile {
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
     pub recognizers: Vec<RecognizerConfig>,
+    /// Records of exchanges in the data folder.
+    pub records: RecordsConfig,
     /// The log of the process, on standard error. Prompts, answers and secrets never reach it.
     pub log: LogConfig,
 }
@@ -285,6 +287,22 @@ pub struct TenantConfig {
     pub keys: Vec<String>,
     /// Routes that all keys of the tenant may use, those made with `aplomb keys create` too; empty means all. A `*` stands for any text.
     pub routes: Vec<String>,
+}
+
+/// Records of exchanges: facts, no text.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordsConfig {
+    /// How long records are kept; whole days are removed when they are older. Default `400d`.
+    pub keep: Span,
+}
+
+impl Default for RecordsConfig {
+    fn default() -> Self {
+        RecordsConfig {
+            keep: Span(Duration::from_secs(400 * 86_400)),
+        }
+    }
 }
 
 /// How much is logged.

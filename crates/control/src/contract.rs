@@ -38,6 +38,7 @@ pub fn run(open: &dyn Fn() -> Box<dyn ControlStore>) {
     expiry_and_scopes_hold(&*store);
     revocation_is_final(&*store);
     rotation_overlaps(&*store);
+    notes_are_kept(&*store);
     names_are_checked(&*store);
     other_handles_see_changes(open);
     threads_do_not_lose_keys(open);
@@ -127,6 +128,16 @@ fn rotation_overlaps(store: &dyn ControlStore) {
         AuthError::Expired
     );
     assert!(keys.authenticate(fresh.expose(), &hasher(), 9_999).is_ok());
+}
+
+fn notes_are_kept(store: &dyn ControlStore) {
+    store.note("privacy.erase", "receipt-1", &ACT).unwrap();
+    let newest = store.audit(1).unwrap();
+    let entry = newest.first().unwrap();
+    assert_eq!(
+        (entry.action.as_str(), entry.subject.as_str()),
+        ("privacy.erase", "receipt-1")
+    );
 }
 
 fn names_are_checked(store: &dyn ControlStore) {

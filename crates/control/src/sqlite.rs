@@ -270,6 +270,10 @@ impl ControlStore for SqliteStore {
         Ok((plain, record))
     }
 
+    fn note(&self, action: &str, subject: &str, act: &Act<'_>) -> Result<(), ControlError> {
+        self.write(|tx| note(tx, act, action, subject)).map(|_| ())
+    }
+
     fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ControlError> {
         let connection = self.lock();
         let entry = |row: &Row<'_>| {

@@ -56,9 +56,9 @@ pub struct AuditEntry {
     pub at_ms: u64,
     /// Who.
     pub actor: String,
-    /// What: `key.create`, `key.revoke`, `key.rotate`.
+    /// What: `key.create`, `key.revoke`, `key.rotate`, `privacy.erase`.
     pub action: String,
-    /// On what: a key id.
+    /// On what: a key id, or the number of a receipt.
     pub subject: String,
 }
 
@@ -132,6 +132,12 @@ pub trait ControlStore: Send + Sync {
         hasher: &KeyHasher,
         act: &Act<'_>,
     ) -> Result<(PlainKey, KeyRecord), ControlError>;
+
+    /// Adds a row to the audit trail for something that was done elsewhere.
+    ///
+    /// # Errors
+    /// The engine.
+    fn note(&self, action: &str, subject: &str, act: &Act<'_>) -> Result<(), ControlError>;
 
     /// The newest rows of the audit trail, newest first.
     ///

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod clock;
 pub mod conversation;
 pub mod dialect;
+pub mod erase;
 pub mod error;
 pub mod event;
 pub mod id;

@@ -12,6 +12,7 @@ use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
 use aplomb_observe::metrics::{Metrics, TargetMetrics};
 use aplomb_privacy::agreements::{Agreement, Known};
+use aplomb_privacy::detect::Detector;
 use aplomb_privacy::room::Shield;
 use aplomb_providers::call::{Base, Kind, Provider};
 use aplomb_providers::openai::quirks::{MaxTokensField, Quirks};
@@ -230,6 +231,16 @@ impl Policy {
             .patterns
             .sort_by_key(|pattern| std::cmp::Reverse(pattern.head.len() + pattern.tail.len()));
         Ok(policy)
+    }
+
+    /// What finds personal data, where a policy needs it.
+    pub fn detector(&self) -> Option<Arc<Detector>> {
+        let routes = self.routes.values().map(|route| &route.rules);
+        let patterns = self.patterns.iter().map(|pattern| &pattern.rules);
+        let mut shields = routes
+            .chain(patterns)
+            .filter_map(|rules| rules.shield.as_ref());
+        shields.next().map(|shield| shield.detector.clone())
     }
 
     /// A route whose privacy can't be kept: without a policy where others have one, or with a target that lacks what is

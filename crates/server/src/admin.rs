@@ -1,5 +1,7 @@
 //! The admin listener: nothing without the token, but health.
 
+mod privacy;
+
 use crate::arrival::read_body;
 use crate::gateway::Gateway;
 use crate::reply::{self, Reply};
@@ -17,6 +19,8 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 const BODY_MAX: usize = 64 * 1024;
+/// Longest text that is scanned on request.
+const SCAN_MAX: usize = 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers one request of the admin listener.
@@ -53,6 +57,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
     }
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_end_matches('/').to_owned();
+    let gateway = &gateway.clone();
     match (&head.method, path.as_str()) {
         (&Method::GET, "/metrics") => Ok(reply::text(
             StatusCode::OK,
@@ -70,6 +75,16 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::GET, "/admin/v1/audit") => {
             let rows = blocking(gateway, |gateway| gateway.control.audit(200)).await?;
             Ok(reply::json(StatusCode::OK, &json!({ "data": rows })))
+        }
+        (&Method::POST, "/admin/v1/privacy/scan") => {
+            let body = read_body(body, SCAN_MAX, BODY_TIMEOUT).await?;
+            privacy::scan(gateway, &body).await
+        }
+        (&Method::DELETE, path) if path.starts_with(privacy::USERS) => {
+            privacy::erase(gateway, &privacy::subject(path, head.uri.query())?).await
+        }
+        (&Method::GET, path) if path.starts_with(privacy::USERS) => {
+            privacy::export(gateway, &privacy::subject(path, head.uri.query())?).await
         }
         (&Method::DELETE, path) if path.starts_with("/admin/v1/keys/") => {
             let id = path.trim_start_matches("/admin/v1/keys/").to_owned();

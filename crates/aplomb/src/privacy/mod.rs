@@ -1,5 +1,6 @@
 //! `aplomb privacy`: what would be found, and where data goes.
 
+mod person;
 mod report;
 mod scan;
 
@@ -7,6 +8,7 @@ use crate::cli::{ConfigArgs, PrivacyArgs, PrivacyCommand};
 use crate::load::Origin;
 use crate::output::Failure;
 use aplomb_config::Parsed;
+use aplomb_core::erase::Subject;
 
 /// `aplomb privacy`.
 ///
@@ -18,6 +20,17 @@ pub fn run(args: &PrivacyArgs) -> Result<(), Failure> {
             let parsed = read(&args.config)?;
             scan::run(&parsed, file, *jsonl, *unit)
         }
+        PrivacyCommand::Erase { user, tenant } => {
+            let subject = subject(user, tenant.as_ref());
+            person::erase(&read(&args.config)?.file, &args.config, &subject)
+        }
+        PrivacyCommand::Export { user, tenant } => {
+            let subject = subject(user, tenant.as_ref());
+            person::export(&read(&args.config)?.file, &subject)
+        }
+        PrivacyCommand::Verify { file } => {
+            person::verify(&read(&args.config)?.file, &args.config, file)
+        }
         PrivacyCommand::Report { public } => {
             let parsed = read(&args.config)?;
             if *public {
@@ -27,6 +40,13 @@ pub fn run(args: &PrivacyArgs) -> Result<(), Failure> {
             }
             Ok(())
         }
+    }
+}
+
+fn subject(user: &str, tenant: Option<&String>) -> Subject {
+    Subject {
+        tenant: tenant.cloned(),
+        user: user.to_owned(),
     }
 }
 
