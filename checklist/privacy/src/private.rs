@@ -23,6 +23,12 @@ impl Deref for Private {
     }
 }
 
+impl std::borrow::Borrow<str> for Private {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Drop for Private {
     fn drop(&mut self) {
         self.0.zeroize();

@@ -371,6 +371,62 @@ fn there_is_no_way_around_the_routes() {
     assert!(upstream.seen().is_empty());
 }
 
+/// An analyzer adds what it finds; where it fails the policy decides.
+#[test]
+fn an_analyzer_is_asked_too() {
+    let upstream = Upstream::start(|seen| {
+        if seen.path != "/analyze" {
+            return echo(seen);
+        }
+        let asked = seen.json();
+        let text = asked["text"].as_str().unwrap();
+        if text.contains("break") {
+            return vec![Step::CloseFin];
+        }
+        let found: Vec<Value> = text
+            .match_indices("Zorblax")
+            .map(|(at, name)| {
+                let start = text[..at].chars().count();
+                json!({ "entity_type": "PERSON", "start": start, "end": start + name.len(), "score": 0.85 })
+            })
+            .collect();
+        vec![Step::Send(wire::json_answer(200, &json!(found)))]
+    });
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         routes:\n  firm: {{ targets: [up/m], privacy: firm }}\n  soft: {{ targets: [up/m], privacy: soft }}\n\
+         privacy:\n  firm: {{ analyzer: {{ url: \"{url}\", timeout: 20s }} }}\n  \
+         soft: {{ analyzer: {{ url: \"{url}\", timeout: 20s }}, on_error: pass }}\n"
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let ask = |model: &str, text: &str| {
+        let body = asking(Dialect::OpenAi, model, false, text);
+        Request::post(gateway.data, "/v1/chat/completions", &body).whole()
+    };
+    let answer = ask("firm", "é zorblax? Zorblax! ada@example.org");
+    assert_eq!(
+        said(Dialect::OpenAi, false, &answer).text,
+        "é zorblax? Zorblax! ada@example.org"
+    );
+    let sent = upstream
+        .seen()
+        .iter()
+        .find(|seen| seen.path != "/analyze")
+        .map(prompt);
+    let sent = sent.unwrap();
+    assert!(
+        !sent.contains("Zorblax") && !sent.contains("ada@"),
+        "{sent}"
+    );
+    let refused = ask("firm", "break");
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (422, "privacy_refused")
+    );
+    assert_eq!(ask("soft", "break").status, 200);
+}
+
 /// After an erasure no file of the data folder holds the user's id, and the receipt proves it.
 #[test]
 fn a_person_is_erased_everywhere() {

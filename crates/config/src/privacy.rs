@@ -1,9 +1,11 @@
 //! The shapes of the privacy room: policies by kind, recognizers of one's own, agreements with providers.
 
 use crate::scalar::Span;
+use crate::secret::Secret;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What happens to a value of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -94,11 +96,47 @@ pub struct PrivacyConfig {
     pub output: OutputConfig,
     /// Kinds that are treated otherwise inside code fences. Names of people, places and organisations are left alone there.
     pub code: IndexMap<String, ActionConfig>,
+    /// A server that speaks Presidio's analyzer API and is asked besides the built-in detection.
+    pub analyzer: Option<AnalyzerConfig>,
     /// Classes of data: what a provider must have agreed to for a request in which some kinds are found.
     pub classes: IndexMap<String, ClassConfig>,
     /// What happens to each kind, in lower case: `email`, `phone`, `credit_card`, `secret`, `person`, ...; `"*"` for those not named. Default for `"*"`: `mask`.
     #[serde(flatten)]
     pub kinds: IndexMap<String, ActionConfig>,
+}
+
+/// A server that speaks Presidio's analyzer API.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnalyzerConfig {
+    /// Its address, such as `http://127.0.0.1:5002`; `/analyze` is added.
+    #[schemars(extend("format" = "base-url"))]
+    pub url: String,
+    /// Key for `Authorization: Bearer`, where it needs one.
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// Language that is told to it. Default `en`.
+    #[serde(default = "english")]
+    pub language: String,
+    /// Longest wait for all texts of a request. Default `800ms`; then `on_error` decides.
+    #[serde(default = "analyzer_timeout")]
+    pub timeout: Span,
+    /// Least score that counts, 0 to 1. Default 0.5.
+    #[serde(default = "analyzer_score")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub score_min: f64,
+}
+
+fn english() -> String {
+    "en".to_owned()
+}
+
+fn analyzer_timeout() -> Span {
+    Span(Duration::from_millis(800))
+}
+
+fn analyzer_score() -> f64 {
+    0.5
 }
 
 /// One class of data, such as health.

@@ -1,11 +1,13 @@
 //! Privacy in a request's way: masked before any provider is chosen, and only where providers may see it.
 
+use crate::analyzer::Analyzer;
 use crate::plan::Plan;
 use crate::policy::{Route, Rules};
 use crate::settle::Exchange;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::request::ChatRequest;
-use aplomb_privacy::mask::Report;
+use aplomb_privacy::mask::{More, Report};
+use aplomb_privacy::policy::OnError;
 use aplomb_privacy::room::{Guarded, Who, guard};
 
 /// Longest body that is masked on the spot. Chosen: some milliseconds; longer ones go to a thread that may block.
@@ -23,6 +25,10 @@ pub(crate) async fn mask(
     let record = exchange.record();
     let (tenant, user) = (record.tenant.clone(), record.user.clone());
     let user = user.unwrap_or_else(|| record.key_id.to_string());
+    let more = match &rules.analyzer {
+        None => More::default(),
+        Some(analyzer) => ask(rules, analyzer, &request).await?,
+    };
     let shield = rules.shield.clone();
     let long = request.body.len() > ON_THE_SPOT_BYTES && shield.is_some();
     let work = move || {
@@ -30,7 +36,7 @@ pub(crate) async fn mask(
             tenant: &tenant,
             user: &user,
         };
-        guard(shield.as_deref(), who, request)
+        guard(shield.as_deref(), who, request, &more)
     };
     let guarded = if long {
         tokio::task::spawn_blocking(work).await.map_err(|_| {
@@ -43,6 +49,25 @@ pub(crate) async fn mask(
         work()
     };
     guarded.map_err(|refusal| ApiError::new(ErrorCode::PrivacyRefused, refusal.to_string()))
+}
+
+/// What the analyzer finds. If it fails, the policy decides.
+async fn ask(rules: &Rules, analyzer: &Analyzer, request: &ChatRequest) -> Result<More, ApiError> {
+    let refuses = rules
+        .shield
+        .as_ref()
+        .is_none_or(|shield| shield.profile.on_error == OnError::Refuse);
+    match analyzer.ask(&request.body).await {
+        Ok(more) => Ok(more),
+        Err(why) if refuses => Err(ApiError::new(
+            ErrorCode::PrivacyRefused,
+            format!("{why}, and this route refuses what is not checked"),
+        )),
+        Err(why) => {
+            tracing::warn!(why, "the analyzer was passed over");
+            Ok(More::default())
+        }
+    }
 }
 
 /// Takes the targets out of a plan that may not see this request.

@@ -1,5 +1,6 @@
 //! What the operator wants, compiled: everything that can fail has been done.
 
+use crate::analyzer::Analyzer;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use aplomb_config::Parsed;
@@ -86,6 +87,8 @@ pub struct Route {
 pub struct Rules {
     /// Its policy.
     pub shield: Option<Arc<Shield>>,
+    /// The analyzer that is asked besides.
+    pub analyzer: Option<Arc<Analyzer>>,
     /// What its providers must have agreed to.
     pub require: Agreement,
 }
@@ -330,8 +333,10 @@ fn rules(file: &ConfigFile, config: &RouteConfig, shields: &Shields) -> Rules {
         own.and(&by_policy)
             .and(&shields::preset_requirement(policy))
     });
+    let compiled = shields.get(name);
     Rules {
-        shield: shields.get(name).cloned(),
+        shield: compiled.map(|one| one.shield.clone()),
+        analyzer: compiled.and_then(|one| one.analyzer.clone()),
         require,
     }
 }
@@ -339,7 +344,10 @@ fn rules(file: &ConfigFile, config: &RouteConfig, shields: &Shields) -> Rules {
 fn direct(file: &ConfigFile, shields: &Shields) -> Direct {
     match file.privacy.get(DEFAULT_PRIVACY) {
         Some(policy) => Direct::Served(Rules {
-            shield: shields.get(DEFAULT_PRIVACY).cloned(),
+            shield: shields.get(DEFAULT_PRIVACY).map(|one| one.shield.clone()),
+            analyzer: shields
+                .get(DEFAULT_PRIVACY)
+                .and_then(|one| one.analyzer.clone()),
             require: shields::requirement(&policy.require)
                 .and(&shields::preset_requirement(policy)),
         }),
@@ -408,13 +416,17 @@ fn provider(
     })
 }
 
-fn value_of(secret: &Secret, at: &str, sources: &Sources<'_>) -> Result<String, Diagnostic> {
+pub(crate) fn value_of(
+    secret: &Secret,
+    at: &str,
+    sources: &Sources<'_>,
+) -> Result<String, Diagnostic> {
     let text = secret.resolve(sources.env, sources.base_dir);
     text.map(|text| text.expose().to_owned())
         .map_err(|error| Diagnostic::error(at, error.to_string()))
 }
 
-fn secret_value(text: &str, at: &str) -> Result<HeaderValue, Diagnostic> {
+pub(crate) fn secret_value(text: &str, at: &str) -> Result<HeaderValue, Diagnostic> {
     let wrong = |_| Diagnostic::error(at, "has characters that a header can't carry");
     let mut value = HeaderValue::from_str(text).map_err(wrong)?;
     value.set_sensitive(true);

@@ -1,12 +1,13 @@
 //! Privacy policies of the file, compiled.
 
-use crate::policy::Sources;
+use crate::analyzer::Analyzer;
+use crate::policy::{Sources, secret_value, value_of};
 use aplomb_config::Parsed;
 use aplomb_config::diagnostic::{Diagnostic, did_you_mean};
 use aplomb_config::file::ConfigFile;
 use aplomb_config::privacy::{
-    ActionConfig, AgreementConfig, ClassConfig, DpaConfig, ImagesConfig, OnErrorConfig,
-    OutputConfig, PresetConfig, PrivacyConfig, RequireConfig,
+    ActionConfig, AgreementConfig, AnalyzerConfig, ClassConfig, DpaConfig, ImagesConfig,
+    OnErrorConfig, OutputConfig, PresetConfig, PrivacyConfig, RequireConfig,
 };
 use aplomb_privacy::agreements::{Agreement, Known};
 use aplomb_privacy::detect::Detector;
@@ -15,11 +16,21 @@ use aplomb_privacy::detect::entity::EntityKind;
 use aplomb_privacy::finder::detector;
 use aplomb_privacy::policy::{Action, Media, OnError, Output, Profile};
 use aplomb_privacy::room::{Class, Shield};
+use aplomb_providers::call::Base;
+use http::{HeaderMap, header};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Policies by name.
-pub(crate) type Shields = HashMap<String, Arc<Shield>>;
+pub(crate) type Shields = HashMap<String, Compiled>;
+
+/// One policy, compiled.
+pub(crate) struct Compiled {
+    /// Masks and restores.
+    pub shield: Arc<Shield>,
+    /// The analyzer that is asked besides.
+    pub analyzer: Option<Arc<Analyzer>>,
+}
 
 /// Compiles all policies. The detector is built only if there is one.
 pub(crate) fn build(
@@ -49,9 +60,50 @@ pub(crate) fn build(
             detector: detector.clone(),
             secret: sources.state.placeholder_key.clone(),
         };
-        shields.insert(name.clone(), Arc::new(shield));
+        let path = format!("privacy.{name}.analyzer");
+        let analyzer = config.analyzer.as_ref().and_then(|config| {
+            analyzer(config, &path, sources)
+                .map_err(|error| errors.push(error))
+                .ok()
+        });
+        let compiled = Compiled {
+            shield: Arc::new(shield),
+            analyzer: analyzer.map(Arc::new),
+        };
+        shields.insert(name.clone(), compiled);
     }
     shields
+}
+
+fn analyzer(
+    config: &AnalyzerConfig,
+    path: &str,
+    sources: &Sources<'_>,
+) -> Result<Analyzer, Diagnostic> {
+    // The same rules as for a provider's address: no credentials, no query.
+    Base::parse(&config.url)
+        .map_err(|message| Diagnostic::error(format!("{path}.url"), message))?;
+    let url = format!("{}/analyze", config.url.trim_end_matches('/'));
+    let url = url
+        .parse()
+        .map_err(|_| Diagnostic::error(format!("{path}.url"), "is not a valid URL"))?;
+    let mut headers = HeaderMap::new();
+    if let Some(secret) = &config.api_key {
+        let at = format!("{path}.api_key");
+        let key = value_of(secret, &at, sources)?;
+        headers.insert(
+            header::AUTHORIZATION,
+            secret_value(&format!("Bearer {key}"), &at)?,
+        );
+    }
+    Ok(Analyzer {
+        url,
+        headers,
+        language: config.language.clone(),
+        timeout: config.timeout.0,
+        score_min: config.score_min,
+        client: sources.state.client(path, config.timeout.0),
+    })
 }
 
 fn custom_kinds(file: &ConfigFile) -> Vec<String> {

@@ -8,7 +8,7 @@ pub mod surface;
 mod surrogate;
 mod visit;
 
-use crate::detect::entity::EntityKind;
+use crate::detect::entity::{Entity, EntityKind};
 use crate::detect::{Detector, Hint};
 use crate::placeholder::{Minter, label};
 use crate::policy::{Action, Media, OnError, Profile};
@@ -17,7 +17,7 @@ use crate::vault::{Restore, Taken, Vault};
 use bytes::Bytes;
 use known::Known;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use surface::Surface;
 use visit::{Origin, Slot, Visitor, visit};
@@ -65,7 +65,59 @@ pub struct MaskedBody {
     pub report: Report,
 }
 
-/// Masks a request body of either dialect.
+/// Findings of somebody else, by text.
+#[derive(Debug, Default)]
+pub struct More(HashMap<Private, Vec<Entity>>);
+
+impl More {
+    /// Adds what was found in a text. Ranges that are not of the text are left out.
+    pub fn add(&mut self, text: &str, mut found: Vec<Entity>) {
+        found.retain(|entity| {
+            text.get(entity.range.clone())
+                .is_some_and(|t| !t.is_empty())
+        });
+        self.0.insert(Private::new(text), found);
+    }
+
+    /// What the detector found, and what was found elsewhere where it found nothing.
+    fn join(&self, text: &str, found: Vec<Entity>) -> Vec<Entity> {
+        let mut all = found;
+        for entity in self.0.get(text).into_iter().flatten() {
+            let range = &entity.range;
+            let apart = |one: &Entity| one.range.end <= range.start || one.range.start >= range.end;
+            if all.iter().all(apart) {
+                all.push(entity.clone());
+            }
+        }
+        all.sort_by_key(|entity| entity.range.start);
+        all
+    }
+}
+
+/// The texts of a request body that are looked at, each once.
+///
+/// # Errors
+/// The body is no JSON.
+pub fn texts(body: &[u8]) -> Result<BTreeSet<String>, Refusal> {
+    struct Collect(BTreeSet<String>);
+    impl Visitor for Collect {
+        fn text(&mut self, slot: Slot<'_>, text: &mut String) -> bool {
+            if slot.surface != Surface::Signed && !text.trim().is_empty() {
+                self.0.insert(text.clone());
+            }
+            false
+        }
+        fn media(&mut self, _: &str) {}
+        fn unknown_part(&mut self, _: &str) {}
+    }
+    let mut value: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::Unreadable(format!("line {}", error.line())))?;
+    let mut collect = Collect(BTreeSet::new());
+    visit(&mut value, &mut collect);
+    Ok(collect.0)
+}
+
+/// Masks a request body of either dialect. `more`: what was found elsewhere.
 ///
 /// # Errors
 /// What the policy refuses.
@@ -73,11 +125,12 @@ pub fn mask(
     detector: &Detector,
     profile: &Profile,
     minter: &Minter,
+    more: &More,
     body: &Bytes,
 ) -> Result<MaskedBody, Refusal> {
     let mut value: Value = serde_json::from_slice(body)
         .map_err(|error| Refusal::Unreadable(format!("line {}", error.line())))?;
-    let mut finder = Finder::new(detector, profile);
+    let mut finder = Finder::new(detector, profile, more);
     visit(&mut value, &mut finder);
     let Finder {
         mut texts,
@@ -135,6 +188,7 @@ struct TextFindings {
 struct Finder<'a> {
     detector: &'a Detector,
     profile: &'a Profile,
+    more: &'a More,
     texts: Vec<TextFindings>,
     report: Report,
     refusal: Option<Refusal>,
@@ -142,10 +196,11 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(detector: &'a Detector, profile: &'a Profile) -> Self {
+    fn new(detector: &'a Detector, profile: &'a Profile, more: &'a More) -> Self {
         Finder {
             detector,
             profile,
+            more,
             texts: Vec::new(),
             report: Report::default(),
             refusal: None,
@@ -160,7 +215,7 @@ impl<'a> Finder<'a> {
         };
         let fences = fences(text);
         let mut spans = Vec::new();
-        for entity in self.detector.detect(text, hint) {
+        for entity in self.more.join(text, self.detector.detect(text, hint)) {
             let in_code = fences
                 .iter()
                 .any(|fence| fence.contains(&entity.range.start));
