@@ -100,7 +100,7 @@ pub struct PrivacyConfig {
     pub analyzer: Option<AnalyzerConfig>,
     /// Classes of data: what a provider must have agreed to for a request in which some kinds are found.
     pub classes: IndexMap<String, ClassConfig>,
-    /// What happens to each kind, in lower case: `email`, `phone`, `credit_card`, `secret`, `person`, ...; `"*"` for those not named. Default for `"*"`: `mask`.
+    /// What happens to each kind, in lower case: `email`, `phone`, `credit_card`, `secret`, `person`, ...; `"*"` for those not named. Without `"*"`: `mask`, but `location` and `organization` are only flagged.
     #[serde(flatten)]
     pub kinds: IndexMap<String, ActionConfig>,
 }

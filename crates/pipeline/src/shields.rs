@@ -158,6 +158,13 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn profile(mut self, name: &str, config: &PrivacyConfig) -> (Profile, Vec<Class>) {
         let mut profile = preset(name, config.preset);
+        if config.preset.is_none() && !config.kinds.contains_key("*") {
+            // Without its places a question about the weather has no answer; whoever wants them out says so.
+            let public = [EntityKind::Location, EntityKind::Organization];
+            profile
+                .actions
+                .extend(public.map(|kind| (kind, Action::Flag)));
+        }
         for (kind, action) in &config.kinds {
             if kind == "*" {
                 profile.default = action_of(*action);
