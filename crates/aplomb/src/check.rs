@@ -14,12 +14,16 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 
-/// An environment in which every variable is set: checking needs no secrets.
+/// An environment in which every secret is there: checking needs none. What is missing is a warning.
 struct AnyValue;
 
 impl Environment for AnyValue {
     fn get(&self, _: &str) -> Option<String> {
         Some("unset".to_owned())
+    }
+
+    fn file(&self, path: &Path) -> std::io::Result<String> {
+        Ok(std::fs::read_to_string(path).unwrap_or_else(|_| "unset".to_owned()))
     }
 }
 

@@ -78,6 +78,14 @@ impl fmt::Debug for SecretText {
 pub trait Environment {
     /// The value of a variable.
     fn get(&self, name: &str) -> Option<String>;
+
+    /// The text of a secret's file.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn file(&self, path: &Path) -> std::io::Result<String> {
+        std::fs::read_to_string(path)
+    }
 }
 
 /// The environment of the process.
@@ -119,7 +127,8 @@ impl Secret {
             Some(("env", name)) => env
                 .get(name)
                 .ok_or_else(|| SecretError::Unset(name.to_owned()))?,
-            Some((_, path)) => std::fs::read_to_string(base_dir.join(path))
+            Some((_, path)) => env
+                .file(&base_dir.join(path))
                 .map_err(|error| SecretError::File(path.to_owned(), error.kind().to_string()))?,
             None => String::new(),
         };
