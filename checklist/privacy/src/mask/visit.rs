@@ -106,6 +106,11 @@ impl<V: Visitor> Walk<'_, V> {
     fn value(&mut self, key: &str, value: &mut Value, zone: Zone) -> bool {
         match value {
             Value::String(text) => self.string(key, text, zone),
+            // Text as token ids is text all the same, and nobody here can read it.
+            Value::Array(items) if is_token_ids(key, items, zone) => {
+                self.visitor.unknown_part("token_ids");
+                false
+            }
             Value::Array(items) => {
                 let mut changed = false;
                 for item in items {
@@ -189,6 +194,10 @@ impl<V: Visitor> Walk<'_, V> {
     }
 }
 
+fn is_token_ids(key: &str, items: &[Value], zone: Zone) -> bool {
+    zone == Zone::Root && matches!(key, "input" | "prompt") && items.iter().any(Value::is_number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +261,21 @@ mod tests {
         assert_eq!(upper.media, ["image_url"]);
         assert_eq!(upper.unknown, ["odd"]);
         assert_eq!(upper.instructions, ["s", "d", "e"]);
+    }
+
+    #[test]
+    fn token_ids_are_not_passed_over() {
+        for input in [json!([1, 2]), json!([[1, 2], [3]]), json!(["a", [3]])] {
+            let mut upper = Upper::default();
+            visit(&mut json!({ "model": "m", "input": input }), &mut upper);
+            assert!(!upper.unknown.is_empty(), "{input}");
+        }
+        let mut upper = Upper::default();
+        visit(
+            &mut json!({ "model": "m", "input": ["a"], "n": 2 }),
+            &mut upper,
+        );
+        assert!(upper.unknown.is_empty());
     }
 
     #[test]
