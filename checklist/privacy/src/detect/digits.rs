@@ -86,7 +86,9 @@ impl Chain {
 
 /// The separator after a group and where the next group starts.
 fn separator(bytes: &[u8], end: usize) -> Option<(u8, usize)> {
-    let next = run_end(bytes, end, |b| b" -./()\n\t".contains(&b));
+    let next = run_end(bytes, end, |b| {
+        matches!(b, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'\n' | b'\t')
+    });
     let sep = bytes.get(end..next)?;
     if !at(bytes, next).is_ascii_digit() || sep.is_empty() || sep.len() > 3 {
         return None;
@@ -220,14 +222,18 @@ fn is_word_part(bytes: &[u8], range: &Range<usize>) -> bool {
 fn numbers(scan: &Scan<'_>, window: &Window<'_>, range: &Range<usize>, out: &mut Vec<Entity>) {
     let bit = 1_u32 << window.digits.len().min(31);
     let mut place_of = None;
+    let free = window.is_free();
     for scheme in SCHEMES.iter().filter(|scheme| scheme.lengths & bit != 0) {
+        if !free && scheme.alone != Alone::Always {
+            continue;
+        }
         let official =
             scheme.groups.iter().any(|groups| window.shape_is(groups)) && window.is_even();
         let bare = window.groups.len() == 1;
         // A card is found inside a longer chain; of the others, groups of four and the like
         // are too common to be cut out of one.
         let cut_out = official && scheme.alone == Alone::Always;
-        if !(cut_out || window.is_free()) || !(scheme.check)(window.digits) {
+        if !(cut_out || free) || !(scheme.check)(window.digits) {
             continue;
         }
         let place = place_of.get_or_insert_with(|| place(scan, range));

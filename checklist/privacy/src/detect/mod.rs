@@ -138,8 +138,11 @@ impl Detector {
             more.retain(|entity| {
                 self.reports(entity) && scan.text.get(entity.range.clone()).is_some()
             });
-            found.append(&mut more);
-            found = resolve::resolve(scan.text, found);
+            // What was resolved already stays as it is when no name joins it.
+            if !more.is_empty() {
+                found.append(&mut more);
+                found = resolve::resolve(scan.text, found);
+            }
         }
         for entity in &mut found {
             let range = normal.original(&entity.range);

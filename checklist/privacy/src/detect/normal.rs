@@ -230,6 +230,8 @@ fn hex(digits: &[u8]) -> Option<u32> {
 fn folded(character: char) -> Option<Option<char>> {
     let code = u32::from(character);
     match code {
+        // Letters of Latin, Greek, Cyrillic, and of East Asia, which are nearly all there are.
+        0xC0..=0x34E | 0x350..=0x5FF | 0x3001..=0xFDFF => None,
         // Soft hyphen, zero-width space and joiners, marks, word joiner, BOM.
         0xAD | 0x34F | 0x61C | 0x180E | 0x200B..=0x200F | 0x202A..=0x202E => Some(None),
         0x2060..=0x2064 | 0x2066..=0x2069 | 0xFEFF | 0xFE00..=0xFE0F => Some(None),

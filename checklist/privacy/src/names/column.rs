@@ -21,6 +21,10 @@ struct Header {
 
 /// Finds the cells of CSV, TSV and Markdown tables under headers that announce names.
 pub fn find(text: &str, lexicon: &Lexicon, out: &mut Vec<Found>) {
+    // A header without a line under it has no cells.
+    if memchr::memchr(b'\n', text.as_bytes()).is_none() {
+        return;
+    }
     let mut header: Option<Header> = None;
     let mut fresh = true;
     for line in lines(text) {

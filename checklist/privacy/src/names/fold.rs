@@ -20,7 +20,7 @@ const LATIN_MORE: &[u8] = b"\
 /// The folded form of one letter; `None` for marks that are dropped.
 pub fn fold(letter: char) -> Option<char> {
     match letter {
-        'a'..='z' => Some(letter),
+        'a'..='z' | '\u{2e80}'..='\u{d7ff}' => Some(letter),
         'A'..='Z' => Some(letter.to_ascii_lowercase()),
         '\u{c0}'..='\u{24f}' => Some(base(LATIN, letter, 0xc0)),
         '\u{1e00}'..='\u{1eff}' => Some(base(LATIN_MORE, letter, 0x1e00)),
@@ -31,7 +31,7 @@ pub fn fold(letter: char) -> Option<char> {
         | '\u{2019}'
         | '\u{2bc}' => None,
         // Scripts without case, skipped because their letters are looked up most often.
-        '\u{590}'..='\u{109f}' | '\u{2e80}'..='\u{d7ff}' => Some(letter),
+        '\u{590}'..='\u{109f}' => Some(letter),
         'Ё' | 'ё' => Some('е'),
         'ά' | 'Ά' => Some('α'),
         'έ' | 'Έ' => Some('ε'),

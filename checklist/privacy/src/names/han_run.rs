@@ -330,8 +330,11 @@ impl<'a> Run<'a> {
 /// Roles of the first one to five of these characters.
 fn pieces(page: &Page, letters: &[char]) -> [u32; PIECE_MAX] {
     let (mut roles, mut key) = ([0; PIECE_MAX], Key::new());
-    for (slot, letter) in roles.iter_mut().zip(letters) {
+    for (place, (slot, letter)) in roles.iter_mut().zip(letters).enumerate() {
         key.push(*letter);
+        if place == 1 && !page.lexicon.starts_word(key.finish()) {
+            break;
+        }
         *slot = page.lexicon.word(key.finish());
     }
     roles

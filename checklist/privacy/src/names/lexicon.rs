@@ -20,6 +20,8 @@ const CUES: &str = include_str!("../../data/cues.txt");
 /// Words the lists hold together, rounded up: sizes the table.
 const WORDS: usize = 131_072;
 const PHRASES: usize = 12_000;
+/// Small enough for the nearest cache; the lists fill a tenth of it.
+const PAIR_BITS: usize = 1 << 17;
 /// Longest phrase that is looked up, in words.
 pub const PHRASE_WORDS_MAX: usize = 5;
 
@@ -39,6 +41,8 @@ pub mod cue {
 pub struct Lexicon {
     words: Table,
     phrases: Table,
+    /// Which first two characters words of East Asian scripts have, as bits by the hash of both.
+    pairs: Vec<u64>,
 }
 
 impl Lexicon {
@@ -53,6 +57,7 @@ impl Lexicon {
         let mut lexicon = Self {
             words: Table::with_capacity(WORDS),
             phrases: Table::with_capacity(PHRASES),
+            pairs: vec![0; PAIR_BITS / 64],
         };
         for (list, roles) in [(FIRST, role::FIRST), (LAST, role::LAST)] {
             each(list, |section, name| {
@@ -92,6 +97,28 @@ impl Lexicon {
         self.phrases.get(key)
     }
 
+    /// Whether any word of an East Asian script can start with the two characters of this key. Most places of a
+    /// Chinese text are turned away by this alone, without a look at the big table.
+    pub fn starts_word(&self, pair: u64) -> bool {
+        let (slot, bit) = pair_place(pair);
+        self.pairs
+            .get(slot)
+            .is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    fn add_pair(&mut self, word: &str) {
+        let mut key = Key::new();
+        let mut letters = word.chars().inspect(|letter| key.push(*letter));
+        let east = letters.next().is_some_and(|letter| letter >= '\u{2e80}');
+        if !east || letters.next().is_none() {
+            return;
+        }
+        let (slot, bit) = pair_place(key.finish());
+        if let Some(bits) = self.pairs.get_mut(slot) {
+            *bits |= 1 << bit;
+        }
+    }
+
     /// Bytes on the heap.
     #[cfg(test)]
     pub const fn bytes(&self) -> usize {
@@ -100,13 +127,17 @@ impl Lexicon {
 
     fn add_word(&mut self, word: &str, roles: u32) {
         self.words.add(Key::of(word), roles);
+        self.add_pair(word);
     }
 
     fn add_place(&mut self, place: &str, roles: u32) {
         let keys = word_keys(place);
         match keys.as_slice() {
             [] => {}
-            [only] => self.words.add(*only, roles),
+            [only] => {
+                self.words.add(*only, roles);
+                self.add_pair(place);
+            }
             [first, ..] => {
                 self.words.add(*first, role::PLACE_START);
                 self.phrases.add(join(&keys), roles);
@@ -145,6 +176,11 @@ impl Lexicon {
             }
         }
     }
+}
+
+fn pair_place(key: u64) -> (usize, u32) {
+    let place = usize::try_from(key >> 32).unwrap_or(0) % PAIR_BITS;
+    (place / 64, u32::try_from(place % 64).unwrap_or(0))
 }
 
 fn section_roles(section: &str) -> u32 {

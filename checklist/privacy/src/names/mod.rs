@@ -129,9 +129,12 @@ fn rules(page: &Page, out: &mut Vec<Found>) {
     field::find(page, out);
     place::find(page, out);
     org::find(page, out);
-    ideograph::find(page, out);
-    hangul::find(page, out);
-    caseless::find(page, out);
+    // The scripts of these have no ASCII letters.
+    if !page.text.is_ascii() {
+        ideograph::find(page, out);
+        hangul::find(page, out);
+        caseless::find(page, out);
+    }
 }
 
 fn shift(mut name: Found, by: usize) -> Found {

@@ -219,18 +219,8 @@ fn east_asian(page: &Page, index: usize, out: &mut Vec<Found>) {
     if token.kind == Kind::Han && token.len() < 6 {
         return;
     }
-    // Nothing longer is a company; looking further at every bracket would take quadratic time.
-    let rest = page.text.get(token.start..).unwrap_or_default();
-    let near = rest
-        .char_indices()
-        .nth(COMPANY_CHARS_MAX)
-        .map_or(rest, |(end, _)| rest.get(..end).unwrap_or_default());
-    let line = near
-        .split(['\n', ' ', '，', '。', '、', '；', '：'])
-        .next()
-        .unwrap_or_default();
     let run = if matches!(token.kind, Kind::Mark(_)) {
-        line
+        near(page, token.start)
     } else {
         page.word(token)
     };
@@ -279,6 +269,18 @@ fn east_asian(page: &Page, index: usize, out: &mut Vec<Found>) {
             reason: "legal form",
         });
     }
+}
+
+/// The rest of the clause. Nothing longer is a company; looking further at every bracket would take quadratic time.
+fn near<'a>(page: &Page<'a>, start: usize) -> &'a str {
+    let rest = page.text.get(start..).unwrap_or_default();
+    let near = rest
+        .char_indices()
+        .nth(COMPANY_CHARS_MAX)
+        .map_or(rest, |(end, _)| rest.get(..end).unwrap_or_default());
+    near.split(['\n', ' ', '，', '。', '、', '；', '：'])
+        .next()
+        .unwrap_or_default()
 }
 
 /// Bytes of verbs and pronouns before a Chinese company in the same run.

@@ -117,8 +117,9 @@ pub fn split(text: &str, roles: impl Fn(u64) -> u32) -> Vec<Token> {
             start += letter.len_utf8();
             continue;
         }
-        let (end, kind, key) =
-            plain_word(text.as_bytes(), start).unwrap_or_else(|| any_word(text, start, letter));
+        let (end, kind, key) = plain_word(text.as_bytes(), start)
+            .or_else(|| plain_mark(start, letter))
+            .unwrap_or_else(|| any_word(text, start, letter));
         let known = if matches!(kind, Kind::Mark(_) | Kind::Number) {
             0
         } else {
@@ -164,6 +165,16 @@ fn plain_word(text: &[u8], start: usize) -> Option<(usize, Kind, u64)> {
         (false, _) => Kind::Lower,
     };
     Some((start + 1 + length, kind, key.finish()))
+}
+
+/// Half of all tokens of JSON and code: an ASCII mark, which is a token of its own.
+fn plain_mark(start: usize, letter: char) -> Option<(usize, Kind, u64)> {
+    let mark = letter.is_ascii() && !letter.is_ascii_alphanumeric() && letter != '_';
+    mark.then(|| {
+        let mut key = Key::new();
+        key.push(letter);
+        (start + 1, Kind::Mark(letter), key.finish())
+    })
 }
 
 /// The end, the kind and the key of whatever starts here.

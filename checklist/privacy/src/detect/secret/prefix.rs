@@ -149,10 +149,11 @@ static PREFIXES: &[Prefix] = &[
     p("eyJ", 20, Body::Loose),
 ];
 
-/// The prefixes by their first byte.
+/// The prefixes by their first byte, each with its second one: all have at least two, and the
+/// second turns away nearly all words.
 #[derive(Debug)]
 pub(in super::super) struct Prefixes {
-    by_first: Vec<Vec<usize>>,
+    by_first: Vec<Vec<(u8, usize)>>,
 }
 
 impl Prefixes {
@@ -161,7 +162,7 @@ impl Prefixes {
         for (index, prefix) in PREFIXES.iter().enumerate() {
             let first = prefix.text.as_bytes().first().copied().unwrap_or(0);
             if let Some(list) = by_first.get_mut(usize::from(first)) {
-                list.push(index);
+                list.push((at(prefix.text.as_bytes(), 1), index));
             }
         }
         Self { by_first }
@@ -179,7 +180,11 @@ impl Prefixes {
             return None;
         }
         let list = self.by_first.get(usize::from(at(scan.bytes, start)))?;
-        let matching = list.iter().filter_map(|&index| PREFIXES.get(index));
+        let second = at(scan.bytes, start + 1);
+        let matching = list
+            .iter()
+            .filter(|(letter, _)| *letter == second)
+            .filter_map(|&(_, index)| PREFIXES.get(index));
         matching
             .into_iter()
             .find_map(|prefix| prefixed(scan, start, prefix, read))
