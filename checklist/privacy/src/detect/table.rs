@@ -112,28 +112,29 @@ fn separator_of(line: &[u8]) -> Option<u8> {
         .map(|(separator, _)| separator)
 }
 
-/// Separators outside of double quotes.
-fn separators(line: &[u8], separator: u8) -> usize {
+/// Places of the separators that stand outside of double quotes.
+fn separator_places(line: &[u8], separator: u8) -> impl Iterator<Item = usize> {
     let mut quoted = false;
-    let mut count = 0;
-    for &byte in line {
+    line.iter().enumerate().filter_map(move |(at, &byte)| {
         quoted ^= byte == b'"';
-        count += usize::from(byte == separator && !quoted);
-    }
-    count
+        (byte == separator && !quoted).then_some(at)
+    })
+}
+
+fn separators(line: &[u8], separator: u8) -> usize {
+    separator_places(line, separator).count()
 }
 
 fn cell(bytes: &[u8], line: &Range<usize>, separator: u8, column: usize) -> Option<Range<usize>> {
     let header = cut(bytes, line.clone());
-    let mut starts = memchr::memchr_iter(separator, header).map(|i| i + 1);
+    let mut places = separator_places(header, separator);
     let start = if column == 0 {
         0
     } else {
-        starts.nth(column - 1)?
+        places.nth(column - 1)? + 1
     };
-    let rest = header.get(start..)?;
-    let end = memchr::memchr(separator, rest).unwrap_or(rest.len());
-    Some(line.start + start..line.start + start + end)
+    let end = places.next().unwrap_or(header.len());
+    Some(line.start + start..line.start + end)
 }
 
 #[cfg(test)]
@@ -146,6 +147,14 @@ mod tests {
         let index = text.find(value).unwrap();
         let cell = tables.header_cell(text.as_bytes(), index);
         assert_eq!(cell.map(|cell| text[cell].trim()), header);
+    }
+
+    #[test]
+    fn a_separator_in_quotes_ends_no_column() {
+        let text =
+            "id,\"city, state\",ssn\n1,\"Springfield, IL\",078051120\n2,\"Austin, TX\",078051121\n";
+        check(text, "078051120", Some("ssn"));
+        check(text, "078051121", Some("ssn"));
     }
 
     #[test]
