@@ -1,5 +1,7 @@
 //! What must hold for any bytes that come from outside.
 
+pub mod privacy;
+
 use aplomb_core::dialect::{self, Envelope, StreamWriter, fold};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::TraceContext;

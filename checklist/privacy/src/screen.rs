@@ -15,6 +15,17 @@ use std::sync::Arc;
 /// Most bytes that are held back. Chosen: a line of text; sentences end sooner.
 const WINDOW_BYTES: usize = 256;
 
+/// Members of a whole answer that are texts, in both dialects.
+const TEXTS: [&str; 7] = [
+    "content",
+    "text",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "transcript",
+];
+
 /// Looks over one answer.
 pub struct Screen {
     output: Output,
@@ -130,9 +141,7 @@ impl Screen {
 
     fn all(&mut self, key: &str, value: &mut Value) {
         match value {
-            Value::String(text) if matches!(key, "content" | "text" | "reasoning_content") => {
-                *text = self.look(text);
-            }
+            Value::String(text) if TEXTS.contains(&key) => *text = self.look(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.all(key, item)),
             Value::Object(members) => {
                 for (name, member) in members {
@@ -189,6 +198,7 @@ fn piece(choice: u32, reasoning: bool, text: String) -> Option<ChatEvent> {
 mod tests {
     use super::*;
     use crate::finder::detector;
+    use aplomb_core::event::{Facts, Raw};
 
     fn run(output: Output, pieces: &[&str]) -> (String, u32) {
         let detector = Arc::new(detector(Vec::new()).unwrap());
@@ -226,6 +236,26 @@ mod tests {
             );
         }
         assert_eq!(run(Output::Flag, &[text]), (text.to_owned(), 1));
+    }
+
+    #[test]
+    fn every_text_of_a_whole_answer_is_looked_at() {
+        let detector = Arc::new(detector(Vec::new()).unwrap());
+        let mut screen = Screen::new(Output::Redact, detector).unwrap();
+        let texts = TEXTS.map(|name| (name.to_owned(), Value::from("to ada@example.org")));
+        let body = Value::from(serde_json::Map::from_iter(texts));
+        let raw = Raw {
+            name: None,
+            data: body.to_string().into(),
+            facts: Facts::default(),
+        };
+        let mut out = Vec::new();
+        screen.on_event(ChatEvent::RawBody(raw), &mut out);
+        let Some(ChatEvent::RawBody(raw)) = out.pop() else {
+            panic!("no body");
+        };
+        let text = String::from_utf8_lossy(&raw.data).into_owned();
+        assert_eq!(text.matches("to [EMAIL]").count(), TEXTS.len(), "{text}");
     }
 
     #[test]

@@ -530,3 +530,166 @@ fn texts_are_scanned_line_by_line() {
     );
     assert_eq!(lines[1]["spans"][0]["type"], "TICKET");
 }
+
+/// The first placeholder of a text.
+fn prompt_of(sent: &str) -> String {
+    sent[sent.find('<').unwrap()..=sent.find('>').unwrap()].to_owned()
+}
+
+/// Several choices and several calls at once, each cut within a placeholder; what was counted per token is left out.
+#[test]
+fn interleaved_texts_are_restored_each_on_its_own() {
+    let upstream = Upstream::start(|seen| {
+        let token = prompt_of(&prompt(seen));
+        let (one, other) = token.split_at(4);
+        let chunk = |index: u32, delta: Value, finish: Option<&str>| {
+            let mut chunk = wire::openai_chunk(&delta, finish);
+            chunk["choices"][0]["index"] = json!(index);
+            chunk["choices"][0]["logprobs"] =
+                json!({ "content": [{ "token": one, "logprob": -0.1 }] });
+            wire::data(&chunk)
+        };
+        let call = |tool: u32, arguments: &str| {
+            json!({ "tool_calls": [{ "index": tool, "id": format!("c{tool}"), "type": "function",
+                "function": { "name": "f", "arguments": arguments } }] })
+        };
+        let events = [
+            chunk(
+                0,
+                json!({ "role": "assistant", "content": format!("a {one}") }),
+                None,
+            ),
+            chunk(
+                1,
+                json!({ "role": "assistant", "content": format!("b {one}") }),
+                None,
+            ),
+            chunk(0, json!({ "content": other }), None),
+            chunk(1, json!({ "content": other }), None),
+            chunk(0, call(0, &format!("{{\"x\":\"{one}")), None),
+            chunk(0, call(1, &format!("{{\"y\":\"{one}")), None),
+            chunk(0, call(0, &format!("{other}\"}}")), None),
+            chunk(0, call(1, &format!("{other}\"}}")), None),
+            chunk(
+                1,
+                json!({ "refusal": token, "audio": { "id": "a", "transcript": token } }),
+                None,
+            ),
+            chunk(0, json!({}), Some("tool_calls")),
+            chunk(1, json!({ "content": " <EM" }), None),
+            chunk(1, json!({}), Some("stop")),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        vec![Step::SendSplit(
+            wire::stream_answer(events.concat().as_bytes()),
+            31,
+        )]
+    });
+    let gateway = gateway(&upstream, "");
+    let mut body = asking(Dialect::OpenAi, "up/m", true, "Mail ada@example.org please");
+    body["n"] = json!(2);
+    let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+    let mut texts = [String::new(), String::new()];
+    let mut calls = [String::new(), String::new()];
+    let mut spoken = String::new();
+    for event in aplomb_testkit::sse::events(&answer.body).unwrap() {
+        let Ok(value) = event.json() else { continue };
+        for choice in value["choices"].as_array().into_iter().flatten() {
+            let delta = &choice["delta"];
+            let text = &mut texts[usize::try_from(choice["index"].as_u64().unwrap()).unwrap()];
+            text.push_str(delta["content"].as_str().unwrap_or_default());
+            for name in [&delta["refusal"], &delta["audio"]["transcript"]] {
+                spoken.push_str(name.as_str().unwrap_or_default());
+            }
+            for call in delta["tool_calls"].as_array().into_iter().flatten() {
+                let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+                calls[index].push_str(call["function"]["arguments"].as_str().unwrap_or_default());
+            }
+        }
+    }
+    assert_eq!(texts, ["a ada@example.org", "b ada@example.org <EM"]);
+    assert_eq!(
+        calls,
+        ["{\"x\":\"ada@example.org\"}", "{\"y\":\"ada@example.org\"}"]
+    );
+    assert_eq!(spoken, "ada@example.orgada@example.org");
+}
+
+/// A call's arguments are data: no key in them means anything, and keys come back too.
+#[test]
+fn whole_calls_come_back_as_they_were_meant() {
+    let upstream = Upstream::start(|seen| {
+        let token = prompt_of(&prompt(seen));
+        let input = json!({ "logprobs": 5, "content": "{x", &token: { "arguments": token } });
+        let mut body = wire::whole(Dialect::Anthropic, "x");
+        body["content"] = json!([{ "type": "tool_use", "id": "t", "name": "f", "input": input }]);
+        body["stop_reason"] = json!("stop_sequence");
+        body["stop_sequence"] = json!(token);
+        vec![Step::Send(wire::json_answer(200, &body))]
+    });
+    let gateway = gateway(&upstream, "");
+    let body = asking(
+        Dialect::Anthropic,
+        "claude/m",
+        false,
+        "Mail ada@example.org please",
+    );
+    let answer = Request::post(gateway.data, "/v1/messages", &body)
+        .whole()
+        .json();
+    let expected = json!({ "logprobs": 5, "content": "{x", "ada@example.org": { "arguments": "ada@example.org" } });
+    assert_eq!(answer["content"][0]["input"], expected);
+    assert_eq!(answer["stop_sequence"], "ada@example.org");
+}
+
+/// The stop sequence that ended a stream is told as it was given, in both lanes.
+#[test]
+fn stop_sequences_come_back() {
+    let upstream = Upstream::start(|seen| {
+        let token = seen.json()["stop_sequences"][0].clone();
+        let mut events = Events::text(seen, &["x"]);
+        events.finish[1] = wire::named(&json!({ "type": "message_delta",
+            "delta": { "stop_reason": "stop_sequence", "stop_sequence": token }, "usage": { "output_tokens": 1 } }));
+        vec![Step::Send(wire::stream_answer(events.join().as_bytes()))]
+    });
+    let gateway = gateway(&upstream, "");
+    let mut body = asking(Dialect::Anthropic, "claude/m", true, "x");
+    body["stop_sequences"] = json!(["ada@example.org"]);
+    let answer = Request::post(gateway.data, "/v1/messages", &body).whole();
+    assert!(
+        answer
+            .text()
+            .contains("\"stop_sequence\":\"ada@example.org\""),
+        "{}",
+        answer.text()
+    );
+    let seen = upstream.seen()[0].json();
+    assert!(
+        seen["stop_sequences"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("<EMAIL_")
+    );
+}
+
+/// What the provider says went wrong holds placeholders, never another's values; the record holds none either.
+#[test]
+fn errors_of_the_provider_hold_no_value() {
+    let upstream = Upstream::start(|seen| {
+        let message = format!("can't read {}", prompt(seen));
+        let error = wire::error(seen.dialect(), "invalid_request_error", None, &message);
+        vec![Step::Send(wire::json_answer(400, &error))]
+    });
+    let gateway = gateway(&upstream, "");
+    let body = asking(
+        Dialect::OpenAi,
+        "up/m",
+        false,
+        "Mail ada@example.org please",
+    );
+    let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    gateway.wait_record("a record", |record| record["status"] != 0);
+    let kept = format!("{:?}{}", gateway.records(), gateway.log().join("\n"));
+    assert!(!kept.contains("ada@example.org"), "{kept}");
+}

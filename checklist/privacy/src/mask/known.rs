@@ -10,33 +10,45 @@ use std::collections::BTreeMap;
 /// Shortest value that is looked for, in characters. Chosen: shorter ones meet unrelated words.
 const CHARS_MIN: usize = 4;
 
-/// Values, and a search for all of them at once.
+/// Values, and a search for all of them at once, in any case.
 pub struct Known {
-    values: Vec<(Private, EntityKind)>,
+    /// One for all the ways in which it is written in capitals and small letters.
+    values: Vec<Vec<(Private, EntityKind)>>,
     search: Option<AhoCorasick>,
 }
 
 impl Known {
     /// Of these findings.
     pub fn of<'a>(spans: impl Iterator<Item = &'a Span>) -> Self {
-        let mut by_value = BTreeMap::new();
+        let mut by_value: BTreeMap<Private, Vec<(Private, EntityKind)>> = BTreeMap::new();
         for span in spans {
             if span.value.chars().count() >= CHARS_MIN {
-                by_value
-                    .entry(span.value.clone())
-                    .or_insert_with(|| span.kind.clone());
+                let small = Private::new(&span.value.to_ascii_lowercase());
+                let forms = by_value.entry(small).or_default();
+                if forms.iter().all(|(form, _)| *form != span.value) {
+                    forms.push((span.value.clone(), span.kind.clone()));
+                }
             }
         }
-        let values: Vec<_> = by_value.into_iter().collect();
-        let search = (!values.is_empty())
+        let search = (!by_value.is_empty())
             .then(|| {
                 AhoCorasick::builder()
                     .match_kind(MatchKind::LeftmostLongest)
-                    .build(values.iter().map(|(value, _)| value.as_bytes()))
+                    .ascii_case_insensitive(true)
+                    .build(by_value.keys().map(|value| value.as_bytes()))
                     .ok()
             })
             .flatten();
+        let values = by_value.into_values().collect();
         Known { values, search }
+    }
+
+    /// The kind of the value that is written like this, if it may be written like this.
+    fn kind(&self, pattern: usize, text: &str) -> Option<&EntityKind> {
+        let forms = self.values.get(pattern)?;
+        let exact = forms.iter().find(|(form, _)| &**form == text);
+        let form = exact.or_else(|| forms.first().filter(|(_, kind)| any_case(kind, text)))?;
+        Some(&form.1)
     }
 
     /// Adds the places of known values that no finding covers, and sorts. `action`: by kind and place.
@@ -50,7 +62,8 @@ impl Known {
         let mut more = Vec::new();
         for found in search.find_iter(text) {
             let range = found.range();
-            let Some((value, kind)) = self.values.get(found.pattern().as_usize()) else {
+            let value = text.get(range.clone()).unwrap_or_default();
+            let Some(kind) = self.kind(found.pattern().as_usize(), value) else {
                 continue;
             };
             let apart =
@@ -68,12 +81,26 @@ impl Known {
                     range,
                     kind: kind.clone(),
                     action,
-                    value: value.clone(),
+                    value: Private::new(value),
                 });
             }
         }
         spans.append(&mut more);
         spans.sort_by_key(|span| span.range.start);
+    }
+}
+
+/// Whether a value is the same in other letters. A single name is not: `Mark` is somebody, `mark` is not.
+fn any_case(kind: &EntityKind, text: &str) -> bool {
+    match kind {
+        EntityKind::Secret
+        | EntityKind::UrlCredentials
+        | EntityKind::Crypto
+        | EntityKind::Custom(_) => false,
+        EntityKind::Person | EntityKind::Location | EntityKind::Organization => {
+            text.contains(char::is_whitespace)
+        }
+        _ => true,
     }
 }
 

@@ -4,6 +4,7 @@
 //! one text is looked for in all: a name that one message introduces is the same name in the next.
 
 mod known;
+mod splice;
 pub mod surface;
 mod surrogate;
 mod visit;
@@ -13,10 +14,12 @@ use crate::detect::{Detector, Hint};
 use crate::placeholder::{Minter, label};
 use crate::policy::{Action, Media, OnError, Profile};
 use crate::private::Private;
+use crate::restore::syntax::{Json, unescaped};
 use crate::vault::{Restore, Taken, Vault};
 use bytes::Bytes;
 use known::Known;
 use serde_json::Value;
+use splice::splice;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use surface::Surface;
@@ -131,7 +134,7 @@ pub fn mask(
     let mut value: Value = serde_json::from_slice(body)
         .map_err(|error| Refusal::Unreadable(format!("line {}", error.line())))?;
     let mut finder = Finder::new(detector, profile, more);
-    visit(&mut value, &mut finder);
+    let cleaned = visit(&mut value, &mut finder);
     let Finder {
         mut texts,
         mut report,
@@ -155,12 +158,13 @@ pub fn mask(
         vault: Vault::default(),
         report: &mut report,
     };
-    let changed = visit(&mut value, &mut replacer);
+    let changed = visit(&mut value, &mut replacer) || cleaned;
     let vault = replacer.vault;
-    let body = if changed {
-        Bytes::from(value.to_string())
-    } else {
-        body.clone()
+    // Where a key stands twice, only the last value was looked at: only that one may travel.
+    let body = match std::str::from_utf8(body).map(|text| splice(text, &value)) {
+        Ok(Some(text)) if changed => Bytes::from(text),
+        Ok(Some(_)) => body.clone(),
+        Ok(None) | Err(_) => Bytes::from(value.to_string()),
     };
     Ok(MaskedBody {
         body,
@@ -321,8 +325,17 @@ impl Visitor for Replacer<'_> {
         }
         let mut out = String::with_capacity(text.len());
         let mut done = 0;
-        for span in spans {
-            out.push_str(text.get(done..span.range.start).unwrap_or_default());
+        let mut json = text
+            .trim_start()
+            .starts_with(['{', '['])
+            .then(Json::default);
+        for mut span in spans {
+            let between = text.get(done..span.range.start).unwrap_or_default();
+            out.push_str(between);
+            if let Some(json) = &mut json {
+                json.advance(between);
+                span.value = Private::new(&unescaped(&span.value, json.levels()));
+            }
             out.push_str(&self.stand_in(slot, &span));
             done = span.range.end;
             self.report.add(&span.kind, span.action);

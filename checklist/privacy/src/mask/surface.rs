@@ -33,6 +33,8 @@ pub enum Zone {
     Media,
     /// An item of `tools`, or `response_format`.
     Tool,
+    /// An item of `citations`.
+    Citation,
     /// A JSON Schema.
     Schema,
     /// A call of a tool, but for its arguments.
@@ -53,6 +55,10 @@ impl Zone {
             },
             Zone::Part { signed } => part(key, signed),
             Zone::Media => media(key),
+            Zone::Citation => match key {
+                "type" | "encrypted_index" | "file_id" => Surface::Structure,
+                _ => Surface::Text,
+            },
             Zone::Tool => match key {
                 "type" | "name" | "tool_choice" => Surface::Structure,
                 _ => Surface::Text,
@@ -84,12 +90,15 @@ impl Zone {
             (Zone::Message, "tool_calls" | "function_call") | (Zone::Call, "function") => {
                 Zone::Call
             }
-            (Zone::Message, "thinking_blocks") => Zone::Part { signed: false },
+            (Zone::Message, "thinking_blocks" | "reasoning_details") => {
+                Zone::Part { signed: false }
+            }
             (
                 Zone::Part { .. },
                 "image_url" | "source" | "input_audio" | "file" | "video_url" | "audio_url",
             ) => Zone::Media,
             (Zone::Message, "audio") => Zone::Media,
+            (Zone::Part { .. }, "citations") => Zone::Citation,
             (Zone::Tool, "parameters" | "input_schema" | "schema") => Zone::Schema,
             (Zone::Tool, _) => Zone::Tool,
             (Zone::Schema, _) => Zone::Schema,
@@ -143,7 +152,10 @@ pub fn is_known_part(kind: &str) -> bool {
             | "mcp_tool_result"
             | "search_result"
             | "tool_reference"
-    ) || kind.ends_with("_tool_result")
+    ) || kind.starts_with("reasoning.")
+        || ["_result", "_result_error", "_output"]
+            .iter()
+            .any(|end| kind.ends_with(end))
 }
 
 /// Types of parts that are pictures, sound or files.

@@ -1,5 +1,6 @@
 //! Goes over every string of a request in a fixed order, with what it is and where it comes from.
 
+use super::splice::splice;
 use super::surface::{Surface, Zone, is_known_part, is_media_part};
 use serde_json::{Map, Value};
 
@@ -56,7 +57,7 @@ struct Walk<'v, V> {
 impl<V: Visitor> Walk<'_, V> {
     fn members(&mut self, members: &mut Map<String, Value>, zone: Zone) -> bool {
         let zone = self.enter(members, zone);
-        let mut changed = false;
+        let mut changed = zone == Zone::Data && self.keys(members);
         for (key, member) in members {
             let outer = self.origin;
             if zone == Zone::Root && matches!(key.as_str(), "system" | "tools" | "functions") {
@@ -65,6 +66,30 @@ impl<V: Visitor> Walk<'_, V> {
             changed |= self.value(key, member, zone);
             self.origin = outer;
         }
+        changed
+    }
+
+    /// Keys of free data that can be values.
+    fn keys(&mut self, members: &mut Map<String, Value>) -> bool {
+        if !members.keys().any(|key| can_be_value(key)) {
+            return false;
+        }
+        let slot = Slot {
+            surface: Surface::Text,
+            key: None,
+            origin: self.origin,
+        };
+        let mut changed = false;
+        let mut renamed = Map::new();
+        for (mut key, member) in std::mem::take(members) {
+            changed |= can_be_value(&key) && self.visitor.text(slot, &mut key);
+            // Two values that are redacted to the same sign stay two members.
+            while renamed.contains_key(&key) {
+                key.push('_');
+            }
+            renamed.insert(key, member);
+        }
+        *members = renamed;
         changed
     }
 
@@ -87,8 +112,9 @@ impl<V: Visitor> Walk<'_, V> {
                 let signed = members.get("signature").is_some_and(Value::is_string);
                 Zone::Part { signed }
             }
-            // A document whose source is text is text.
-            Zone::Media if kind == Some("text") || kind == Some("content") => Zone::Data,
+            // A document whose source is text is text; one of parts has parts.
+            Zone::Media if kind == Some("text") => Zone::Data,
+            Zone::Media if kind == Some("content") => Zone::Part { signed: false },
             zone => zone,
         }
     }
@@ -159,10 +185,13 @@ impl<V: Visitor> Walk<'_, V> {
         match serde_json::from_str::<Value>(text) {
             Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
                 let changed = self.value("", &mut value, Zone::Data);
-                if changed {
-                    *text = value.to_string();
+                // Where a key stands twice, only the last value was looked at.
+                let spliced = splice(text, &value);
+                let twice = spliced.is_none();
+                if changed || twice {
+                    *text = spliced.unwrap_or_else(|| value.to_string());
                 }
-                changed
+                changed || twice
             }
             _ => {
                 let slot = Slot {
@@ -196,6 +225,12 @@ impl<V: Visitor> Walk<'_, V> {
 
 fn is_token_ids(key: &str, items: &[Value], zone: Zone) -> bool {
     zone == Zone::Root && matches!(key, "input" | "prompt") && items.iter().any(Value::is_number)
+}
+
+/// Whether a key may be somebody's own rather than a name of the program's: it is no plain word.
+fn can_be_value(key: &str) -> bool {
+    let digits = key.bytes().filter(u8::is_ascii_digit).count();
+    digits >= NUMBER_DIGITS_MIN || key.contains(['@', ' ']) || !key.is_ascii()
 }
 
 #[cfg(test)]

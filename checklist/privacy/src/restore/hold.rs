@@ -219,6 +219,7 @@ fn placeholder<'v>(vault: &'v Vault, place: Place, marks: &Marks, text: &str) ->
     };
     let mut at = opener + spaces(text, opener);
     let (name, length) = name(text.get(at..).unwrap_or_default(), marks.underscore);
+    let marked = length > name.len();
     at += length;
     if at >= text.len() {
         return if vault.begins(&name) {
@@ -234,11 +235,20 @@ fn placeholder<'v>(vault: &'v Vault, place: Place, marks: &Marks, text: &str) ->
         return if open { Found::More } else { Found::No };
     };
     at += spaces(text, at);
-    match literal(text.get(at..).unwrap_or_default(), &marks.closers) {
+    let tail = text.get(at..).unwrap_or_default();
+    match literal(tail, &marks.closers) {
+        // A backslash that is the only one is the text's own: `CORP\<PERSON_k3f9>`.
+        Literal::Length(_) if text.starts_with('\\') && is_lone(text, tail, marked) => Found::No,
         Literal::Length(closer) => Found::Value(at + closer, value),
         Literal::Partly => Found::More,
         Literal::No => Found::No,
     }
+}
+
+/// Whether the backslash that a placeholder begins with stands alone: neither its `_` nor its closing bracket has one.
+fn is_lone(text: &str, tail: &str, marked: bool) -> bool {
+    let escape = text.trim_start_matches('\\').starts_with('u');
+    !escape && !marked && !tail.starts_with('\\')
 }
 
 fn spaces(text: &str, at: usize) -> usize {
@@ -333,13 +343,27 @@ mod tests {
     fn escapes_of_json_are_units() {
         let (_, core) = vault();
         let value = escaped(VALUE, 1);
-        check(true, &format!("\"\\\\<{core}>"), &format!("\"{value}"));
+        check(true, &format!("\"\\\\<{core}\\\\>"), &format!("\"{value}"));
         check(
             true,
             &format!("\"\\\\u003c{core}>"),
             &format!("\"\\\\u003c{core}>"),
         );
         check(true, &format!("\"\\n<{core}>"), &format!("\"\\n{value}"));
+    }
+
+    #[test]
+    fn a_backslash_of_the_text_stays() {
+        let (_, core) = vault();
+        check(false, &format!("CORP\\<{core}>"), &format!("CORP\\{VALUE}"));
+        let value = escaped(VALUE, 1);
+        check(
+            true,
+            &format!("\"C:\\\\<{core}>"),
+            &format!("\"C:\\\\{value}"),
+        );
+        let marked = core.replace('_', "\\_");
+        check(false, &format!("\\<{marked}>"), VALUE);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod raw;
 pub mod syntax;
 
 use crate::vault::{Place, Vault};
-use aplomb_core::event::ChatEvent;
+use aplomb_core::event::{ChatEvent, FinishReason};
 use hold::Hold;
 use std::collections::HashMap;
 
@@ -19,6 +19,8 @@ enum Field {
     Refusal,
     /// By the member's name, which differs between servers.
     Reasoning(&'static str),
+    /// What is said aloud.
+    Transcript,
     /// Arguments of the tool call of this number.
     Arguments(u32),
     /// Arguments in OpenAI's older form.
@@ -28,7 +30,7 @@ enum Field {
 impl Field {
     fn place(self) -> Place {
         match self {
-            Field::Text | Field::Refusal | Field::Reasoning(_) => Place::Text,
+            Field::Text | Field::Refusal | Field::Reasoning(_) | Field::Transcript => Place::Text,
             Field::Arguments(_) | Field::FunctionCall => Place::Arguments,
         }
     }
@@ -48,6 +50,8 @@ pub struct Restorer {
     look_always: bool,
     /// Raw events have names: they are Anthropic's.
     named: bool,
+    /// The event at hand is no longer as the provider sent it.
+    changed: bool,
     whole: u64,
 }
 
@@ -62,6 +66,7 @@ impl Restorer {
             text_is_json,
             look_always,
             named: false,
+            changed: false,
             whole: 0,
         }
     }
@@ -83,6 +88,7 @@ impl Restorer {
         }
         match event {
             ChatEvent::Text { choice, text, .. } => {
+                self.flush_field(choice, Field::Reasoning(""), out);
                 // Log probabilities are told per token of the masked text: beside the restored one they are wrong.
                 let text = self.push((choice, Field::Text), &text);
                 out.extend(text_event(choice, Field::Text, text));
@@ -93,6 +99,7 @@ impl Restorer {
             }
             ChatEvent::Reasoning { choice, text } => {
                 let field = Field::Reasoning("");
+                self.flush_field(choice, Field::Text, out);
                 let text = self.push((choice, field), &text);
                 out.extend(text_event(choice, field, text));
             }
@@ -111,9 +118,10 @@ impl Restorer {
                 self.flush_texts(choice, out);
                 out.push(event);
             }
-            ChatEvent::Finish { choice, .. } => {
+            ChatEvent::Finish { choice, reason } => {
                 self.flush(choice, out);
-                out.push(event);
+                let reason = self.reason(reason);
+                out.push(ChatEvent::Finish { choice, reason });
             }
             ChatEvent::Raw(raw) => self.raw(raw, out),
             ChatEvent::RawBody(raw) => {
@@ -142,7 +150,7 @@ impl Restorer {
         let is_json = match key.1 {
             Field::Text => self.text_is_json,
             Field::Arguments(_) | Field::FunctionCall => true,
-            Field::Refusal | Field::Reasoning(_) => false,
+            Field::Refusal | Field::Reasoning(_) | Field::Transcript => false,
         };
         let hold = self
             .holds
@@ -159,18 +167,32 @@ impl Restorer {
             .unwrap_or_default()
     }
 
+    /// A text that another one follows is over: its rest must not come behind that one.
+    fn flush_field(&mut self, choice: u32, field: Field, out: &mut Vec<ChatEvent>) {
+        let text = self.finish((choice, field));
+        out.extend(text_event(choice, field, text));
+    }
+
     fn flush_texts(&mut self, choice: u32, out: &mut Vec<ChatEvent>) {
         for field in [Field::Reasoning(""), Field::Text, Field::Refusal] {
-            let text = self.finish((choice, field));
-            out.extend(text_event(choice, field, text));
+            self.flush_field(choice, field, out);
+        }
+    }
+
+    /// The stop sequence that was met is one of the request's.
+    fn reason(&mut self, reason: FinishReason) -> FinishReason {
+        match reason {
+            FinishReason::StopSequence(Some(text)) => {
+                FinishReason::StopSequence(Some(self.complete(&text, Place::Text, false)))
+            }
+            other => other,
         }
     }
 
     fn flush(&mut self, choice: u32, out: &mut Vec<ChatEvent>) {
         self.flush_texts(choice, out);
         for field in self.tools_of(choice) {
-            let text = self.finish((choice, field));
-            out.extend(text_event(choice, field, text));
+            self.flush_field(choice, field, out);
         }
     }
 
@@ -190,6 +212,7 @@ impl Restorer {
         let mut out = hold.push(&self.vault, text);
         out.push_str(&hold.finish());
         self.whole += hold.restored;
+        self.changed |= out != text;
         out
     }
 
@@ -216,6 +239,68 @@ fn text_event(choice: u32, field: Field, text: String) -> Option<ChatEvent> {
             tool,
             fragment: text,
         },
-        Field::FunctionCall => return None,
+        Field::FunctionCall | Field::Transcript => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::Restore;
+
+    fn restorer() -> Restorer {
+        let mut vault = Vault::default();
+        vault.surrogate("u12@pii.invalid", "ada@example.org", Restore::Everywhere);
+        Restorer::new(vault, false)
+    }
+
+    fn run(events: Vec<ChatEvent>) -> Vec<ChatEvent> {
+        let mut restorer = restorer();
+        let mut out = Vec::new();
+        for event in events {
+            restorer.on_event(event, &mut out);
+        }
+        restorer.on_end(&mut out);
+        out
+    }
+
+    fn text(text: &str) -> ChatEvent {
+        ChatEvent::Text {
+            choice: 0,
+            text: text.to_owned(),
+            logprobs: None,
+        }
+    }
+
+    fn reasoning(text: &str) -> ChatEvent {
+        ChatEvent::Reasoning {
+            choice: 0,
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_keeps_its_place() {
+        let events = vec![reasoning("a u1"), text("b u12@"), reasoning("c")];
+        let expected = [
+            reasoning("a "),
+            reasoning("u1"),
+            text("b "),
+            text("u12@"),
+            reasoning("c"),
+        ];
+        assert_eq!(run(events), expected);
+    }
+
+    #[test]
+    fn the_stop_sequence_is_one_of_the_request() {
+        let finish = |sequence: &str| ChatEvent::Finish {
+            choice: 0,
+            reason: FinishReason::StopSequence(Some(sequence.to_owned())),
+        };
+        assert_eq!(
+            run(vec![finish("u12@pii.invalid")]),
+            [finish("ada@example.org")]
+        );
+    }
 }

@@ -41,13 +41,18 @@ impl Restorer {
         let Ok(mut value) = serde_json::from_slice::<Value>(&raw.data) else {
             return out.push(ChatEvent::Raw(raw));
         };
+        self.changed = false;
         if raw.name.is_some() {
             self.named = true;
             self.anthropic(&mut value, out);
         } else {
             self.openai(&mut value);
         }
-        out.push(ChatEvent::Raw(rewritten(raw, &value)));
+        out.push(ChatEvent::Raw(if self.changed {
+            rewritten(raw, &value)
+        } else {
+            raw
+        }));
     }
 
     fn openai(&mut self, chunk: &mut Value) {
@@ -60,12 +65,13 @@ impl Restorer {
             let Value::Object(members) = choice else {
                 continue;
             };
-            if let Some(logprobs) = members.get_mut("logprobs") {
-                *logprobs = Value::Null;
+            match members.get_mut("delta") {
+                Some(Value::Object(delta)) => self.delta(delta, index, ends),
+                _ => self.member(members, "text", (index, Field::Text), ends),
             }
-            self.member(members, "text", (index, Field::Text), ends);
-            if let Some(Value::Object(delta)) = members.get_mut("delta") {
-                self.delta(delta, index, ends);
+            // They are told per token of the masked text: beside the restored one they are wrong.
+            if let (true, Some(logprobs)) = (self.changed, members.get_mut("logprobs")) {
+                *logprobs = Value::Null;
             }
         }
     }
@@ -81,8 +87,12 @@ impl Restorer {
         } else {
             String::new()
         };
-        if piece.is_some() || !rest.is_empty() {
-            let text = piece.unwrap_or_default() + &rest;
+        if piece.is_none() && rest.is_empty() {
+            return;
+        }
+        let text = piece.unwrap_or_default() + &rest;
+        if members.get(name).and_then(Value::as_str) != Some(text.as_str()) {
+            self.changed = true;
             members.insert(name.to_owned(), text.into());
         }
     }
@@ -93,6 +103,9 @@ impl Restorer {
         }
         if let Some(Value::Object(call)) = delta.get_mut("function_call") {
             self.member(call, "arguments", (choice, Field::FunctionCall), ends);
+        }
+        if let Some(Value::Object(audio)) = delta.get_mut("audio") {
+            self.member(audio, "transcript", (choice, Field::Transcript), ends);
         }
         let mut seen = Vec::new();
         let calls = delta.get_mut("tool_calls").and_then(Value::as_array_mut);
@@ -118,6 +131,7 @@ impl Restorer {
             if rest.is_empty() || seen.contains(&field) {
                 continue;
             }
+            self.changed = true;
             let call = json!({ "index": index, "function": { "arguments": rest } });
             match delta.get_mut("tool_calls") {
                 Some(Value::Array(calls)) => calls.push(call),
@@ -143,6 +157,11 @@ impl Restorer {
                 }
             }
             Some("content_block_stop") => self.flush_block(index, out),
+            Some("message_delta") => {
+                if let Some(sequence) = event.pointer_mut("/delta/stop_sequence") {
+                    self.all(sequence, Place::Text);
+                }
+            }
             Some("content_block_start") => {
                 if let Some(block) = event.get_mut("content_block") {
                     self.all(block, Place::Text);
@@ -166,8 +185,13 @@ impl Restorer {
         let Ok(mut value) = serde_json::from_slice::<Value>(&raw.data) else {
             return raw;
         };
+        self.changed = false;
         self.all(&mut value, Place::Text);
-        rewritten(raw, &value)
+        if self.changed {
+            rewritten(raw, &value)
+        } else {
+            raw
+        }
     }
 
     /// Restores every string of a document that is there as a whole.
@@ -176,8 +200,14 @@ impl Restorer {
             Value::String(text) => *text = self.complete(text, place, false),
             Value::Array(items) => items.iter_mut().for_each(|item| self.all(item, place)),
             Value::Object(members) => {
-                for (name, member) in members {
+                for (name, member) in members.iter_mut() {
                     self.document_member(name, member, place);
+                }
+                if place == Place::Arguments && members.keys().any(|key| key.contains('<')) {
+                    let restored = std::mem::take(members).into_iter();
+                    *members = restored
+                        .map(|(key, member)| (self.complete(&key, place, false), member))
+                        .collect();
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -186,6 +216,8 @@ impl Restorer {
 
     fn document_member(&mut self, name: &str, member: &mut Value, place: Place) {
         match (name, &mut *member) {
+            // What a tool is called with is data: no name in it means anything.
+            _ if place == Place::Arguments => self.all(member, place),
             ("logprobs", _) => *member = Value::Null,
             ("arguments" | "partial_json", Value::String(text)) => {
                 *text = self.complete(text, Place::Arguments, true);

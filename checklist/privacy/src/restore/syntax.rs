@@ -100,6 +100,19 @@ pub fn escaped(value: &str, levels: usize) -> String {
     text
 }
 
+/// The value that stands in a JSON string, escaped `levels` times; as it is where it has no or faulty escapes.
+pub fn unescaped(value: &str, levels: usize) -> String {
+    let mut text = value.to_owned();
+    for _ in 0..levels {
+        let source = text.contains('\\').then(|| format!("\"{text}\""));
+        match source.and_then(|source| serde_json::from_str(&source).ok()) {
+            Some(inner) => text = inner,
+            None => break,
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +155,9 @@ mod tests {
         assert_eq!(escaped("a\"b", 0), "a\"b");
         assert_eq!(escaped("a\"b", 1), r#"a\"b"#);
         assert_eq!(escaped("a\"b", 2), r#"a\\\"b"#);
+        for levels in 0..3 {
+            assert_eq!(unescaped(&escaped("a\"\\b", levels), levels), "a\"\\b");
+        }
+        assert_eq!(unescaped(r"a\q", 1), r"a\q");
     }
 }
