@@ -28,9 +28,6 @@ providers:
 routes:
   test: {{{{ targets: [capture/test] }}}}
   selfcheck: {{{{ targets: [finished/test] }}}}
-recognizers:
-  # The benchmark's social security numbers begin with 9, which none that was ever issued does.
-  - {{{{ name: unissued_ssn, pattern: '9[0-9]{{{{2}}}}-[0-9]{{{{2}}}}-[0-9]{{{{4}}}}' }}}}
 privacy:
   default: {{{{ "*": mask, output: redact }}}}
 """

@@ -109,6 +109,19 @@ pub(super) static SCHEMES: &[Scheme] = &[
         rule: "issued ranges",
         ..row(&EntityKind::UsItin, Topic::Itin, len(9), americas::itin)
     },
+    // Never issued, but somebody wrote it as theirs: mistyped, or from a test.
+    Scheme {
+        alone: Alone::Grouped,
+        groups: &[&[3, 2, 4]],
+        strength: Strength::Context,
+        rule: "grouped, never issued",
+        ..row(
+            &EntityKind::UsSsn,
+            Topic::Ssn,
+            len(9),
+            americas::unissued_ssn,
+        )
+    },
     row(&EntityKind::UsNpi, Topic::Npi, len(10), americas::npi),
     row(&EntityKind::AbaRouting, Topic::Routing, len(9), bank::aba),
     Scheme {

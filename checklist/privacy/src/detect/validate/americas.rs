@@ -14,6 +14,16 @@ pub fn ssn(digits: &[u8]) -> bool {
         && !all_same(digits)
 }
 
+/// Nine digits of the form of a social security number in an area that is never issued (900 and above).
+pub fn unissued_ssn(digits: &[u8]) -> bool {
+    digits.len() == 9
+        && part(digits, 0, 3) >= 900
+        && part(digits, 3, 5) != 0
+        && part(digits, 5, 9) != 0
+        && !itin(digits)
+        && !all_same(digits)
+}
+
 /// Individual taxpayer number: starts with 9, group 50-65, 70-88, 90-92 or 94-99 (IRS).
 pub fn itin(digits: &[u8]) -> bool {
     digits.len() == 9
@@ -104,6 +114,8 @@ mod tests {
     fn published_examples() {
         check(ssn, "536904399", "666904399");
         check(ssn, "536904399", "536004399");
+        check(unissued_ssn, "910396640", "536904399");
+        check(unissued_ssn, "910396640", "910706640");
         check(itin, "912701234", "912931234");
         check(npi, "1234567893", "1234567890");
         check(sin, "130692544", "130692543");
