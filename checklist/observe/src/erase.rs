@@ -5,7 +5,7 @@ use aplomb_core::error::BoxError;
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,10 @@ impl Erase for RecordFolder {
     }
 
     fn erase(&self, subject: &Subject) -> Result<u64, BoxError> {
+        // A gateway that has a file open would go on writing to the one that was replaced.
+        let lock = lock_file(&self.0)?;
+        lock.try_lock()
+            .map_err(|_| "a gateway writes to this folder: let it erase")?;
         Ok(erase(&self.0, subject)?)
     }
 
@@ -47,6 +51,13 @@ fn is_theirs(line: &str, subject: &Subject) -> bool {
         let user = owner.user.as_deref();
         user.is_some_and(|user| subject.owns(&owner.tenant, user))
     })
+}
+
+/// The file that tells whether somebody writes here: gateways hold it shared, an erasure without one alone.
+pub(crate) fn lock_file(folder: &Path) -> std::io::Result<File> {
+    let options = &mut OpenOptions::new();
+    let options = options.create(true).truncate(false).write(true);
+    options.open(folder.join("lock"))
 }
 
 /// Day files, oldest first.
@@ -179,12 +190,12 @@ mod tests {
             left.contains("u2") && left.contains("torn") && !left.contains("u1"),
             "{left}"
         );
-        assert_eq!(
-            std::fs::read_dir(dir.path().join("records"))
-                .unwrap()
-                .count(),
-            2
-        );
+        let records = dir.path().join("records");
+        // Two days and the lock.
+        assert_eq!(std::fs::read_dir(&records).unwrap().count(), 3);
+        let writes = lock_file(&records).unwrap();
+        writes.try_lock_shared().unwrap();
+        assert!(store.erase(&subject(None)).is_err(), "a gateway writes");
     }
 
     #[test]

@@ -116,6 +116,9 @@ impl RecordWriter {
         let keep_days = (keep.as_secs() / 86_400).max(1);
         let folder = data_dir.join("records");
         std::fs::create_dir_all(&folder)?;
+        let lock = erase::lock_file(&folder)?;
+        // Held by an erasure that is at work: it ends soon.
+        lock.lock_shared()?;
         let queue = Arc::new(Queue::default());
         let (shared, counted) = (queue.clone(), metrics.clone());
         let handle = std::thread::Builder::new()
@@ -125,6 +128,7 @@ impl RecordWriter {
                     folder,
                     metrics: counted,
                     open: None,
+                    _lock: lock,
                     keep_days,
                     aged: 0,
                 }
@@ -217,6 +221,8 @@ struct Writer {
     metrics: Arc<Metrics>,
     /// Day number and its file.
     open: Option<(u64, File)>,
+    /// Held as long as this thread writes.
+    _lock: File,
     /// Days that are kept.
     keep_days: u64,
     /// Day on which old files were last looked for.

@@ -25,6 +25,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+/// File in the data folder with the address of the admin listener.
+pub const ADMIN_ADDRESS: &str = "admin.address";
 /// How often the file and the control store are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Time for the last error events to reach their clients after the drain deadline.
@@ -201,6 +203,9 @@ pub async fn serve(
         stop_admin.subscribe(),
         Duration::from_millis(100),
     ));
+    // Commands look here: the file may name port 0, and environments differ.
+    std::fs::write(server.data_dir.join(ADMIN_ADDRESS), format!("{admin_at}\n"))
+        .map_err(Failure::start)?;
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;

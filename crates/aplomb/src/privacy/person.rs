@@ -4,7 +4,7 @@ use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::Origin;
 use crate::output::{Failure, error_line, line};
-use crate::serve::runtime;
+use crate::serve::{ADMIN_ADDRESS, runtime};
 use aplomb_config::file::ConfigFile;
 use aplomb_control::store::{Act, ControlStore};
 use aplomb_core::clock::{Clock, SystemClock};
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::{BodyExt, Full};
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ fn ask(file: &ConfigFile, method: &Method, subject: &Subject) -> Result<Option<S
     let query: String = tenant.map(|t| format!("?tenant={}", encoded(t))).collect();
     let url = format!(
         "http://{}/admin/v1/privacy/users/{}{query}",
-        file.server.admin,
+        admin_address(file),
         encoded(&subject.user)
     );
     let request = http::Request::builder()
@@ -131,6 +132,13 @@ fn ask(file: &ConfigFile, method: &Method, subject: &Subject) -> Result<Option<S
             )))
         }
     })
+}
+
+/// Where the gateway on this data folder says it listens, else where the file says so.
+fn admin_address(file: &ConfigFile) -> SocketAddr {
+    let told = std::fs::read_to_string(file.server.data_dir.join(ADMIN_ADDRESS));
+    let told = told.ok().and_then(|text| text.trim().parse().ok());
+    told.unwrap_or(file.server.admin)
 }
 
 /// Percent encoding of everything but letters, digits and `-._~` (RFC 3986 section 2.3).
