@@ -128,13 +128,6 @@ impl Vault {
             .iter()
             .filter_map(move |(text, entry)| Some((text.as_str(), entry.at(place)?)))
     }
-
-    /// Values with what stands for them, for finding them again where no recognizer does.
-    pub fn known(&self) -> impl Iterator<Item = (&EntityKind, &str, &str)> {
-        self.known
-            .iter()
-            .map(|((kind, value), name)| (kind, &**value, name.as_str()))
-    }
 }
 
 fn bracketed(name: &str) -> String {
