@@ -14,5 +14,9 @@ pub fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("docs/configuration.md", aplomb_config::reference()),
         ("deploy/aplomb.schema.json", schema + "\n"),
+        (
+            "docs/record-columns.md",
+            aplomb_observe::schema::reference(),
+        ),
     ]
 }

@@ -54,7 +54,7 @@ fn allowed(place: &str) -> Option<&'static [&'static str]> {
             "pipeline",
             "server",
         ],
-        "xtask" => &["config"],
+        "xtask" => &["config", "checklist"],
         _ => return None,
     })
 }
@@ -113,7 +113,7 @@ fn heavy_dependencies_have_one_home() {
         ("tokio-rustls", &["server"]),
         ("saphyr-parser", &["config"]),
         ("schemars", &["config"]),
-        ("rusqlite", &["control"]),
+        ("rusqlite", &["control", "checklist", "testkit"]),
         ("clap", &["aplomb"]),
     ];
     let metadata = metadata();

@@ -1,8 +1,15 @@
-//! Checklist item 5, observe. So far: one record of facts per exchange, and metrics.
+//! Checklist item 5, observe: every exchange becomes one record that costs the request nothing, is never lost in silence,
+//! and can be asked anything.
 //!
-//! Stores, feedback, evals, exports and alerts join as this room is built. Text of prompts and answers is not recorded.
+//! A [`record::Record`] goes to [`writer::RecordWriter`], whose thread writes it to the [`store`]; questions are answered by
+//! [`store::embedded::ask::Reader`].
 
-pub mod erase;
+pub mod histogram;
 pub mod metrics;
+pub mod prompt;
+pub mod queue;
 pub mod record;
+pub mod schema;
+pub mod store;
+pub mod transcript;
 pub mod writer;

@@ -1,6 +1,7 @@
 //! Metrics in the Prometheus text format. Handles are plain fields: counting costs one atomic addition, no look-up.
 
 use crate::record::Outcome;
+use crate::store::embedded::Feedback;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,6 +136,18 @@ pub struct Metrics {
     pub records_written: Counter,
     /// Records lost: the queue was full or the disk failed.
     pub records_lost: Counter,
+    /// Records whose text was cut to its head, since the queue was over half full.
+    pub records_text_shed: Counter,
+    /// Records whose text was left out, since the queue was full.
+    pub records_text_lost: Counter,
+    /// Commits that failed and were tried again.
+    pub records_commit_failed: Counter,
+    /// 1 while records can't be written.
+    pub records_store_down: Gauge,
+    /// Files of records that were damaged and put aside.
+    pub records_files_damaged: Counter,
+    /// Time of a commit of records.
+    pub records_commit: Histogram,
     /// Configurations that were taken over.
     pub reload_ok: Counter,
     /// Configurations that were refused; the one before stays.
@@ -145,6 +158,16 @@ pub struct Metrics {
     pub privacy_no_agreement: Counter,
     /// Values put back into answers.
     pub privacy_restored: Counter,
+    /// Feedback with a thumb up.
+    pub feedback_up: Counter,
+    /// Feedback with a thumb down.
+    pub feedback_down: Counter,
+    /// Other feedback.
+    pub feedback_other: Counter,
+    /// Placeholders that went to clients although their values should stand there.
+    pub privacy_unrestored: Counter,
+    /// Texts of a placeholder's form in answers to requests that did not make them.
+    pub privacy_foreign: Counter,
     targets: Mutex<BTreeMap<String, Arc<TargetMetrics>>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -162,6 +185,15 @@ impl Metrics {
             .entry(if full { "other" } else { name }.to_owned())
             .or_default()
             .clone()
+    }
+
+    /// Counts feedback.
+    pub fn feedback(&self, feedback: &Feedback) {
+        match feedback.thumb {
+            Some(1) => self.feedback_up.add(1),
+            Some(-1) => self.feedback_down.add(1),
+            _ => self.feedback_other.add(1),
+        }
     }
 
     /// Counts values found by a privacy policy: by `KIND:action`.
@@ -193,8 +225,26 @@ impl Metrics {
     }
 
     /// Metrics without labels: name, type, help, value.
-    fn plain(&self) -> [(&'static str, &'static str, &'static str, u64); 9] {
+    fn plain(&self) -> [(&'static str, &'static str, &'static str, u64); 14] {
         [
+            (
+                "aplomb_records_commit_failed_total",
+                "counter",
+                "Commits of records that failed and were tried again.",
+                self.records_commit_failed.get(),
+            ),
+            (
+                "aplomb_records_store_down",
+                "gauge",
+                "1 while records can't be written.",
+                self.records_store_down.get(),
+            ),
+            (
+                "aplomb_records_files_damaged_total",
+                "counter",
+                "Files of records that were damaged and put aside.",
+                self.records_files_damaged.get(),
+            ),
             (
                 "aplomb_requests_refused_total",
                 "counter",
@@ -230,6 +280,18 @@ impl Metrics {
                 "counter",
                 "Values put back into answers.",
                 self.privacy_restored.get(),
+            ),
+            (
+                "aplomb_privacy_placeholders_unrestored_total",
+                "counter",
+                "Placeholders that went to clients although their values should stand there.",
+                self.privacy_unrestored.get(),
+            ),
+            (
+                "aplomb_privacy_placeholders_foreign_total",
+                "counter",
+                "Texts of a placeholder's form in answers to requests that did not make them.",
+                self.privacy_foreign.get(),
             ),
             (
                 "aplomb_records_queued_total",
@@ -305,9 +367,47 @@ impl Metrics {
         );
         self.overhead
             .render("aplomb_gateway_overhead_seconds", "", &mut out);
+        self.render_records(&mut out);
         self.render_targets(&mut out);
         self.render_entities(&mut out);
         out
+    }
+
+    fn render_records(&self, out: &mut String) {
+        let by = |out: &mut String,
+                  (name, help, label): (&str, &str, &str),
+                  values: &[(&str, &Counter)]| {
+            header(out, name, "counter", help);
+            for (value, counter) in values {
+                let _ = writeln!(out, "{name}{{{label}=\"{value}\"}} {}", counter.get());
+            }
+        };
+        let shed = (
+            "aplomb_records_text_shed_total",
+            "Records whose text was not kept whole, since the queue was behind.",
+            "kept",
+        );
+        by(
+            out,
+            shed,
+            &[
+                ("head", &self.records_text_shed),
+                ("none", &self.records_text_lost),
+            ],
+        );
+        let feedback = ("aplomb_feedback_total", "Feedback by thumb.", "thumb");
+        by(
+            out,
+            feedback,
+            &[
+                ("up", &self.feedback_up),
+                ("down", &self.feedback_down),
+                ("none", &self.feedback_other),
+            ],
+        );
+        let name = "aplomb_records_commit_seconds";
+        header(out, name, "histogram", "Time of a commit of records.");
+        self.records_commit.render(name, "", out);
     }
 
     fn render_targets(&self, out: &mut String) {

@@ -1,6 +1,10 @@
-//! The facts of one exchange.
+//! The facts of one exchange, and the text that goes with them where a route keeps it.
 
+use crate::transcript::Transcript;
+use aplomb_core::id::RequestId;
+use aplomb_core::request::Operation;
 use aplomb_core::usage::Usage;
+use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +24,19 @@ pub enum Outcome {
     ClientGone,
     /// The gateway failed.
     Panic,
+    /// The process ended while the exchange ran; found at the next start.
+    Crashed,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their metrics.
-    pub const ALL: [Outcome; 5] = [
+    pub const ALL: [Outcome; 6] = [
         Outcome::Done,
         Outcome::Error,
         Outcome::Cut,
         Outcome::ClientGone,
         Outcome::Panic,
+        Outcome::Crashed,
     ];
 
     /// Name in records and metrics.
@@ -40,7 +47,16 @@ impl Outcome {
             Outcome::Cut => "cut",
             Outcome::ClientGone => "client_gone",
             Outcome::Panic => "panic",
+            Outcome::Crashed => "crashed",
         }
+    }
+
+    /// Whether the caller did not get what was asked for, and it was not their own doing.
+    pub fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Outcome::Error | Outcome::Cut | Outcome::Panic | Outcome::Crashed
+        )
     }
 }
 
@@ -73,47 +89,51 @@ pub struct PrivacyFacts {
     pub unknown_parts: u32,
     /// Values put back into the answer.
     pub restored: u64,
+    /// Placeholders of this request that went to the client although their values should stand there: leaks.
+    pub unrestored: u64,
+    /// Texts of a placeholder's form in the answer that this request did not make.
+    pub foreign: u64,
 }
 
-/// One exchange: facts only, no text.
-#[derive(Debug, Clone, Default, Serialize)]
+/// One exchange: facts, no text.
+#[derive(Debug, Clone, Default)]
 pub struct Record {
-    /// UUIDv7, as in `x-aplomb-request-id`.
-    pub request_id: String,
+    /// UUIDv7, as in `x-aplomb-request-id`. Its first 48 bits are `at_ms`.
+    pub id: RequestId,
     /// When the request came, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// W3C trace id.
-    pub trace_id: String,
+    pub trace_id: u128,
     /// Tenant that pays.
     pub tenant: Arc<str>,
     /// Public id of the key.
     pub key_id: Arc<str>,
     /// End user.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Conversation id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// Tags as given.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<(String, String)>,
     /// `chat_completions`, `messages`, ...
     pub operation: &'static str,
     /// Model name as asked for.
     pub model: String,
     /// Route that matched; absent for `provider/model`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<Arc<str>>,
     /// `provider/model` that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Arc<str>>,
     /// Model as the provider named it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub served_model: Option<String>,
+    /// Id of the answer as the provider named it.
+    pub response_id: Option<String>,
     /// True if the answer comes from the practice provider.
     pub simulated: bool,
     /// The client asked for a stream.
     pub stream: bool,
+    /// The client's bound on output tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Number of choices asked for.
+    pub choices: u32,
     /// Upstream calls.
     pub attempts: Vec<Attempt>,
     /// How it ended.
@@ -121,22 +141,62 @@ pub struct Record {
     /// HTTP status that the client got.
     pub status: u16,
     /// Code of the error, where there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// Why the answer ended, as OpenAI says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<&'static str>,
     /// Token counts.
     pub usage: Usage,
-    /// From the request's arrival to the first content from upstream, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What it cost in nano-dollars; absent where the price is not known.
+    pub cost_nano: Option<i64>,
+    /// From the request's arrival to the first content that went to the client, in milliseconds.
     pub ttft_ms: Option<f64>,
+    /// From the start of the attempt that answered to its first content, in milliseconds.
+    pub upstream_ttft_ms: Option<f64>,
     /// From the request's arrival to its end, in milliseconds.
     pub total_ms: f64,
+    /// Time in queues of the gateway, in milliseconds.
+    pub queue_ms: f64,
     /// The gateway's own part of the time to the first content: all but waiting for upstreams.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub overhead_ms: Option<f64>,
     /// What the privacy policy did; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Box<PrivacyFacts>>,
+    /// First digits of the digest of the configuration that was in force.
+    pub policy_version: Arc<str>,
+}
+
+impl Record {
+    /// Time between output tokens after the first content, in milliseconds.
+    pub fn ms_per_output_token(&self) -> Option<f64> {
+        let tokens = u32::try_from(self.usage.output).ok().filter(|n| *n > 1)?;
+        let after_first = self.total_ms - self.ttft_ms?;
+        (self.stream && after_first > 0.0).then(|| after_first / f64::from(tokens - 1))
+    }
+}
+
+/// How much of the text of its exchanges a route keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeepText {
+    /// Facts only.
+    #[default]
+    None,
+    /// The text as the provider saw it.
+    Kept,
+}
+
+/// The text of one exchange, in the masked zone: as the provider saw it and said it.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// What kind of body it is.
+    pub operation: Option<Operation>,
+    /// The request's body.
+    pub request: Bytes,
+    /// What was answered.
+    pub answer: Transcript,
+}
+
+impl Texts {
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        self.request.len() + self.answer.len()
+    }
 }

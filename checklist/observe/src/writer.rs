@@ -1,199 +1,258 @@
-//! Records go to day files of JSON lines, written by one thread behind a bounded queue.
+//! The writer: one thread that takes records from the queue and puts them into the store.
 //!
-//! A request never waits for the disk and wakes nobody: the thread looks at the queue at its own pace (waking it for
-//! every record costs more than all the rest of a record). Lines are made where the record is, so that its memory stays
-//! with one thread. When the queue is full a record is dropped and counted. Whole lines are written; a torn last line
-//! after a crash is ended before the next one.
+//! Records that came within [`PACE`] of each other share a commit. When the disk fails, the batch is kept and tried again;
+//! requests go on, the state is visible, and the queue says what it had to give up.
 
-use crate::erase;
 use crate::metrics::Metrics;
-use crate::record::Record;
+use crate::prompt::{Kept, Prompt};
+use crate::queue::{Ack, Fate, Item, Queue, Said, Submission};
+use crate::record::KeepText;
+use crate::store::embedded::codec::Codec;
+use crate::store::embedded::{self, Bounds, DAY_MS, Embedded, Entry, Late, Started, StoreError};
+use aplomb_core::clock::Clock;
 use aplomb_core::erase::{Erase, Subject};
 use aplomb_core::error::BoxError;
+use aplomb_core::id::RequestId;
+use serde::Serialize;
 use serde_json::Value;
-use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Bytes of records that may wait. Chosen: some 20,000 records of facts.
-const QUEUE_BYTES: usize = 16 * 1024 * 1024;
-/// So many waiting bytes wake the thread before its time.
-const MANY_BYTES: usize = QUEUE_BYTES / 8;
-/// How often the thread looks: what waits is in the file at the latest after this.
-const PACE: Duration = Duration::from_millis(50);
-/// Memory that a buffer keeps when it is empty.
-const KEPT_BYTES: usize = MANY_BYTES;
+/// Records that share a commit come within this time.
+const PACE: Duration = Duration::from_millis(20);
+/// Most records of a commit.
+const BATCH_ROWS: usize = 512;
+/// Most bytes of a commit.
+const BATCH_BYTES: usize = 4 << 20;
+/// First and longest wait after a failed commit.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Commits that are tried after the end was asked for.
+const LAST_TRIES: u32 = 5;
 
-thread_local! {
-    /// Where a line is made before the queue is locked.
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// How the writer is set up.
+pub struct Settings {
+    /// Folder of the day files.
+    pub folder: PathBuf,
+    /// How texts are stored.
+    pub codec: Arc<Codec>,
+    /// Name of this node.
+    pub node: String,
+    /// How long and how much is kept.
+    pub bounds: Bounds,
+    /// Bytes that may wait in memory.
+    pub queue_bytes: usize,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
 }
 
-/// Lines of one day.
-#[derive(Default)]
-struct Lines {
-    /// Counted from 1970-01-01.
-    day: u64,
-    bytes: Vec<u8>,
-    count: u64,
-}
-
-#[derive(Default)]
-struct Waiting {
-    /// Lines in order; a new day begins a new item.
-    days: Vec<Lines>,
-    bytes: usize,
-    /// Work on the folder that must not meet a write.
-    jobs: Vec<Job>,
-    closed: bool,
-}
-
-/// Runs between two writes, while no file is open.
-type Job = Box<dyn FnOnce(&Path) + Send>;
-
-impl Waiting {
-    /// False if there is no room.
-    fn add(&mut self, day: u64, line: &[u8]) -> bool {
-        if self.closed || self.bytes + line.len() > QUEUE_BYTES {
-            return false;
-        }
-        self.bytes += line.len();
-        match self.days.last_mut() {
-            Some(lines) if lines.day == day || lines.count == 0 => lines.add(day, line),
-            _ => {
-                let mut lines = Lines::default();
-                lines.add(day, line);
-                self.days.push(lines);
-            }
-        }
-        true
-    }
-}
-
-impl Lines {
-    fn add(&mut self, day: u64, line: &[u8]) {
-        self.day = day;
-        self.bytes.extend_from_slice(line);
-        self.count += 1;
-    }
-
-    /// Empties it for use again, and gives back what a rush has made it hold.
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
-        self.count = 0;
-    }
+/// State of the store, for people.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Health {
+    /// `ok`, `waiting` (another process writes to the folder) or `failing` (the last commit failed; it is tried again).
+    pub state: &'static str,
+    /// Why the last commit failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Bytes that wait in memory.
+    pub queue_bytes: usize,
+    /// Age of the oldest record that waits, in milliseconds.
+    pub lag_ms: u128,
+    /// What was lost with damaged files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<String>,
 }
 
 #[derive(Default)]
-struct Queue(Mutex<Waiting>);
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+struct Status {
+    state: Option<&'static str>,
+    error: Option<String>,
+    losses: Vec<String>,
 }
 
 /// The door to the writer thread.
 pub struct RecordWriter {
     queue: Arc<Queue>,
     metrics: Arc<Metrics>,
+    status: Arc<Mutex<Status>>,
+    folder: PathBuf,
+    codec: Arc<Codec>,
+    reader: Arc<embedded::ask::Reader>,
+    bounds: Arc<Mutex<Bounds>>,
     thread: std::thread::Thread,
     handle: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// The folder of records below the data folder.
+pub fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("records")
+}
+
+/// The file that tells who writes: its owner holds it alone.
+fn lock_file(folder: &Path) -> std::io::Result<File> {
+    let options = &mut OpenOptions::new();
+    options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl RecordWriter {
-    /// Starts the writer on the folder `records` below `data_dir`. Day files older than `keep` are removed.
+    /// Starts the writer. If another process holds the folder, records wait in memory until it lets go.
     ///
     /// # Errors
     /// The folder can't be made.
-    pub fn start(data_dir: &Path, keep: Duration, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        let keep_days = (keep.as_secs() / 86_400).max(1);
-        let folder = data_dir.join("records");
+    pub fn start(settings: Settings, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let Settings {
+            folder,
+            codec,
+            node,
+            bounds,
+            queue_bytes,
+            clock,
+        } = settings;
         std::fs::create_dir_all(&folder)?;
-        let lock = erase::lock_file(&folder)?;
-        // Held by an erasure that is at work: it ends soon.
-        lock.lock_shared()?;
-        let queue = Arc::new(Queue::default());
-        let (shared, counted) = (queue.clone(), metrics.clone());
+        let lock = lock_file(&folder)?;
+        let queue = Arc::new(Queue::new(queue_bytes));
+        let status = Arc::new(Mutex::new(Status::default()));
+        let bounds = Arc::new(Mutex::new(bounds));
+        let work = Writer {
+            store: Embedded::new(folder.clone(), codec.clone(), node),
+            queue: queue.clone(),
+            metrics: metrics.clone(),
+            status: status.clone(),
+            bounds: bounds.clone(),
+            clock,
+            lock,
+            retained: 0,
+        };
         let handle = std::thread::Builder::new()
             .name("records".to_owned())
-            .spawn(move || {
-                Writer {
-                    folder,
-                    metrics: counted,
-                    open: None,
-                    _lock: lock,
-                    keep_days,
-                    aged: 0,
-                }
-                .run(&shared)
-            })?;
+            .spawn(move || work.run())?;
+        let reader = Arc::new(embedded::ask::Reader::new(folder.clone(), codec.clone()));
         Ok(RecordWriter {
             queue,
             metrics,
+            status,
+            folder,
+            codec,
+            reader,
+            bounds,
             thread: handle.thread().clone(),
             handle: Mutex::new(Some(handle)),
         })
     }
 
-    /// Hands a record over; never waits for the disk.
-    pub fn put(&self, record: &Record) {
-        let added = LINE.with_borrow_mut(|line| {
-            line.clear();
-            serde_json::to_writer(&mut *line, record).ok()?;
-            line.push(b'\n');
-            let mut waiting = self.queue.lock();
-            let before = waiting.bytes;
-            let added = waiting.add(record.at_ms / 86_400_000, line);
-            added.then_some(before < MANY_BYTES && waiting.bytes >= MANY_BYTES)
-        });
-        match added {
-            None => self.metrics.records_lost.add(1),
-            Some(many) => {
+    /// Hands a record over; never waits.
+    pub fn put(&self, submission: Submission) {
+        let (fate, wake) = self.queue.put(submission);
+        match fate {
+            Fate::Lost => self.metrics.records_lost.add(1),
+            Fate::Taken => self.metrics.records_queued.add(1),
+            Fate::Shed => {
                 self.metrics.records_queued.add(1);
-                if many {
-                    self.thread.unpark();
-                }
+                self.metrics.records_text_shed.add(1);
             }
+            Fate::FactsOnly => {
+                self.metrics.records_queued.add(1);
+                self.metrics.records_text_lost.add(1);
+            }
+        }
+        if wake {
+            self.thread.unpark();
         }
     }
 
-    /// Runs work on the folder between two writes, and waits for it. Blocking.
+    /// Notes the beginning of an exchange, so that a crash leaves a trace of it. False if there was no room.
+    pub fn begin(&self, started: Started, ack: Option<Ack>) -> bool {
+        let (taken, wake) = self.queue.begin(Box::new(started), ack);
+        if wake {
+            self.thread.unpark();
+        }
+        taken
+    }
+
+    /// Whether the next record would be lost.
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
+    /// Answers questions about what is written.
+    pub fn reader(&self) -> Arc<embedded::ask::Reader> {
+        self.reader.clone()
+    }
+
+    /// How long and how much is kept from now on.
+    pub fn keep(&self, bounds: Bounds) {
+        *locked(&self.bounds) = bounds;
+    }
+
+    /// How it goes.
+    pub fn health(&self) -> Health {
+        let waiting = self.queue.lock();
+        let (queue_bytes, oldest) = (waiting.bytes, waiting.oldest);
+        drop(waiting);
+        let status = locked(&self.status);
+        Health {
+            state: status.state.unwrap_or("ok"),
+            error: status.error.clone(),
+            queue_bytes,
+            lag_ms: oldest.map_or(0, |oldest| oldest.elapsed().as_millis()),
+            losses: status.losses.clone(),
+        }
+    }
+
+    /// Adds a late fact to an exchange, and waits for it. False if there is no such record. Blocking.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn late(&self, id: RequestId, late: Late) -> Result<bool, BoxError> {
+        self.between(move |store| Ok(store.late(id, &late)?))
+    }
+
+    /// Runs work on the store between two writes, and waits for it. Blocking.
     fn between<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
-    ) -> std::io::Result<T> {
-        let gone = || std::io::Error::other("the record writer has ended");
+        work: impl FnOnce(&mut Embedded) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        let gone = || BoxError::from("the record writer has ended");
         let (done, result) = sync_channel(1);
         {
             let mut waiting = self.queue.lock();
             if waiting.closed {
                 return Err(gone());
             }
-            waiting.jobs.push(Box::new(move |folder| {
+            waiting.jobs.push(Box::new(move |store| {
                 // The receiver waits below; it can't be gone.
-                let _ = done.send(work(folder));
+                let _ = done.send(work(store));
             }));
+            waiting.asleep = false;
         }
         self.thread.unpark();
         result.recv().map_err(|_| gone())?
+    }
+
+    /// Waits until everything that was handed over before is written. Blocking.
+    ///
+    /// # Errors
+    /// The writer has ended.
+    pub fn flush(&self) -> Result<(), BoxError> {
+        self.between(|_| Ok(()))
     }
 
     /// Writes what waits and ends the thread. Blocking.
     pub fn close(&self) {
         self.queue.lock().closed = true;
         self.thread.unpark();
-        let handle = self
-            .handle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let handle = locked(&self.handle).take();
         if let Some(handle) = handle {
             let _ = handle.join();
         }
@@ -207,222 +266,278 @@ impl Erase for RecordWriter {
 
     fn erase(&self, subject: &Subject) -> Result<u64, BoxError> {
         let subject = subject.clone();
-        Ok(self.between(move |folder| erase::erase(folder, &subject))?)
+        self.between(move |store| store.erase(&subject))
     }
 
     fn export(&self, subject: &Subject) -> Result<Vec<Value>, BoxError> {
-        let subject = subject.clone();
-        Ok(self.between(move |folder| erase::export(folder, &subject))?)
+        self.flush()?;
+        embedded::export(&self.folder, &self.codec, subject)
+    }
+}
+
+/// The records of a data folder while no gateway writes to it.
+pub struct RecordFolder {
+    folder: PathBuf,
+    codec: Arc<Codec>,
+}
+
+impl RecordFolder {
+    /// The folder `records` below `data_dir`.
+    pub fn new(data_dir: &Path, codec: Arc<Codec>) -> Self {
+        RecordFolder {
+            folder: folder(data_dir),
+            codec,
+        }
+    }
+}
+
+impl Erase for RecordFolder {
+    fn store(&self) -> &'static str {
+        "records"
+    }
+
+    fn erase(&self, subject: &Subject) -> Result<u64, BoxError> {
+        if !self.folder.exists() {
+            return Ok(0);
+        }
+        let lock = lock_file(&self.folder)?;
+        lock.try_lock()
+            .map_err(|_| "a gateway writes to this folder: let it erase")?;
+        Embedded::new(self.folder.clone(), self.codec.clone(), String::new()).erase(subject)
+    }
+
+    fn export(&self, subject: &Subject) -> Result<Vec<Value>, BoxError> {
+        if !self.folder.exists() {
+            return Ok(Vec::new());
+        }
+        embedded::export(&self.folder, &self.codec, subject)
     }
 }
 
 struct Writer {
-    folder: PathBuf,
+    store: Embedded,
+    queue: Arc<Queue>,
     metrics: Arc<Metrics>,
-    /// Day number and its file.
-    open: Option<(u64, File)>,
-    /// Held as long as this thread writes.
-    _lock: File,
-    /// Days that are kept.
-    keep_days: u64,
+    status: Arc<Mutex<Status>>,
+    bounds: Arc<Mutex<Bounds>>,
+    clock: Arc<dyn Clock>,
+    lock: File,
     /// Day on which old files were last looked for.
-    aged: u64,
+    retained: u64,
 }
 
 impl Writer {
-    fn run(mut self, queue: &Queue) {
-        let mut taken = vec![Lines::default()];
+    fn run(mut self) {
+        if !self.own() {
+            return self.lose_all();
+        }
+        self.recover();
         loop {
-            let mut waiting = queue.lock();
-            let closed = waiting.closed;
-            waiting.bytes = 0;
-            std::mem::swap(&mut waiting.days, &mut taken);
-            let jobs = std::mem::take(&mut waiting.jobs);
+            let mut waiting = self.queue.lock();
+            let (items, bytes) = waiting.take(BATCH_ROWS, BATCH_BYTES);
+            // A job sees everything that was handed over before it.
+            let jobs = if waiting.items.is_empty() {
+                std::mem::take(&mut waiting.jobs)
+            } else {
+                Vec::new()
+            };
+            let (closed, awaited, more) = (waiting.closed, waiting.awaited, waiting.items.len());
+            let idle = items.is_empty() && jobs.is_empty();
+            waiting.asleep = idle && !closed;
             drop(waiting);
-            for lines in &taken {
-                self.write(lines);
+            if idle {
+                if closed {
+                    return;
+                }
+                std::thread::park_timeout(Duration::from_secs(60));
+                self.queue.lock().asleep = false;
+                self.retain();
+                continue;
             }
-            for job in jobs {
-                self.open = None;
-                job(&self.folder);
+            self.write(items);
+            self.free(bytes);
+            jobs.into_iter().for_each(|job| job(&mut self.store));
+            self.retain();
+            if more == 0 && !awaited && !closed {
+                // Gathers what comes meanwhile; whoever waits for an acknowledgement does not wait for this.
+                std::thread::park_timeout(PACE);
             }
-            self.age(&taken);
-            taken.truncate(1);
-            taken.iter_mut().for_each(Lines::clear);
-            if closed {
-                return;
-            }
-            std::thread::park_timeout(PACE);
         }
     }
 
-    /// Once a day, as the records' own time tells it: days that are too old go.
-    fn age(&mut self, taken: &[Lines]) {
-        let today = taken.iter().filter(|lines| lines.count > 0);
-        let Some(today) = today.map(|lines| lines.day).max() else {
-            return;
-        };
-        if today == self.aged {
+    /// What was written no longer waits.
+    fn free(&self, bytes: usize) {
+        let mut waiting = self.queue.lock();
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+
+    /// Takes the folder for itself. False if the end comes first.
+    fn own(&self) -> bool {
+        loop {
+            if self.lock.try_lock().is_ok() {
+                locked(&self.status).state = None;
+                return true;
+            }
+            if self.queue.lock().closed {
+                return false;
+            }
+            if locked(&self.status).state.replace("waiting").is_none() {
+                tracing::warn!(
+                    "another process writes to the records folder; records wait in memory until it ends"
+                );
+            }
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+
+    fn lose_all(&self) {
+        let mut waiting = self.queue.lock();
+        let (items, _) = waiting.take(usize::MAX, usize::MAX);
+        waiting.bytes = 0;
+        self.metrics
+            .records_lost
+            .add(u64::try_from(items.len()).unwrap_or(u64::MAX));
+    }
+
+    /// What the process before this one has left: exchanges without an end.
+    fn recover(&mut self) {
+        let today = self.clock.now_ms() / DAY_MS;
+        match self.store.settle_crashed(today) {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(
+                count,
+                "exchanges had begun when the process before this one ended; they are recorded as crashed"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "records of the time before could not be looked at")
+            }
+        }
+        self.report_losses();
+    }
+
+    fn report_losses(&mut self) {
+        for loss in std::mem::take(&mut self.store.losses) {
+            let aside: Vec<String> = loss
+                .aside
+                .iter()
+                .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                .collect();
+            let text = format!(
+                "records of {} were damaged: {} facts and {} texts could be read and were kept, the rest of the damaged pages is lost ({})",
+                loss.day,
+                loss.kept_facts,
+                loss.kept_texts,
+                aside.join(", ")
+            );
+            tracing::error!(loss = text, "a file of records was damaged and put aside");
+            self.metrics.records_files_damaged.add(1);
+            locked(&self.status).losses.push(text);
+        }
+    }
+
+    fn write(&mut self, items: Vec<Item>) {
+        let (mut entries, mut begun, mut acks) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Done { record, said, ack } => {
+                    entries.push(Entry {
+                        record,
+                        prompt: prompt(said),
+                    });
+                    acks.extend(ack);
+                }
+                Item::Begun { started, ack } => {
+                    begun.push(*started);
+                    acks.extend(ack);
+                }
+            }
+        }
+        if self.persist(&entries, &begun) {
+            self.metrics
+                .records_written
+                .add(u64::try_from(entries.len()).unwrap_or(0));
+            for ack in acks {
+                // Who has gone needs no answer.
+                let _ = ack.send(());
+            }
+        } else {
+            self.metrics
+                .records_lost
+                .add(u64::try_from(entries.len()).unwrap_or(0));
+        }
+    }
+
+    /// Tries until it is written, or until the end is asked for and some more tries have failed.
+    fn persist(&mut self, entries: &[Entry], begun: &[Started]) -> bool {
+        let (mut wait, mut last) = (RETRY.0, LAST_TRIES);
+        loop {
+            let begun_at = Instant::now();
+            let done = self
+                .store
+                .begin(begun)
+                .and_then(|()| self.store.write(entries));
+            self.report_losses();
+            let error = match done {
+                Ok(()) => {
+                    self.metrics.records_commit.observe(begun_at.elapsed());
+                    if locked(&self.status).state.take().is_some() {
+                        tracing::info!("records are written again");
+                    }
+                    self.metrics.records_store_down.set(0);
+                    return true;
+                }
+                Err(error) => error,
+            };
+            self.failing(&error);
+            if self.queue.lock().closed {
+                last -= 1;
+                if last == 0 {
+                    tracing::error!(%error, count = entries.len(), "records could not be written and are lost");
+                    return false;
+                }
+            }
+            std::thread::park_timeout(wait);
+            wait = (wait * 2).min(RETRY.1);
+        }
+    }
+
+    fn failing(&self, error: &StoreError) {
+        self.metrics.records_store_down.set(1);
+        self.metrics.records_commit_failed.add(1);
+        let mut status = locked(&self.status);
+        status.error = Some(error.to_string());
+        if status.state.replace("failing") != Some("failing") {
+            tracing::error!(%error, "records can't be written; they wait in memory, and it is tried again");
+        }
+    }
+
+    /// Once a day: what is too old or too much goes.
+    fn retain(&mut self) {
+        let today = self.clock.now_ms() / DAY_MS;
+        if today == self.retained {
             return;
         }
-        self.aged = today;
-        match crate::erase::age(&self.folder, today, self.keep_days) {
+        self.retained = today;
+        let bounds = locked(&self.bounds).clone();
+        match self.store.retain(today, &bounds) {
             Ok(0) => {}
-            Ok(days) => tracing::info!(days, "records past their time were removed"),
+            Ok(files) => tracing::info!(files, "records past their time were removed"),
             Err(error) => tracing::error!(%error, "old records could not be removed"),
         }
     }
-
-    fn write(&mut self, lines: &Lines) {
-        if lines.count == 0 {
-            return;
-        }
-        let count = lines.count;
-        match self.try_write(lines) {
-            Ok(()) => self.metrics.records_written.add(count),
-            Err(error) => {
-                self.open = None;
-                self.metrics.records_lost.add(count);
-                tracing::error!(%error, count, "records could not be written and are lost");
-            }
-        }
-    }
-
-    fn try_write(&mut self, lines: &Lines) -> std::io::Result<()> {
-        let day = lines.day;
-        if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
-            let path = self.folder.join(format!("{}.jsonl", date(day)));
-            self.open = Some((day, open_for_append(&path)?));
-        }
-        match &mut self.open {
-            Some((_, file)) => file.write_all(&lines.bytes),
-            None => Ok(()),
-        }
-    }
 }
 
-fn open_for_append(path: &Path) -> std::io::Result<File> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(path)?;
-    if file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0u8];
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    Ok(file)
-}
-
-/// `YYYY-MM-DD` of a day counted from 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
-pub(crate) fn date(day: u64) -> String {
-    let z = day + 719_468;
-    let era = z / 146_097;
-    let doe = z % 146_097;
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{:02}", doy - (153 * mp + 2) / 5 + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Outcome;
-
-    const KEEP: Duration = Duration::from_secs(400 * 86_400);
-
-    fn record(id: &str, at_ms: u64) -> Box<Record> {
-        Box::new(Record {
-            request_id: id.into(),
-            at_ms,
-            operation: "messages",
-            outcome: Outcome::Done,
-            status: 200,
-            ..Record::default()
-        })
-    }
-
-    #[test]
-    fn days_have_their_names() {
-        assert_eq!(
-            (date(0), date(19_782), date(20_454)),
-            (
-                "1970-01-01".into(),
-                "2024-02-29".into(),
-                "2026-01-01".into()
-            )
-        );
-    }
-
-    #[test]
-    fn records_reach_the_file_of_their_day_and_a_torn_line_is_ended() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("records")).unwrap();
-        let first = dir.path().join("records/1970-01-01.jsonl");
-        std::fs::write(&first, "{\"torn").unwrap();
-        let metrics = Arc::new(Metrics::default());
-        let writer = RecordWriter::start(dir.path(), KEEP, metrics.clone()).unwrap();
-        writer.put(&record("a", 5));
-        writer.put(&record("b", 86_400_000));
-        writer.close();
-        let text = std::fs::read_to_string(&first).unwrap();
-        assert_eq!(text.lines().count(), 2);
-        assert!(
-            text.lines()
-                .nth(1)
-                .unwrap()
-                .contains("\"request_id\":\"a\"")
-        );
-        assert!(dir.path().join("records/1970-01-02.jsonl").exists());
-        assert_eq!(
-            (metrics.records_written.get(), metrics.records_lost.get()),
-            (2, 0)
-        );
-    }
-
-    #[test]
-    fn erasing_meets_no_write() {
-        let dir = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::default());
-        let writer = RecordWriter::start(dir.path(), KEEP, metrics.clone()).unwrap();
-        let of = |user: &str| {
-            let mut record = record("r", 86_400_000);
-            record.user = Some(user.to_owned());
-            record
-        };
-        for user in ["canary", "other", "canary"] {
-            writer.put(&of(user));
-        }
-        let canary = Subject {
-            tenant: None,
-            user: "canary".into(),
-        };
-        assert_eq!(writer.export(&canary).unwrap().len(), 2);
-        assert_eq!(writer.erase(&canary).unwrap(), 2);
-        writer.put(&of("other"));
-        writer.close();
-        let text = std::fs::read_to_string(dir.path().join("records/1970-01-02.jsonl")).unwrap();
-        assert_eq!((text.lines().count(), text.contains("canary")), (2, false));
-        assert!(writer.erase(&canary).is_err());
-    }
-
-    #[test]
-    fn after_its_end_the_queue_counts_what_is_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::default());
-        let writer = RecordWriter::start(dir.path(), KEEP, metrics.clone()).unwrap();
-        writer.close();
-        writer.put(&record("late", 5));
-        assert_eq!(
-            (metrics.records_queued.get(), metrics.records_lost.get()),
-            (0, 1)
-        );
+fn prompt(said: Said) -> Option<Prompt> {
+    match said {
+        Said::Nothing => None,
+        Said::Read(prompt) => Some(*prompt),
+        Said::Texts(texts, keep) => Some(Prompt::read(
+            &texts,
+            if keep == KeepText::Kept {
+                Kept::Whole
+            } else {
+                Kept::None
+            },
+        )),
     }
 }

@@ -10,13 +10,14 @@ use aplomb_privacy::detect::DetectorError;
 use aplomb_privacy::detect::entity::EntityKind;
 use aplomb_privacy::finder::detector;
 use aplomb_privacy::mask::{More, mask};
-use aplomb_privacy::placeholder::Minter;
+use aplomb_privacy::placeholder::{Labels, Minter};
 use aplomb_privacy::policy::{Action, Profile};
 use aplomb_privacy::restore::Restorer;
 use aplomb_privacy::vault::{Restore, Taken, Vault};
 use bytes::Bytes;
 use serde_json::json;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Chunks of one answer, and answers that are measured; the fastest answer counts.
@@ -36,7 +37,11 @@ fn main() -> Result<(), DetectorError> {
     ] {
         println!(
             "restore, raw chunk,   {title:28} {:?}",
-            restoring(value, &raw(text))
+            restoring(value, &raw(text, ""))
+        );
+        println!(
+            "restore, other form,  {title:28} {:?}",
+            restoring(value, &raw(text, " "))
         );
         println!(
             "restore, typed chunk, {title:28} {:?}",
@@ -57,16 +62,24 @@ fn vault(value: &str) -> (Vault, String) {
     let minter = Minter::new(b"secret", "tenant", "user");
     let name = vault.placeholder(&minter, &EntityKind::Email, value, &Taken::new(b""));
     vault.allow(&name, Restore::Everywhere);
+    // As behind a policy: answers are looked over for placeholders that leak.
+    let labels = Labels::of(&Profile::all("cost", Action::Mask), &[]);
+    vault.watch(Arc::new(labels));
     (vault, name)
 }
 
-fn raw(text: &str) -> ChatEvent {
+/// A chunk; with a `space` in it, it is not of the form that most servers send.
+fn raw(text: &str, space: &str) -> ChatEvent {
     let data = json!({ "id": "chatcmpl-9ztV2mBqK1x7w", "object": "chat.completion.chunk", "created": 1_700_000_000,
         "model": "m-served", "system_fingerprint": "fp_44709d6fcb",
         "choices": [{ "index": 0, "delta": { "content": text }, "logprobs": null, "finish_reason": null }] });
     ChatEvent::Raw(Raw {
         name: None,
-        data: Bytes::from(data.to_string()),
+        data: Bytes::from(data.to_string().replacen(
+            "\"delta\":",
+            &format!("{space}\"delta\":"),
+            1,
+        )),
         facts: Facts::default(),
     })
 }

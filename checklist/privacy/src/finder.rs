@@ -32,9 +32,16 @@ impl NameFinder for Finder {
 /// # Errors
 /// A recognizer of the operator's that can't be used.
 pub fn detector(custom: Vec<CustomRecognizer>) -> Result<Detector, DetectorError> {
-    let settings = DetectorSettings {
+    with_settings(&DetectorSettings {
         custom,
         ..DetectorSettings::default()
-    };
-    Ok(Detector::new(&settings)?.with_names(Box::new(Finder(Names::new()))))
+    })
+}
+
+/// A detector with names, by its settings.
+///
+/// # Errors
+/// As [`detector`].
+pub fn with_settings(settings: &DetectorSettings) -> Result<Detector, DetectorError> {
+    Ok(Detector::new(settings)?.with_names(Box::new(Finder(Names::new()))))
 }

@@ -6,8 +6,10 @@
 //! exactly what was written.
 
 use crate::detect::entity::EntityKind;
+use crate::policy::{Action, Profile};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Letters of the shortest placeholder. Specified: four or more.
@@ -102,6 +104,47 @@ pub fn label(kind: &EntityKind) -> String {
         }
     };
     kind.name().chars().map(plain).collect()
+}
+
+/// The kinds that a policy masks, as they stand in placeholders: tells what has the form of one.
+#[derive(Debug, Clone, Default)]
+pub struct Labels(BTreeSet<String>);
+
+impl Labels {
+    /// Of a policy, with the kinds that the operator named.
+    pub fn of(profile: &Profile, custom: &[String]) -> Self {
+        let masked = |kind: &EntityKind| {
+            let takes = |action| matches!(action, Action::Mask | Action::Surrogate);
+            takes(profile.action(kind, false)) || takes(profile.action(kind, true))
+        };
+        let custom = custom.iter().map(|name| EntityKind::custom(name));
+        let kinds = EntityKind::BUILT_IN.iter().cloned().chain(custom);
+        Labels(kinds.filter(masked).map(|kind| label(&kind)).collect())
+    }
+
+    /// Whether a text has the form of a placeholder's name as it is made: `EMAIL_k3f9`, in these cases.
+    pub fn has_form(&self, text: &str) -> bool {
+        let Some((kind, letters)) = text.rsplit_once('_') else {
+            return false;
+        };
+        let length = letters.len();
+        let long_enough =
+            length >= LETTERS && (length % LETTERS == 0 || length % (LETTERS + FORM_LETTERS) == 0);
+        long_enough
+            && letters.bytes().all(|letter| ALPHABET.contains(&letter))
+            && self.0.contains(kind)
+    }
+
+    /// Whether a text, in any case and with spaces before it, can be a name or the beginning of one.
+    pub fn can_name(&self, text: &str) -> bool {
+        let text = text.trim_start_matches([' ', '\\']).as_bytes();
+        self.0.iter().any(|label| {
+            // From the first `_` on, what models make of it is not guessed.
+            let plain = label.bytes().take_while(|byte| *byte != b'_');
+            let mut pairs = text.iter().zip(plain);
+            pairs.all(|(one, other)| one.eq_ignore_ascii_case(&other))
+        })
+    }
 }
 
 fn base32(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@ use crate::agreements::Agreement;
 use crate::detect::Detector;
 use crate::detect::entity::EntityKind;
 use crate::mask::{MaskedBody, More, Refusal, Report, mask};
-use crate::placeholder::Minter;
+use crate::placeholder::{Labels, Minter};
 use crate::policy::Profile;
 use crate::restore::Restorer;
 use crate::screen::Screen;
@@ -12,6 +12,7 @@ use crate::vault::Vault;
 use aplomb_core::dialect;
 use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// A privacy policy, ready to be used.
@@ -22,6 +23,8 @@ pub struct Shield {
     pub classes: Vec<Class>,
     /// Finds.
     pub detector: Arc<Detector>,
+    /// What its placeholders look like.
+    pub labels: Arc<Labels>,
     /// Secret of the installation that keys placeholders.
     pub secret: Arc<[u8]>,
 }
@@ -81,7 +84,7 @@ pub fn guard(
     let minter = Minter::new(&shield.secret, who.tenant, who.user);
     let MaskedBody {
         body,
-        vault,
+        mut vault,
         report,
     } = mask(
         &shield.detector,
@@ -90,6 +93,7 @@ pub fn guard(
         more,
         &request.body,
     )?;
+    vault.watch(shield.labels.clone());
     let asks_json = asks_for_json(&body);
     let request = if body == request.body {
         request
@@ -110,8 +114,40 @@ pub fn guard(
     clippy::disallowed_methods,
     reason = "this is the place that says what is masked"
 )]
-fn assume(request: ChatRequest) -> Masked<ChatRequest> {
-    Masked::assume(request)
+fn assume<T>(value: T) -> Masked<T> {
+    Masked::assume(value)
+}
+
+/// Masks one text by a policy, such as a comment; without one it stays as it is.
+///
+/// # Errors
+/// What the policy refuses.
+pub fn guard_text(
+    shield: Option<&Shield>,
+    who: Who<'_>,
+    text: &str,
+) -> Result<Masked<String>, Refusal> {
+    let Some(shield) = shield else {
+        return Ok(assume(text.to_owned()));
+    };
+    let minter = Minter::new(&shield.secret, who.tenant, who.user);
+    let body = serde_json::json!({ "messages": [{ "role": "user", "content": text }] }).to_string();
+    let masked = mask(
+        &shield.detector,
+        &shield.profile,
+        &minter,
+        &More::default(),
+        &Bytes::from(body),
+    )?;
+    let read: Result<serde_json::Value, _> = serde_json::from_slice(&masked.body);
+    let content = read.ok().and_then(|body| {
+        body.pointer("/messages/0/content")?
+            .as_str()
+            .map(str::to_owned)
+    });
+    content
+        .map(assume)
+        .ok_or_else(|| Refusal::Unreadable("the text could not be masked".into()))
 }
 
 /// Whether the request wants its answer as JSON.

@@ -1,9 +1,10 @@
 //! The values behind the placeholders of one request. Lives with the request, is written nowhere, and is wiped.
 
 use crate::detect::entity::EntityKind;
-use crate::placeholder::Minter;
+use crate::placeholder::{Labels, Minter};
 use crate::private::Private;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Whether an answer may hold the value again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,21 @@ pub struct Vault {
     surrogates: BTreeMap<String, Entry>,
     /// Name by kind and value.
     known: HashMap<(EntityKind, Private), String>,
+    /// Upper-case names that stand for good, such as digests.
+    kept: BTreeSet<String>,
+    /// What placeholders look like, where answers are looked over for them.
+    labels: Option<Arc<Labels>>,
+}
+
+/// What a name is to this request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its value should stand there.
+    Restorable,
+    /// It is known, and its value must not stand there.
+    Kept,
+    /// This request did not make it.
+    Unknown,
 }
 
 impl std::fmt::Debug for Vault {
@@ -98,6 +114,44 @@ impl Vault {
         if let Some(entry) = self.named.get_mut(&name) {
             entry.restore = wider(entry.restore, restore);
         }
+    }
+
+    /// Notes a name that stands for good.
+    pub fn keep(&mut self, name: &str) {
+        self.kept.insert(name.to_ascii_uppercase());
+    }
+
+    /// Answers are looked over for what has the form of these placeholders.
+    pub fn watch(&mut self, labels: Arc<Labels>) {
+        self.labels = Some(labels);
+    }
+
+    /// Whether answers are looked over for placeholders.
+    pub fn is_watched(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    /// What a name, in any case, is to this request.
+    pub fn standing(&self, name: &str, place: Place) -> Standing {
+        let upper = name.to_ascii_uppercase();
+        match self.named.get(&upper) {
+            Some(entry) if entry.at(place).is_some() => Standing::Restorable,
+            Some(_) => Standing::Kept,
+            None if self.kept.contains(&upper) => Standing::Kept,
+            None => Standing::Unknown,
+        }
+    }
+
+    /// Whether a text has the form of a placeholder's name.
+    pub fn has_form(&self, text: &str) -> bool {
+        let labels = self.labels.as_deref();
+        labels.is_some_and(|labels| labels.has_form(text))
+    }
+
+    /// Whether what stands behind a bracket can be a name, or the beginning of one.
+    pub fn can_name(&self, inner: &str) -> bool {
+        let labels = self.labels.as_deref();
+        labels.is_some_and(|labels| labels.can_name(inner))
     }
 
     /// The value behind a name in any case, if it may stand in this place.

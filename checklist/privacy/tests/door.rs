@@ -46,6 +46,20 @@ fn mac_addresses_are_reported_on_request_only() {
     );
 }
 
+/// The word behind a comma that names the next value is no part of an address.
+#[test]
+fn an_address_ends_before_the_next_label() {
+    check(
+        &DetectorSettings::default(),
+        "lives at 12 Wattle Road, Brunswick VIC 3056, call 0412 667 903",
+        Hint::default(),
+        &[
+            ("ADDRESS", "12 Wattle Road, Brunswick VIC 3056"),
+            ("PHONE", "0412 667 903"),
+        ],
+    );
+}
+
 #[test]
 fn the_key_of_a_json_value_is_context() {
     let key = |json_key| Hint {

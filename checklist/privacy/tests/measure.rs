@@ -10,12 +10,15 @@
 
 mod corpus;
 
+use aplomb_privacy::detect::entity::EntityKind;
 use aplomb_privacy::detect::{Detector, DetectorSettings, Hint};
+use aplomb_privacy::finder;
 use corpus::score::{Score, score};
-use corpus::{disguises, from_templates, values};
+use corpus::{disguises, from_marked, from_templates, values};
 
 const TUNED: &str = include_str!("data/tuned.txt");
 const HELD_OUT: &str = include_str!("data/held_out.txt");
+const FRESH: &str = include_str!("data/fresh.txt");
 const HARMLESS: &str = include_str!("data/harmless.txt");
 
 fn detector() -> Detector {
@@ -76,6 +79,32 @@ fn held_out_templates_with_other_values() {
         "all kinds: {:.3}",
         score.all().f2()
     );
+}
+
+/// Whole texts of other styles, names included. Places and organisations are not labelled there.
+#[test]
+fn fresh_texts_in_other_styles() {
+    let texts = from_marked(FRESH);
+    assert_eq!(texts.len(), 60);
+    let is_labelled = |kind: &&EntityKind| {
+        let open = matches!(kind, EntityKind::Location | EntityKind::Organization);
+        !open && !EntityKind::OFF_BY_DEFAULT.contains(kind)
+    };
+    let kinds = EntityKind::BUILT_IN.iter().filter(is_labelled);
+    let settings = DetectorSettings {
+        kinds: kinds.cloned().collect(),
+        ..DetectorSettings::default()
+    };
+    let detector = finder::with_settings(&settings).unwrap();
+    let score = score(&detector, &texts);
+    show("fresh texts", &score);
+    println!("all kinds: F2 {:.3}", score.all().f2());
+    assert!(
+        score.all().f2() >= 0.99,
+        "all kinds: {:.3}",
+        score.all().f2()
+    );
+    assert!(score.kinds["PERSON"].f2() >= 0.99);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use aplomb_config::diagnostic::{Diagnostic, Diagnostics};
 use aplomb_config::file::ConfigFile;
 use aplomb_config::secret::{Environment, ProcessEnvironment};
 use aplomb_core::clock::SystemClock;
-use aplomb_pipeline::policy::Route;
+use aplomb_pipeline::policy::{Policy, Route};
 use aplomb_pipeline::state::State;
 use serde_json::json;
 use std::path::Path;
@@ -27,13 +27,13 @@ impl Environment for AnyValue {
     }
 }
 
-fn read(args: &ConfigArgs) -> Result<(Origin, Parsed), Failure> {
+fn compiled(args: &ConfigArgs, state: &State) -> Result<(Origin, Parsed, Policy), Failure> {
     let origin = Origin::of(args);
-    let (parsed, _) = origin.read().map_err(Failure::wrong)?;
+    let (parsed, policy) = origin.compile(&AnyValue, state).map_err(Failure::wrong)?;
     if parsed.file.providers.is_empty() {
         return Err(Failure::wrong(nothing_found()));
     }
-    Ok((origin, parsed))
+    Ok((origin, parsed, policy))
 }
 
 fn state() -> State {
@@ -45,10 +45,7 @@ fn state() -> State {
 /// # Errors
 /// All that is wrong.
 pub fn check(args: &ConfigArgs) -> Result<(), Failure> {
-    let (origin, parsed) = read(args)?;
-    origin
-        .build(&parsed, &AnyValue, &state())
-        .map_err(Failure::wrong)?;
+    let (origin, parsed, _) = compiled(args, &state())?;
     let mut warnings = parsed.warnings.clone();
     warnings.extend(missing_secrets(&parsed, &origin.base_dir()));
     if !warnings.is_empty() {
@@ -102,11 +99,8 @@ fn what_is_off(file: &ConfigFile) -> Vec<&'static str> {
 /// # Errors
 /// The file is wrong, or the model is unknown.
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
-    let (origin, parsed) = read(&args.config)?;
     let state = state();
-    let policy = origin
-        .build(&parsed, &AnyValue, &state)
-        .map_err(Failure::wrong)?;
+    let (_, _, policy) = compiled(&args.config, &state)?;
     let route = policy
         .resolve(&args.model, &state.metrics)
         .map_err(Failure::wrong)?;
@@ -171,5 +165,12 @@ fn as_text(model: &str, route: &Route) {
         )),
         None => line("  personal data is not masked"),
     }
-    line("  answers are not checked, nothing is cached; records hold facts, no text");
+    let text = if route.record.keep == aplomb_observe::record::KeepText::Kept {
+        "facts and text"
+    } else {
+        "facts, no text"
+    };
+    line(&format!(
+        "  answers are not checked, nothing is cached; records hold {text}"
+    ));
 }

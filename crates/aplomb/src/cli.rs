@@ -1,5 +1,6 @@
 //! The command line.
 
+use aplomb_config::scalar::Span;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,91 @@ pub enum Command {
     Keys(KeysArgs),
     /// See what would be masked, and where data goes.
     Privacy(PrivacyArgs),
+    /// Show exchanges: the latest, those that fit, one, or as they come. Asks the running gateway.
+    Logs(LogsArgs),
+    /// Ask the records in SQL. Asks the running gateway; only reading is possible.
+    Sql(SqlArgs),
+}
+
+/// Which exchanges to show.
+#[derive(Args)]
+pub struct LogsArgs {
+    /// Show this one with all that is known of it: the id of `x-aplomb-request-id`.
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// End user.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Public id of the key.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Conversation.
+    #[arg(long)]
+    pub session: Option<String>,
+    /// Route.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// `provider/model` that answered.
+    #[arg(long)]
+    pub target: Option<String>,
+    /// How it ended: `done`, `error`, `cut`, `client_gone`, `panic`, `crashed`.
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// HTTP status.
+    #[arg(long)]
+    pub status: Option<u16>,
+    /// Code of the error.
+    #[arg(long)]
+    pub error_code: Option<String>,
+    /// At least so long, such as `2s`.
+    #[arg(long)]
+    pub slower_than: Option<Span>,
+    /// Last thumb: `up` or `down`.
+    #[arg(long)]
+    pub thumb: Option<String>,
+    /// Text in the conversation or the answer, where text is kept.
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Not older than this, such as `2h`.
+    #[arg(long)]
+    pub since: Option<Span>,
+    /// Most exchanges.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Go on showing what comes.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A question in SQL.
+#[derive(Args)]
+pub struct SqlArgs {
+    /// One SELECT over the views `requests`, `attempts`, `feedback`, `scores`, `texts`, `minutes`, `hours`, `tenants`, `users`.
+    pub query: String,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// First day that it sees, `YYYY-MM-DD`. Default: 30 days before the last.
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Last day that it sees. Default: today.
+    #[arg(long)]
+    pub until: Option<String>,
+    /// Only this tenant's rows.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Most rows. Default 1000.
+    #[arg(long)]
+    pub rows: Option<usize>,
+    /// JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do about privacy.

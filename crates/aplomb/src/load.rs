@@ -4,7 +4,7 @@ use crate::cli::ConfigArgs;
 use aplomb_config::diagnostic::Diagnostics;
 use aplomb_config::discover::discover;
 use aplomb_config::secret::{Environment, ProcessEnvironment};
-use aplomb_config::{KNOWN_PROVIDERS, Parsed};
+use aplomb_config::{KNOWN_PROVIDERS, Parsed, Survey};
 use aplomb_pipeline::policy::{Policy, Sources};
 use aplomb_pipeline::state::State;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,31 @@ impl Origin {
                 };
                 Ok((parsed, discovered.found))
             }
+        }
+    }
+
+    /// Reads and compiles it.
+    ///
+    /// # Errors
+    /// All that is wrong with the file, and all that can't be compiled of the rest.
+    pub fn compile(
+        &self,
+        env: &dyn Environment,
+        state: &State,
+    ) -> Result<(Parsed, Policy), Diagnostics> {
+        let Origin::File(path) = self else {
+            let (parsed, _) = self.read()?;
+            let policy = self.build(&parsed, env, state)?;
+            return Ok((parsed, policy));
+        };
+        let survey = Survey::load(path);
+        let built = match survey.readable() {
+            Some(parsed) => self.build(parsed, env, state),
+            None => Err(Diagnostics::new(&self.name(), Vec::new())),
+        };
+        match built {
+            Ok(policy) => Ok((survey.finish(Vec::new())?, policy)),
+            Err(more) => survey.finish(more.list.clone()).and(Err(more)),
         }
     }
 

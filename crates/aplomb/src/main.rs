@@ -1,5 +1,6 @@
 //! `aplomb`: the gateway's one binary.
 
+mod admin;
 mod check;
 mod cli;
 mod demo;
@@ -8,6 +9,7 @@ mod load;
 mod log;
 mod output;
 mod privacy;
+mod records;
 mod serve;
 
 use clap::Parser;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         }
         Command::Keys(args) => keys::run(&args),
         Command::Privacy(args) => privacy::run(&args),
+        Command::Logs(args) => records::logs(&args),
+        Command::Sql(args) => records::sql(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

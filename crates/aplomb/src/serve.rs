@@ -5,6 +5,7 @@ use crate::keys::{hasher, store};
 use crate::load::{Origin, nothing_found};
 use crate::log;
 use crate::output::{Failure, error_line};
+use crate::records;
 use aplomb_config::Parsed;
 use aplomb_config::file::ServerConfig;
 use aplomb_config::secret::ProcessEnvironment;
@@ -80,12 +81,9 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let hasher = hasher(server, &origin.base_dir()).map_err(Failure::start)?;
     let token = admin_token(&server.data_dir)?;
     let metrics = Arc::new(Metrics::default());
-    let records = RecordWriter::start(
-        &server.data_dir,
-        parsed.file.records.keep.0,
-        metrics.clone(),
-    )
-    .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
+    let settings = records::settings(&parsed.file, &origin.base_dir())?;
+    let records = RecordWriter::start(settings, metrics.clone())
+        .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
     let state = State::new(Arc::new(SystemClock), metrics, Some(records));
     let state = Arc::new(state.with_placeholder_key(&hasher.derive("placeholders")));
     let policy = origin
@@ -270,10 +268,11 @@ async fn run_until_stopped(origin: &Origin, gateway: &Arc<Gateway>) -> Result<()
 async fn reload(origin: &Origin, gateway: &Arc<Gateway>) {
     let (origin, gateway) = (origin.clone(), gateway.clone());
     let work = tokio::task::spawn_blocking(move || {
-        let built = origin
-            .read()
-            .and_then(|(parsed, _)| origin.build(&parsed, &ProcessEnvironment, &gateway.state));
-        gateway.reloaded(built);
+        let built = origin.compile(&ProcessEnvironment, &gateway.state);
+        if let (Ok((_, policy)), Some(records)) = (&built, &gateway.state.records) {
+            records.keep(records::bounds(&policy.file));
+        }
+        gateway.reloaded(built.map(|(_, policy)| policy));
     });
     if work.await.is_err() {
         tracing::error!("the reload failed");

@@ -203,7 +203,7 @@ fn answers_say_what_happened() {
             }
             let _ = answer.whole().unwrap();
             gateway.wait_record("the record", |record| {
-                record["request_id"] == id.as_str() && record["outcome"] == "done"
+                record["id"] == id.as_str() && record["outcome"] == "done"
             });
         }
     }

@@ -111,7 +111,7 @@ fn a_key_lives_from_its_creation_to_its_end() {
     let record = gateway.wait_record("the tenant in the record", |record| {
         record["tenant"] == "acme"
     });
-    assert_eq!(record["key_id"], id.as_str());
+    assert_eq!(record["key"], id.as_str());
     let listed = keys(&gateway, &["list"]);
     assert!(!listed.to_string().contains(&key), "a key is shown once");
     keys(&gateway, &["revoke", &id]);

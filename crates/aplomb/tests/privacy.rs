@@ -141,6 +141,9 @@ fn values_come_back_and_never_leave() {
     }
     let record = gateway.wait_record("a record", |record| record["privacy"]["restored"] != 0);
     assert_eq!(record["privacy"]["policy"], "default");
+    // The one that the user typed is not one of the request's.
+    let facts = &record["privacy"];
+    assert_eq!([&facts["unrestored"], &facts["foreign"]], [0, 1], "{facts}");
     assert!(
         record["privacy"]["counts"]["EMAIL:mask"].as_u64() >= Some(2),
         "{record}"
@@ -153,6 +156,46 @@ fn values_come_back_and_never_leave() {
         );
     }
     assert!(gateway.metric("aplomb_privacy_restored_total").unwrap() > 0.0);
+}
+
+/// Placeholders that go out are counted apart: those of the request that were spoiled, and those it never made.
+#[test]
+fn placeholders_that_leak_are_counted() {
+    let upstream = Upstream::start(|seen| {
+        let token = prompt_of(&prompt(seen));
+        let spoiled = token.replace('<', "<    ");
+        let said = format!("{token}, {spoiled}, <PERSON_abcd>; a < b");
+        let pieces: Vec<String> = said.chars().map(String::from).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        wire::good(seen, &pieces)
+    });
+    let gateway = gateway(&upstream, "");
+    let mut asked = 0;
+    for client in Dialect::ALL {
+        for provider in ["up", "claude"] {
+            for stream in [true, false] {
+                let user = format!("user-{asked}");
+                let mut body = asking(client, &format!("{provider}/m"), stream, VALUES[0]);
+                if client == Dialect::OpenAi {
+                    body["user"] = json!(user);
+                } else {
+                    body["metadata"] = json!({ "user_id": user });
+                }
+                let answer = Request::post(gateway.data, client.path(), &body).whole();
+                let said = said(client, stream, &answer);
+                assert!(said.text.starts_with(VALUES[0]), "{}", said.text);
+                let record = gateway.wait_record("its record", |record| record["user"] == user);
+                let facts = &record["privacy"];
+                let counted = [&facts["restored"], &facts["unrestored"], &facts["foreign"]];
+                assert_eq!(counted, [1, 1, 1], "{client:?} {provider} {stream}");
+                asked += 1;
+            }
+        }
+    }
+    for metric in ["unrestored", "foreign"] {
+        let name = format!("aplomb_privacy_placeholders_{metric}_total");
+        assert_eq!(gateway.metric(&name), Some(f64::from(asked)), "{name}");
+    }
 }
 
 /// The same value has the same placeholder for the same user in every request, and another for another user.
@@ -326,6 +369,56 @@ fn gaps_are_errors_of_the_file() {
             "{rest}\n{text}"
         );
     }
+}
+
+/// Errors of the shape, of names, of patterns and of agreements are told in one round, each with its place.
+#[test]
+fn all_errors_of_a_file_come_at_once() {
+    let setup = written(
+        "server: { body_max: many }\n\
+         providers:\n  practice: { agreement: { region: us } }\n  mine: { kind: openai, base_url: \"http://x y\" }\n\
+         routes:\n  a: { targets: [practice/x], require: { region: eu }, privacy: p }\n  b: { targets: [pratice/x], privacy: q }\n  c: { targets: [practice/x] }\n\
+         privacy:\n  p: { emial: mask, tickt: mask }\n  r: { email: masc, classes: { h: { kinds: [nhs] } } }\n\
+         recognizers:\n  - { name: ticket, pattern: \"(\" }\n  - { name: other, words: [x], validator: lun }\n",
+    );
+    let out = setup
+        .command(&["check", "--config", "aplomb.yaml"])
+        .output()
+        .unwrap();
+    assert!(!out.status.success());
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    let found: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split("aplomb.yaml:").nth(1))
+        .collect();
+    let expected = [
+        ("1:21: error: server.body_max:", "expected a size"),
+        ("4:35: error: providers.mine.base_url:", "expected a URL"),
+        ("6:18: error: routes.a.targets[0]:", "not in eu"),
+        (
+            "7:18: error: routes.b.targets[0]:",
+            "unknown provider `pratice`",
+        ),
+        ("7:39: error: routes.b.privacy:", "no privacy policy `q`"),
+        ("8:6: error: routes.c:", "no privacy policy"),
+        ("10:15: error: privacy.p.emial:", "no kind"),
+        ("10:28: error: privacy.p.tickt:", "no kind"),
+        ("11:15: error: privacy.r.email:", "`masc` is not one of"),
+        ("11:45: error: privacy.r.classes.h.kinds[0]:", "no kind"),
+        ("13:30: error: recognizers[0].pattern:", "does not compile"),
+        (
+            "14:43: error: recognizers[1].validator:",
+            "no validator `lun`",
+        ),
+    ];
+    for (place, says) in expected {
+        let line = found.iter().find(|line| line.starts_with(place));
+        assert!(
+            line.is_some_and(|line| line.contains(says)),
+            "{place} {says}\n{text}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{text}");
 }
 
 /// A request in which a class of data is found goes only where it may.
@@ -672,24 +765,157 @@ fn stop_sequences_come_back() {
     );
 }
 
-/// What the provider says went wrong holds placeholders, never another's values; the record holds none either.
+/// What the provider says went wrong is told in the client's own words; record and log keep the placeholders.
 #[test]
-fn errors_of_the_provider_hold_no_value() {
+fn errors_of_the_provider_are_told_in_the_clients_words() {
     let upstream = Upstream::start(|seen| {
         let message = format!("can't read {}", prompt(seen));
         let error = wire::error(seen.dialect(), "invalid_request_error", None, &message);
+        if seen.model() == "late" {
+            let open = Events::text(seen, &["So"]).open();
+            let fault = match seen.dialect() {
+                Dialect::OpenAi => wire::data(&error),
+                Dialect::Anthropic => wire::named(&error),
+            };
+            return vec![Step::Send(wire::stream_answer((open + &fault).as_bytes()))];
+        }
         vec![Step::Send(wire::json_answer(400, &error))]
     });
     let gateway = gateway(&upstream, "");
-    let body = asking(
-        Dialect::OpenAi,
-        "up/m",
-        false,
-        "Mail ada@example.org please",
-    );
-    let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
-    assert_eq!(answer.status, 400, "{}", answer.text());
-    gateway.wait_record("a record", |record| record["status"] != 0);
+    let ask = "Mail ada@example.org please";
+    for client in Dialect::ALL {
+        for (model, stream, status) in [
+            ("up/early", false, 400),
+            ("up/early", true, 400),
+            ("claude/early", false, 400),
+            ("up/late", true, 200),
+            ("claude/late", true, 200),
+        ] {
+            let body = asking(client, model, stream, ask);
+            let answer = Request::post(gateway.data, client.path(), &body).whole();
+            let text = answer.text();
+            assert_eq!(answer.status, status, "{client:?} {model}: {text}");
+            assert!(text.contains(&format!("can't read {ask}")), "{text}");
+        }
+    }
+    let record = gateway.wait_record("a cut answer", |record| record["outcome"] == "cut");
+    assert_eq!(record["privacy"]["restored"], 1, "{record}");
     let kept = format!("{:?}{}", gateway.records(), gateway.log().join("\n"));
     assert!(!kept.contains("ada@example.org"), "{kept}");
+}
+
+/// A value that goes over the border of two parts is found, in every dialect, and comes back as it was.
+#[test]
+fn values_are_found_over_the_border_of_two_parts() {
+    let upstream = Upstream::start(echo);
+    let gateway = gateway(&upstream, "");
+    let text = "Mail ada.lovelace@example.org or call.";
+    for client in Dialect::ALL {
+        for cut in 6..text.len() {
+            let (one, other) = text.split_at(cut);
+            let mut body = chat_body(client, "up/m", false);
+            let part = |text: &str| json!({ "type": "text", "text": text });
+            body["messages"] = json!([{ "role": "user", "content": [part(one), part(other)] }]);
+            let answer = Request::post(gateway.data, client.path(), &body).whole();
+            assert_eq!(said(client, false, &answer).text, text, "{one} | {other}");
+        }
+    }
+    for seen in upstream.seen() {
+        let sent = prompt(&seen);
+        let left = ["lovelace@", "example.org", "ada.l"].map(|part| sent.contains(part));
+        assert_eq!(left, [false; 3], "{sent}");
+    }
+}
+
+/// A speaker's name travels without brackets, which providers do not take there, and comes back where the model says it.
+#[test]
+fn names_of_speakers_come_back() {
+    let upstream = Upstream::start(|seen| {
+        let name = seen.json()["messages"][0]["name"].clone();
+        let name = name.as_str().unwrap_or_default();
+        let pieces: Vec<String> = format!("Hello {name}!").chars().map(String::from).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        if seen.is_stream() {
+            return wire::good(seen, &pieces);
+        }
+        let mut body = wire::whole(seen.dialect(), &pieces.concat());
+        body["choices"][0]["message"]["name"] = json!(name);
+        vec![Step::Send(wire::json_answer(200, &body))]
+    });
+    let gateway = gateway(&upstream, "");
+    for stream in [true, false] {
+        let mut body = asking(Dialect::OpenAi, "up/m", stream, "hi");
+        body["messages"][0]["name"] = json!("ada@example.org");
+        let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+        let text = said(Dialect::OpenAi, stream, &answer).text;
+        assert_eq!(text, "Hello ada@example.org!");
+        if !stream {
+            let name = answer.json()["choices"][0]["message"]["name"].clone();
+            assert_eq!(name, "ada@example.org");
+        }
+    }
+    for seen in upstream.seen() {
+        let name = seen.json()["messages"][0]["name"].clone();
+        assert!(name.as_str().unwrap().starts_with("EMAIL_"), "{name}");
+    }
+}
+
+/// Reasoning comes back however a server sends it in a stream, and so do members that nobody here knows.
+#[test]
+fn reasoning_in_streams_comes_back() {
+    let upstream = Upstream::start(|seen| {
+        let token = prompt_of(&prompt(seen));
+        let (one, other) = token.split_at(5);
+        let detail = |index: u32, name: &str, text: &str| json!({ "reasoning_details": [{ "type": "reasoning.text", "index": index, name: text }] });
+        let deltas = [
+            json!({ "role": "assistant", "reasoning": one, "reasoning_content": one }),
+            json!({ "reasoning": other, "reasoning_content": other }),
+            detail(0, "text", one),
+            detail(1, "summary", one),
+            detail(0, "text", other),
+            detail(1, "summary", other),
+            detail(0, "text", " <EM"),
+            json!({ "annotations": [{ "title": token }] }),
+            json!({ "content": [{ "type": "text", "text": token }] }),
+        ];
+        let chunk = |delta: &Value| wire::data(&wire::openai_chunk(delta, None));
+        let mut events: String = deltas.iter().map(chunk).collect();
+        events += &wire::data(&wire::openai_chunk(&json!({}), Some("stop")));
+        events += "data: [DONE]\n\n";
+        vec![Step::Send(wire::stream_answer(events.as_bytes()))]
+    });
+    let gateway = gateway(&upstream, "");
+    let body = asking(Dialect::OpenAi, "up/m", true, "Mail ada@example.org please");
+    let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+    let mut texts = std::collections::BTreeMap::<String, String>::new();
+    let mut note = |name: String, text: &Value| {
+        let text = text.as_str().unwrap_or_default();
+        texts.entry(name).or_default().push_str(text);
+    };
+    for event in aplomb_testkit::sse::events(&answer.body).unwrap() {
+        let Ok(value) = event.json() else { continue };
+        let delta = &value["choices"][0]["delta"];
+        for name in ["reasoning", "reasoning_content"] {
+            note(name.to_owned(), &delta[name]);
+        }
+        for detail in delta["reasoning_details"].as_array().into_iter().flatten() {
+            for name in ["text", "summary"] {
+                note(format!("{name} {}", detail["index"]), &detail[name]);
+            }
+        }
+        note("title".to_owned(), &delta["annotations"][0]["title"]);
+        note("part".to_owned(), &delta["content"][0]["text"]);
+    }
+    texts.retain(|_, text| !text.is_empty());
+    let expected = [
+        "part",
+        "reasoning",
+        "reasoning_content",
+        "summary 1",
+        "title",
+    ]
+    .map(|name| (name.to_owned(), "ada@example.org".to_owned()));
+    let mut expected = std::collections::BTreeMap::from(expected);
+    expected.insert("text 0".to_owned(), "ada@example.org <EM".to_owned());
+    assert_eq!(texts, expected);
 }

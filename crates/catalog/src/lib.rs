@@ -1,6 +1,12 @@
-//! What is known of models. So far: which provider a bare model name belongs to.
+//! What is known of models: which provider a bare model name belongs to, what its tokens cost at a time, how much it
+//! takes and gives.
 //!
-//! Prices, context windows and tokenizers join with the rooms that need them.
+//! Tokenizers join with the rooms that need them.
+
+pub mod day;
+pub mod price;
+pub mod prices;
+mod published;
 
 /// Beginnings of the model names that each provider serves under its own name.
 const FAMILIES: &[(&str, &[&str])] = &[

@@ -1,7 +1,7 @@
 //! Checks a tree against the JSON Schema of the types and collects all that is wrong.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::scalar::{ByteSize, Span};
+use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
 use crate::yaml::{Data, Member, Node, join};
 use serde_json::{Map, Value};
@@ -9,11 +9,16 @@ use std::net::SocketAddr;
 
 /// All errors of `node` against `schema`, which is its own root.
 pub(crate) fn check(node: &Node, schema: &Value) -> Vec<Diagnostic> {
+    check_at(node, schema, schema, "")
+}
+
+/// All errors of one member of a tree, by its path.
+pub(crate) fn check_at(node: &Node, schema: &Value, root: &Value, path: &str) -> Vec<Diagnostic> {
     let mut checker = Checker {
-        root: schema,
+        root,
         found: Vec::new(),
     };
-    checker.node(node, schema, "");
+    checker.node(node, schema, path);
     checker.found
 }
 
@@ -23,7 +28,7 @@ struct Checker<'a> {
 }
 
 /// Follows `$ref` and takes the part of `anyOf` that is not `null`. Also says whether `null` is allowed.
-fn resolve<'a>(schema: &'a Value, root: &'a Value) -> (&'a Value, bool) {
+pub(crate) fn resolve<'a>(schema: &'a Value, root: &'a Value) -> (&'a Value, bool) {
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
         let found = target
             .strip_prefix('#')
@@ -44,7 +49,7 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> (&'a Value, bool) {
     (schema, nullable)
 }
 
-fn kind(schema: &Value) -> &str {
+pub(crate) fn kind(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(kind)) => kind,
         Some(Value::Array(kinds)) => kinds
@@ -254,6 +259,7 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
     match format {
         "time-span" => text.parse::<Span>().map(|_| ()),
         "byte-size" => text.parse::<ByteSize>().map(|_| ()),
+        "usd" => text.parse::<Usd>().map(|_| ()),
         "secret-reference" => text.parse::<Secret>().map(|_| ()),
         "socket-address" => text
             .parse::<SocketAddr>()

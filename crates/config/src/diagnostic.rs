@@ -80,6 +80,10 @@ impl Diagnostic {
 
 /// The best match for a word that is not known, if one is near enough to be meant.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, known).map(|name| format!("did you mean `{name}`?"))
+}
+
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = known
         .into_iter()
         .map(|name| {
@@ -90,8 +94,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         })
         .min()?;
     let (distance, name) = near;
-    (distance <= 1 + name.len() / 4 && distance < name.len())
-        .then(|| format!("did you mean `{name}`?"))
+    (distance <= 1 + name.len() / 4 && distance < name.len()).then_some(name)
 }
 
 /// Where each member of the file stands.

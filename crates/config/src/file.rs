@@ -2,6 +2,7 @@
 
 use crate::known::{KnownProvider, known};
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
+use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
 use crate::scalar::{ByteSize, Span};
 use crate::secret::Secret;
 use indexmap::IndexMap;
@@ -29,6 +30,8 @@ pub struct ConfigFile {
     pub recognizers: Vec<RecognizerConfig>,
     /// Records of exchanges in the data folder.
     pub records: RecordsConfig,
+    /// Prices by `provider/model` (or `provider/*`), in US dollars for a million tokens. Default: the built-in price list.
+    pub prices: IndexMap<String, PriceConfig>,
     /// The log of the process, on standard error. Prompts, answers and secrets never reach it.
     pub log: LogConfig,
 }
@@ -238,6 +241,9 @@ pub struct RouteConfig {
     /// What its providers must have agreed to, besides what the privacy policy requires.
     #[serde(default)]
     pub require: RequireConfig,
+    /// What is recorded of its exchanges.
+    #[serde(default)]
+    pub record: RouteRecordConfig,
 }
 
 /// How long to wait for an answer.
@@ -287,22 +293,8 @@ pub struct TenantConfig {
     pub keys: Vec<String>,
     /// Routes that all keys of the tenant may use, those made with `aplomb keys create` too; empty means all. A `*` stands for any text.
     pub routes: Vec<String>,
-}
-
-/// Records of exchanges: facts, no text.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RecordsConfig {
-    /// How long records are kept; whole days are removed when they are older. Default `400d`.
-    pub keep: Span,
-}
-
-impl Default for RecordsConfig {
-    fn default() -> Self {
-        RecordsConfig {
-            keep: Span(Duration::from_secs(400 * 86_400)),
-        }
-    }
+    /// How long its records are kept, where that is shorter than `records.keep`.
+    pub keep: KeepConfig,
 }
 
 /// How much is logged.

@@ -10,7 +10,9 @@ pub mod discover;
 pub mod file;
 mod known;
 pub mod privacy;
+pub mod records;
 mod reference;
+mod salvage;
 pub mod scalar;
 pub mod secret;
 mod semantic;
@@ -37,39 +39,122 @@ pub struct Parsed {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// What a file says as far as it can be read, and what is wrong with it.
+#[derive(Debug)]
+pub struct Survey {
+    name: String,
+    errors: Vec<Diagnostic>,
+    gaps: salvage::Gaps,
+    parsed: Option<Parsed>,
+}
+
+impl Survey {
+    /// Of a text. `name` is used in messages.
+    pub fn of(text: &str, name: &str) -> Self {
+        let tree = match yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+            Ok(tree) => tree,
+            Err(errors) => return Survey::unreadable(name, errors),
+        };
+        let schema = json_schema();
+        let errors = check::check(&tree, &schema);
+        let mut survey = Survey::unreadable(name, errors);
+        let Some(salvaged) = salvage::salvage(tree, &schema) else {
+            return survey;
+        };
+        survey.gaps = salvaged.gaps;
+        let map = salvaged.node.source_map();
+        match serde_json::from_value::<ConfigFile>(salvaged.node.to_json(&schema)) {
+            Ok(file) => {
+                let found = semantic::check(&file);
+                let mut parsed = Parsed {
+                    file,
+                    map,
+                    warnings: Vec::new(),
+                };
+                survey.take(found, &mut parsed);
+                survey.parsed = Some(parsed);
+            }
+            Err(error) if survey.errors.is_empty() => {
+                survey.errors.push(Diagnostic::error("", error.to_string()));
+            }
+            Err(_) => {}
+        }
+        survey
+    }
+
+    /// Of a file.
+    pub fn load(path: &Path) -> Self {
+        let name = path.display().to_string();
+        match read(path) {
+            Ok(text) => Survey::of(&text, &name),
+            Err(message) => Survey::unreadable(&name, vec![Diagnostic::error("", message)]),
+        }
+    }
+
+    fn unreadable(name: &str, errors: Vec<Diagnostic>) -> Self {
+        Survey {
+            name: name.to_owned(),
+            errors,
+            gaps: salvage::Gaps::default(),
+            parsed: None,
+        }
+    }
+
+    /// What could be read. Faulty members are left out, so it is good for finding more errors and for nothing else,
+    /// unless there are none.
+    pub fn readable(&self) -> Option<&Parsed> {
+        self.parsed.as_ref()
+    }
+
+    /// Sorts findings on what was read; those that come from a gap, or that are known at their place, are left out.
+    fn take(&mut self, found: Vec<Diagnostic>, parsed: &mut Parsed) {
+        for diagnostic in found {
+            let placed = diagnostic.placed(&parsed.map);
+            let Some(own) = self.gaps.own(placed) else {
+                continue;
+            };
+            if own.severity == Severity::Warning {
+                parsed.warnings.push(own);
+            } else {
+                self.errors.push(own);
+            }
+        }
+    }
+
+    /// The file, if nothing is wrong with it; `more` was found by whoever compiled [`Survey::readable`].
+    ///
+    /// # Errors
+    /// All that is wrong with it, sorted by place.
+    pub fn finish(mut self, more: Vec<Diagnostic>) -> Result<Parsed, Diagnostics> {
+        let more = more.into_iter().filter_map(|found| self.gaps.own(found));
+        for found in more.collect::<Vec<_>>() {
+            // What is wrong with a member by itself is told once.
+            if self.errors.iter().all(|known| known.path != found.path) {
+                self.errors.push(found);
+            }
+        }
+        match self.parsed {
+            Some(parsed) if self.errors.is_empty() => Ok(parsed),
+            _ => Err(Diagnostics::new(&self.name, self.errors)),
+        }
+    }
+}
+
+/// A text in the file's language as JSON: the same small and strict part of YAML, for other files of this repository.
+///
+/// # Errors
+/// What is no such text.
+pub fn yaml_value(text: &str, name: &str) -> Result<serde_json::Value, Diagnostics> {
+    let tree = yaml::parse(text).map_err(|errors| Diagnostics::new(name, errors))?;
+    Ok(tree.to_json(&serde_json::Value::Null))
+}
+
 /// Reads a configuration from text. `name` is used in messages.
 ///
 /// # Errors
 /// All that is wrong with it, sorted by place.
 pub fn parse(text: &str, name: &str) -> Result<Parsed, Diagnostics> {
-    let fail = |list: Vec<Diagnostic>| Err(Diagnostics::new(name, list));
-    let tree = match yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        Ok(tree) => tree,
-        Err(list) => return fail(list),
-    };
-    let map = tree.source_map();
-    let schema = json_schema();
-    let found = check::check(&tree, &schema);
-    if !found.is_empty() {
-        return fail(found);
-    }
-    let file: ConfigFile = match serde_json::from_value(tree.to_json(&schema)) {
-        Ok(file) => file,
-        Err(error) => return fail(vec![Diagnostic::error("", error.to_string())]),
-    };
-    let (errors, warnings): (Vec<_>, Vec<_>) = semantic::check(&file)
-        .into_iter()
-        .map(|d| d.placed(&map))
-        .partition(|d| d.severity == Severity::Error);
-    if errors.is_empty() {
-        Ok(Parsed {
-            file,
-            map,
-            warnings,
-        })
-    } else {
-        fail(errors)
-    }
+    Survey::of(text, name).finish(Vec::new())
 }
 
 /// Reads a configuration file.
@@ -77,30 +162,22 @@ pub fn parse(text: &str, name: &str) -> Result<Parsed, Diagnostics> {
 /// # Errors
 /// That it can't be read, or all that is wrong with it.
 pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
-    let name = path.display().to_string();
-    let fail = |message: String| {
-        Err(Diagnostics::new(
-            &name,
-            vec![Diagnostic::error("", message)],
-        ))
-    };
+    Survey::load(path).finish(Vec::new())
+}
+
+fn read(path: &Path) -> Result<String, String> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.len() > FILE_BYTES_MAX => {
-            return fail("the file is larger than 1 MiB".to_owned());
+            return Err("the file is larger than 1 MiB".to_owned());
         }
         Ok(_) => {}
-        Err(error) => return fail(format!("can't be read: {error}")),
+        Err(error) => return Err(format!("can't be read: {error}")),
     }
-    match std::fs::read(path) {
-        Err(error) => fail(format!("can't be read: {error}")),
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => parse(&text, &name),
-            Err(error) => fail(format!(
-                "is not UTF-8 text: byte {} is wrong",
-                error.utf8_error().valid_up_to()
-            )),
-        },
-    }
+    let bytes = std::fs::read(path).map_err(|error| format!("can't be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("is not UTF-8 text: byte {at} is wrong")
+    })
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ fn value(schema: &Value, root: &Value) -> String {
     match (schema.get("format").and_then(Value::as_str), kind) {
         (Some("time-span"), _) => "time span".into(),
         (Some("byte-size"), _) => "size".into(),
+        (Some("usd"), _) => "US dollars".into(),
         (Some("secret-reference"), _) => "secret reference".into(),
         (Some("socket-address"), _) => "address".into(),
         (Some("target"), _) => "`provider/model`".into(),

@@ -1,5 +1,6 @@
 //! Values that are written as short texts: times, sizes.
 
+use aplomb_core::money::NanoUsd;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -111,6 +112,31 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// An amount in US dollars: `1.25` or `1.25 USD`, never negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Usd(pub NanoUsd);
+
+impl FromStr for Usd {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim().trim_end_matches("USD").trim_end();
+        let amount: NanoUsd = number
+            .parse()
+            .map_err(|error| format!("expected an amount such as `1.25 USD`: {error}"))?;
+        if amount < NanoUsd::ZERO {
+            return Err("expected an amount of at least 0".to_owned());
+        }
+        Ok(Usd(amount))
+    }
+}
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} USD", self.0)
+    }
+}
+
 /// Serde and schema for a type that is written as text of a named format.
 macro_rules! text_scalar {
     ($type:ty, $format:literal, $description:literal) => {
@@ -154,6 +180,8 @@ text_scalar!(
     "A size: `512KiB`, `10MiB`, or bytes."
 );
 
+text_scalar!(Usd, "usd", "An amount in US dollars: `1.25` or `1.25 USD`.");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,12 +203,21 @@ mod tests {
             assert_eq!(size, ByteSize(bytes));
             assert_eq!(size.to_string(), text);
         }
+        let price: Usd = "1.25 USD".parse().unwrap();
+        assert_eq!(
+            (price.0, price.to_string()),
+            (NanoUsd(1_250_000_000), "1.25 USD".into())
+        );
+        assert_eq!("1.25".parse::<Usd>(), Ok(price));
     }
 
     #[test]
     fn nonsense_is_refused() {
         for text in ["", "s", "5", "5x", "-1s", "1.5s", "5 s"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+        for text in ["", "-1", "1.5 EUR", "USD", "1e3"] {
+            assert!(text.parse::<Usd>().is_err(), "{text}");
         }
         for text in ["", "MiB", "10MB", "99999999999GiB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");

@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
+use crate::records::RecordText;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -13,6 +14,28 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     for (name, config) in &file.routes {
         route(file, name, config, &mut found);
     }
+    for (name, config) in &file.routes {
+        recorded(file, name, config, &mut found);
+    }
+    for name in file.prices.keys() {
+        let path = format!("prices.{name}");
+        let provider = name.split_once('/').map(|(provider, _)| provider);
+        match provider {
+            None => found.push(Diagnostic::error(
+                path,
+                "expected `provider/model`, such as `openai/gpt-5` or `house/*`",
+            )),
+            Some(provider) if !file.providers.contains_key(provider) => {
+                let known = file.providers.keys().map(String::as_str);
+                let suggestion = did_you_mean(provider, known);
+                found.push(
+                    Diagnostic::error(path, format!("there is no provider `{provider}`"))
+                        .suggest(suggestion),
+                );
+            }
+            Some(_) => {}
+        }
+    }
     for (index, recognizer) in file.recognizers.iter().enumerate() {
         if recognizer.pattern.is_none() && recognizer.words.is_empty() {
             let path = format!("recognizers[{index}]");
@@ -20,6 +43,18 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// Text as masked needs somebody who masks.
+fn recorded(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {
+    let masks = config.privacy.is_some() || file.privacy.contains_key("default");
+    if config.record.text == RecordText::Masked && !masks {
+        let message = "this route has no privacy policy that masks: name one with `privacy`, or keep text as it is with `text: plain`";
+        found.push(Diagnostic::error(
+            format!("routes.{name}.record.text"),
+            message,
+        ));
+    }
 }
 
 fn server(file: &ConfigFile, found: &mut Vec<Diagnostic>) {

@@ -54,20 +54,40 @@ aplomb.yaml:10:15: error: log.level: `inf` is not one of: error, warn, info, deb
     );
 }
 
+/// Errors of the shape hide no others, and what only follows from one is not told.
+#[test]
+fn errors_of_shape_and_meaning_come_together() {
+    check_errors(
+        "providrs:\n  openai: { base_ulr: \"https://x.example\" }\n  mine: 5\nroutes:\n  a: { targets: [[], openai/x, opnai/x, mine/x] }\n  b: { targets: mine/x, privacy: p }\n  c: { targets: [mine/x], privacy: q, timeouts: { idle: 0s, total: long } }\nprivacy:\n  p: { email: masc }\nrecognizers:\n  - { pattern: x }\n  - { name: t, pattern: [] }\n  - { name: u }\n",
+        "
+aplomb.yaml:1:1: error: unknown field `providrs`
+  did you mean `providers`?
+aplomb.yaml:5:18: error: routes.a.targets[0]: expected text, found a list
+aplomb.yaml:5:32: error: routes.a.targets[2]: unknown provider `opnai`
+  did you mean `openai`?
+aplomb.yaml:6:17: error: routes.b.targets: expected a list, found text
+aplomb.yaml:7:36: error: routes.c.privacy: there is no privacy policy `q`
+aplomb.yaml:7:57: error: routes.c.timeouts.idle: must be longer than 0
+aplomb.yaml:7:68: error: routes.c.timeouts.total: expected a time span such as `250ms`, `15s`, `2m30s` or `3h`
+aplomb.yaml:9:15: error: privacy.p.email: `masc` is not one of: allow, flag, mask, redact, hash, surrogate, block
+  did you mean `mask`?
+aplomb.yaml:11:5: error: recognizers[0]: `name` is missing
+aplomb.yaml:12:25: error: recognizers[1].pattern: expected text, found a list
+aplomb.yaml:13:5: error: recognizers[2]: needs a `pattern` or `words`",
+    );
+}
+
 #[test]
 fn names_must_meet() {
     check_errors(
         "providers:\n  openai: {}\n  mine: {}\nroutes:\n  a: { targets: [opnai/x, openai/*] }\n  b: { targets: [] }\n",
-        "aplomb.yaml:6:17: error: routes.b.targets: expected at least 1 in this list",
-    );
-    check_errors(
-        "providers:\n  openai: {}\n  mine: {}\nroutes:\n  a: { targets: [opnai/x, openai/*] }\n",
         "
 aplomb.yaml:3:9: error: providers.mine: `mine` is not a known provider, so `kind` is needed
   add `kind: openai` for a server that speaks OpenAI's API
 aplomb.yaml:5:18: error: routes.a.targets[0]: unknown provider `opnai`
   did you mean `openai`?
-aplomb.yaml:5:27: error: routes.a.targets[1]: a `*` in a target needs one in the route's name",
+aplomb.yaml:5:27: error: routes.a.targets[1]: a `*` in a target needs one in the route's name
+aplomb.yaml:6:17: error: routes.b.targets: expected at least 1 in this list",
     );
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Id of one exchange: 48 bits of milliseconds, then random bits. Sorts by time.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct RequestId(u128);
 
 impl RequestId {
@@ -14,6 +14,40 @@ impl RequestId {
         let time = u128::from(now_ms & 0xffff_ffff_ffff) << 80;
         let random = fastrand::u128(..) & 0x0fff_3fff_ffff_ffff_ffff;
         RequestId(time | random | (0x7 << 76) | (0b10 << 62))
+    }
+
+    /// The smallest id of a moment: `id >= RequestId::floor(t)` says that a request came at `t` or later.
+    pub fn floor(at_ms: u64) -> Self {
+        RequestId(u128::from(at_ms & 0xffff_ffff_ffff) << 80)
+    }
+
+    /// Its 16 bytes; they sort as it does.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The id of 16 bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        RequestId(u128::from_be_bytes(bytes))
+    }
+
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub fn at_ms(self) -> u64 {
+        u64::try_from(self.0 >> 80).unwrap_or_default()
+    }
+
+    /// Reads the form with hyphens, in upper or lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let groups = [8, 4, 4, 4, 12];
+        let mut parts = text.split('-');
+        let mut value: u128 = 0;
+        for len in groups {
+            let part = parts.next().filter(|part| part.len() == len)?;
+            for digit in part.chars() {
+                value = (value << 4) | u128::from(digit.to_digit(16)?);
+            }
+        }
+        parts.next().is_none().then_some(RequestId(value))
     }
 }
 
@@ -129,6 +163,27 @@ mod tests {
         assert!(matches!(text.as_bytes()[19], b'8'..=b'b'), "{text}");
         assert!(RequestId::new(1) < RequestId::new(2));
         assert_ne!(RequestId::new(1), RequestId::new(1));
+    }
+
+    #[test]
+    fn request_ids_are_read_back() {
+        let id = RequestId::new(1_700_000_000_123);
+        assert_eq!(RequestId::parse(&id.to_string()), Some(id));
+        assert_eq!(RequestId::parse(&id.to_string().to_uppercase()), Some(id));
+        assert_eq!(RequestId::from_bytes(id.to_bytes()), id);
+        assert_eq!(id.at_ms(), 1_700_000_000_123);
+        assert!(
+            RequestId::floor(1_700_000_000_123) <= id && id < RequestId::floor(1_700_000_000_124)
+        );
+        for bad in [
+            "",
+            "x",
+            "0123",
+            "01234567-89ab-7000-8000-00000000000g",
+            "01234567-89ab-7000-8000-000000000000-",
+        ] {
+            assert_eq!(RequestId::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod event;
 pub mod id;
 pub mod json;
 pub mod masked;
+pub mod money;
 pub mod request;
 pub mod sse;
 pub mod usage;

@@ -12,6 +12,7 @@ use aplomb_core::request::ChatRequest;
 use aplomb_observe::record::Outcome;
 use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -52,7 +53,6 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         mut context,
         patience,
     } = arrival;
-    exchange.routed(route.name.as_ref());
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
     });
@@ -63,11 +63,15 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
     };
     let Guarded {
         request,
-        restorer,
+        mut restorer,
         screen,
         report,
     } = guarded;
     exchange.masked(route.rules.shield.as_deref(), &report);
+    exchange.asked(&request);
+    if let Err(error) = exchange.begin().await {
+        return Err(give_up(error, exchange));
+    }
     context.typed = screen.is_some();
     let mut plan = Plan::new(route.targets.len(), route.attempts);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
@@ -107,7 +111,14 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
                 exchange.attempt_failed(target, &fault, begun_at.elapsed());
                 let left = deadline.saturating_duration_since(Instant::now());
                 match plan.after(&fault, left, fastrand::f64()) {
-                    Next::GiveUp => return Err(give_up(fault.error, exchange)),
+                    Next::GiveUp => {
+                        let mut failed = give_up(fault.error, exchange);
+                        // What was noted is what the provider said; the client reads its own words.
+                        restorer.error(&mut failed.error);
+                        let restored = restorer.restored();
+                        failed.exchange.restored(restored, &BTreeMap::new());
+                        return Err(failed);
+                    }
                     Next::Call { target, wait } => {
                         at = target;
                         if !wait.is_zero() {

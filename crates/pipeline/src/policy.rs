@@ -3,15 +3,20 @@
 use crate::analyzer::Analyzer;
 use crate::shields::{self, Shields};
 use crate::state::State;
+use aplomb_catalog::price::{Rate, Rates};
+use aplomb_catalog::prices::{Override, Prices};
 use aplomb_config::Parsed;
 use aplomb_config::diagnostic::{Diagnostic, Diagnostics};
 use aplomb_config::file::{
     ConfigFile, MaxTokensFieldConfig, PracticeConfig, ProviderConfig, ProviderKind, QuirksConfig,
     RouteConfig, TimeoutsConfig,
 };
+use aplomb_config::records::{RecordAck, RecordText, RouteRecordConfig};
+use aplomb_config::scalar::Usd;
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
 use aplomb_observe::metrics::{Metrics, TargetMetrics};
+use aplomb_observe::record::KeepText;
 use aplomb_privacy::agreements::{Agreement, Known};
 use aplomb_privacy::detect::Detector;
 use aplomb_privacy::room::Shield;
@@ -19,6 +24,7 @@ use aplomb_providers::call::{Base, Kind, Provider};
 use aplomb_providers::openai::quirks::{MaxTokensField, Quirks};
 use aplomb_providers::practice::{Practice, PracticeSettings};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,6 +86,30 @@ pub struct Route {
     pub attempts: u32,
     /// Its privacy policy.
     pub rules: Rules,
+    /// What is recorded.
+    pub record: Recording,
+}
+
+/// What is recorded of a route's exchanges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// How much text is kept.
+    pub keep: KeepText,
+    /// When it has to be on the disk.
+    pub ack: RecordAck,
+}
+
+impl Recording {
+    fn of(config: &RouteRecordConfig) -> Self {
+        let keep = match config.text {
+            RecordText::None => KeepText::None,
+            RecordText::Masked | RecordText::Plain => KeepText::Kept,
+        };
+        Recording {
+            keep,
+            ack: config.ack,
+        }
+    }
 }
 
 /// What a route does for privacy.
@@ -109,6 +139,8 @@ pub struct Pattern {
     pub attempts: u32,
     /// Its privacy policy.
     pub rules: Rules,
+    /// What is recorded.
+    pub record: Recording,
 }
 
 /// A key that stands in the file by its hash.
@@ -152,6 +184,10 @@ pub struct Policy {
     pub file_keys: Vec<FileKey>,
     /// Models without a route.
     pub direct: Direct,
+    /// What models cost.
+    pub prices: Arc<Prices>,
+    /// First digits of the digest of the file.
+    pub version: Arc<str>,
 }
 
 /// Defaults of the file, for models without a route.
@@ -204,12 +240,12 @@ impl Policy {
             }
         }
         let shields = shields::build(parsed, sources, &mut errors);
+        for (name, config) in &parsed.file.routes {
+            uncovered(&parsed.file, name, config, &mut errors);
+        }
         if !errors.is_empty() {
-            let placed = errors
-                .into_iter()
-                .map(|error: Diagnostic| error.placed(&parsed.map))
-                .collect();
-            return Err(Diagnostics::new(file_name, placed));
+            let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
+            return Err(Diagnostics::new(file_name, placed.collect()));
         }
         let mut policy = Policy {
             file: parsed.file.clone(),
@@ -218,16 +254,12 @@ impl Policy {
             patterns: Vec::new(),
             file_keys: file_keys(&parsed.file),
             direct: direct(&parsed.file, &shields),
+            prices: Arc::new(prices(&parsed.file)),
+            version: version(&parsed.file),
         };
-        let mut errors = Vec::new();
         for (name, config) in &parsed.file.routes {
             let rules = rules(&parsed.file, config, &shields);
-            policy.uncovered(name, config, &rules, &mut errors);
             policy.add_route(name, config, rules, &state.metrics);
-        }
-        if !errors.is_empty() {
-            let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
-            return Err(Diagnostics::new(file_name, placed.collect()));
         }
         // The most specific pattern is tried first.
         policy
@@ -246,38 +278,6 @@ impl Policy {
         shields.next().map(|shield| shield.detector.clone())
     }
 
-    /// A route whose privacy can't be kept: without a policy where others have one, or with a target that lacks what is
-    /// required of it.
-    fn uncovered(
-        &self,
-        name: &str,
-        config: &RouteConfig,
-        rules: &Rules,
-        errors: &mut Vec<Diagnostic>,
-    ) {
-        if !self.file.privacy.is_empty() && rules.shield.is_none() {
-            let message = "this route has no privacy policy, although the file has some: name one with `privacy`, or \
-                           add one called `default` for all routes";
-            errors.push(Diagnostic::error(format!("routes.{name}"), message));
-        }
-        for (index, target) in config.targets.iter().enumerate() {
-            let provider = target.split_once('/').map(|(provider, _)| provider);
-            let Some(listed) = provider.and_then(|name| self.providers.get(name)) else {
-                continue;
-            };
-            if let Some(lacks) = rules.require.lacking(&listed.agreement) {
-                let message = format!(
-                    "requests of this route may not go there: the provider {lacks} (see `providers.{}.agreement`)",
-                    listed.provider.name
-                );
-                errors.push(Diagnostic::error(
-                    format!("routes.{name}.targets[{index}]"),
-                    message,
-                ));
-            }
-        }
-    }
-
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, metrics: &Metrics) {
         let known = |target: &String| {
             let (provider, model) = target.split_once('/')?;
@@ -291,6 +291,7 @@ impl Policy {
         let targets: Vec<(Arc<Provider>, String, Arc<Known>)> =
             config.targets.iter().filter_map(known).collect();
         let (timeouts, attempts) = (timeouts(&config.timeouts), config.retry.attempts);
+        let record = Recording::of(&config.record);
         if let Some((head, tail)) = name.split_once('*') {
             let (head, tail) = (head.to_owned(), tail.to_owned());
             self.patterns.push(Pattern {
@@ -301,6 +302,7 @@ impl Policy {
                 timeouts,
                 attempts,
                 rules,
+                record,
             });
         } else {
             let targets = targets
@@ -315,6 +317,7 @@ impl Policy {
                 timeouts,
                 attempts,
                 rules,
+                record,
             };
             self.routes.insert(name.to_owned(), Arc::new(route));
         }
@@ -324,20 +327,54 @@ impl Policy {
 /// Name of the policy for all routes that name none, and for models without a route.
 const DEFAULT_PRIVACY: &str = "default";
 
-fn rules(file: &ConfigFile, config: &RouteConfig, shields: &Shields) -> Rules {
-    let name = config.privacy.as_deref().unwrap_or(DEFAULT_PRIVACY);
-    let policy = file.privacy.get(name);
+/// Name of the privacy policy of a route.
+fn policy_name(config: &RouteConfig) -> &str {
+    config.privacy.as_deref().unwrap_or(DEFAULT_PRIVACY)
+}
+
+/// What a route requires of its providers, with what its policy does.
+fn required(file: &ConfigFile, config: &RouteConfig) -> Agreement {
     let own = shields::requirement(&config.require);
-    let require = policy.map_or(own.clone(), |policy| {
-        let by_policy = shields::requirement(&policy.require);
-        own.and(&by_policy)
-            .and(&shields::preset_requirement(policy))
-    });
-    let compiled = shields.get(name);
+    let Some(policy) = file.privacy.get(policy_name(config)) else {
+        return own;
+    };
+    let by_policy = shields::requirement(&policy.require);
+    own.and(&by_policy)
+        .and(&shields::preset_requirement(policy))
+}
+
+fn rules(file: &ConfigFile, config: &RouteConfig, shields: &Shields) -> Rules {
+    let compiled = shields.get(policy_name(config));
     Rules {
         shield: compiled.map(|one| one.shield.clone()),
         analyzer: compiled.and_then(|one| one.analyzer.clone()),
-        require,
+        require: required(file, config),
+    }
+}
+
+/// A route whose privacy can't be kept: without a policy where others have one, or with a target that lacks what is
+/// required of it.
+fn uncovered(file: &ConfigFile, name: &str, config: &RouteConfig, errors: &mut Vec<Diagnostic>) {
+    let names_none = config.privacy.is_none() && !file.privacy.contains_key(DEFAULT_PRIVACY);
+    if !file.privacy.is_empty() && names_none {
+        let message = "this route has no privacy policy, although the file has some: name one with `privacy`, or \
+                       add one called `default` for all routes";
+        errors.push(Diagnostic::error(format!("routes.{name}"), message));
+    }
+    let require = required(file, config);
+    for (index, target) in config.targets.iter().enumerate() {
+        let provider = target.split_once('/').map(|(provider, _)| provider);
+        let listed = provider.and_then(|provider| file.providers.get_key_value(provider));
+        let Some((provider, listed)) = listed else {
+            continue;
+        };
+        if let Some(lacks) = require.lacking(&shields::known(listed.agreement.as_ref())) {
+            let message = format!(
+                "requests of this route may not go there: the provider {lacks} (see `providers.{provider}.agreement`)"
+            );
+            let path = format!("routes.{name}.targets[{index}]");
+            errors.push(Diagnostic::error(path, message));
+        }
     }
 }
 
@@ -354,6 +391,38 @@ fn direct(file: &ConfigFile, shields: &Shields) -> Direct {
         None if file.privacy.is_empty() => Direct::Served(Rules::default()),
         None => Direct::Refused,
     }
+}
+
+/// The built-in price list, and the file's own before it.
+fn prices(file: &ConfigFile) -> Prices {
+    let own = file.prices.iter().filter_map(|(name, config)| {
+        let (provider, model) = name.split_once('/')?;
+        let rate = |usd: Usd| Rate::per_million(usd.0);
+        let mut rates = Rates::new(rate(config.input)?, rate(config.output)?);
+        rates.cache_read = config.cache_read.and_then(rate);
+        rates.cache_write_5m = config.cache_write.and_then(rate);
+        rates.cache_write_1h = rates.cache_write_5m;
+        Some(Override {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            from: None,
+            rates,
+            long_context: None,
+        })
+    });
+    Prices::published().with_overrides(own.collect::<Vec<_>>())
+}
+
+/// First digits of the digest of a file: the same for the same configuration on every node.
+fn version(file: &ConfigFile) -> Arc<str> {
+    let text = serde_json::to_string(file).unwrap_or_default();
+    let digest = Sha256::digest(text.as_bytes());
+    let hex: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    hex.into()
 }
 
 fn file_keys(file: &ConfigFile) -> Vec<FileKey> {

@@ -2,7 +2,7 @@
 
 use crate::attempt::Begun;
 use crate::policy::Timeouts;
-use crate::settle::Exchange;
+use crate::settle::{DURABLE_WAIT, Exchange};
 use aplomb_core::error::ApiError;
 use aplomb_core::event::ChatEvent;
 use aplomb_observe::record::{Outcome, Record};
@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 /// The events of a committed answer. Dropping it ends the upstream call and settles the exchange.
@@ -35,6 +36,8 @@ pub struct Relay {
     /// What comes after them.
     error: Option<ApiError>,
     ended: bool,
+    /// The record's way to the disk, where the route waits for it before the answer ends.
+    acked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// What an answer goes through between the provider and the client, in this order.
@@ -82,6 +85,13 @@ impl Filters {
     }
 }
 
+/// Ends when a record is on the disk, or when it has taken too long for an answer to wait.
+fn durable(acked: oneshot::Receiver<()>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async {
+        let _ = tokio::time::timeout(DURABLE_WAIT, acked).await;
+    })
+}
+
 impl Relay {
     pub(crate) fn new(
         begun: Begun,
@@ -110,6 +120,7 @@ impl Relay {
             ready: VecDeque::new(),
             error: None,
             ended: false,
+            acked: None,
         }
     }
 
@@ -125,7 +136,14 @@ impl Relay {
                 return Poll::Ready(Some(Ok(event)));
             }
             if self.ended {
-                return Poll::Ready(self.error.take().map(Err));
+                if let Some(error) = self.error.take() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                if let Some(acked) = &mut self.acked {
+                    ready!(acked.as_mut().poll(cx));
+                    self.acked = None;
+                }
+                return Poll::Ready(None);
             }
             match ready!(self.poll_upstream(cx)) {
                 Some(Ok(event)) => {
@@ -138,14 +156,16 @@ impl Relay {
                     self.filters.on_event(event, &mut out);
                     self.ready.extend(out);
                 }
-                Some(Err(error)) => {
-                    self.finish_filters();
+                Some(Err(mut error)) => {
                     self.exchange.failed(Outcome::Cut, &error);
+                    self.filters.restorer.error(&mut error);
+                    self.finish_filters();
                     self.error = Some(error);
                 }
                 None => {
                     self.finish_filters();
                     self.exchange.done();
+                    self.acked = self.exchange.close().map(durable);
                 }
             }
         }
@@ -212,6 +232,9 @@ impl Relay {
 
     /// The gateway ends the answer itself.
     pub fn cut(&mut self, error: &ApiError) {
+        if !self.ended {
+            self.filters.report(&mut self.exchange);
+        }
         self.ended = true;
         self.held.clear();
         self.ready.clear();

@@ -1,6 +1,6 @@
 //! From the model name that a client asks for to a route.
 
-use crate::policy::{Direct, Listed, Policy, Route, Target, default_timeouts};
+use crate::policy::{Direct, Listed, Policy, Recording, Route, Target, default_timeouts};
 use aplomb_config::file::RetryConfig;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_observe::metrics::Metrics;
@@ -51,6 +51,7 @@ impl Policy {
             timeouts: default_timeouts(),
             attempts: RetryConfig::default().attempts,
             rules: rules.clone(),
+            record: Recording::default(),
         }))
     }
 
@@ -71,6 +72,7 @@ impl Policy {
             timeouts: pattern.timeouts,
             attempts: pattern.attempts,
             rules: pattern.rules.clone(),
+            record: pattern.record,
         }))
     }
 

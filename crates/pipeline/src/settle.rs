@@ -3,23 +3,31 @@
 //! An [`Exchange`] belongs to the answer. However it ends (whole, with an error, client gone in any phase, panic), its
 //! `Drop` settles: the record goes to the writer's queue, counters grow. No I/O, no wait.
 
-use crate::policy::Target;
+use crate::policy::{Policy, Recording, Route, Target};
 use crate::state::State;
+use aplomb_catalog::prices::Prices;
+use aplomb_config::records::RecordAck;
 use aplomb_core::caller::Caller;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::{RequestId, TraceContext};
-use aplomb_core::request::ChatRequest;
+use aplomb_core::masked::Masked;
+use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_observe::metrics::TargetMetrics;
-use aplomb_observe::record::{Attempt, Outcome, PrivacyFacts, Record};
+use aplomb_observe::prompt::has_text;
+use aplomb_observe::queue::Submission;
+use aplomb_observe::record::{Attempt, KeepText, Outcome, PrivacyFacts, Record, Texts};
+use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
+use aplomb_privacy::restore::Restored;
 use aplomb_privacy::room::Shield;
 use aplomb_providers::call::Kind;
 use aplomb_providers::fault::UpstreamFault;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// One exchange while it runs.
 pub struct Exchange {
@@ -32,7 +40,15 @@ pub struct Exchange {
     output_bytes: u64,
     usage: Option<Usage>,
     target: Option<Arc<TargetMetrics>>,
+    prices: Arc<Prices>,
+    recording: Recording,
+    texts: Option<Texts>,
+    operation: Operation,
+    settled: bool,
 }
+
+/// Longest wait for a record to be on the disk, where a route asks for it. Chosen: a disk that is slower is failing.
+pub(crate) const DURABLE_WAIT: Duration = Duration::from_secs(5);
 
 fn ms(time: Duration) -> f64 {
     // Microseconds are enough, and short in text.
@@ -51,6 +67,10 @@ pub struct Opening<'a> {
     pub trace: &'a TraceContext,
     /// When it came.
     pub arrived: Instant,
+    /// The configuration that it began with.
+    pub policy: &'a Policy,
+    /// Its route.
+    pub route: &'a Route,
 }
 
 impl Exchange {
@@ -62,12 +82,14 @@ impl Exchange {
             caller,
             trace,
             arrived,
+            policy,
+            route,
         } = *opening;
         state.metrics.in_flight.up();
         let record = Box::new(Record {
-            request_id: id.to_string(),
-            at_ms: state.clock.now_ms(),
-            trace_id: trace.trace_hex(),
+            id,
+            at_ms: id.at_ms(),
+            trace_id: trace.trace_id,
             tenant: caller.tenant.clone(),
             key_id: caller.key_id.clone(),
             user: caller.user.clone(),
@@ -75,7 +97,11 @@ impl Exchange {
             tags: caller.tags.clone(),
             operation: request.operation.name(),
             model: request.model.clone(),
+            route: route.name.clone(),
             stream: request.delivery.is_stream(),
+            max_output_tokens: request.max_output_tokens,
+            choices: request.choices,
+            policy_version: policy.version.clone(),
             outcome: Outcome::ClientGone,
             ..Record::default()
         });
@@ -90,6 +116,51 @@ impl Exchange {
             output_bytes: 0,
             usage: None,
             target: None,
+            prices: policy.prices.clone(),
+            recording: route.record,
+            texts: None,
+            operation: request.operation,
+            settled: false,
+        }
+    }
+
+    /// The request as the provider sees it: the record looks into it, or keeps it, as the route says.
+    pub fn asked(&mut self, request: &Masked<ChatRequest>) {
+        if self.state.records.is_some() && has_text(self.operation) {
+            self.texts = Some(Texts {
+                operation: Some(self.operation),
+                request: request.get().body.clone(),
+                ..Texts::default()
+            });
+        }
+    }
+
+    /// Notes on the disk that the exchange has begun, where its route asks for that.
+    ///
+    /// # Errors
+    /// The route does not serve what it can't record, and it can't be recorded now.
+    pub async fn begin(&self) -> Result<(), ApiError> {
+        let Some(records) = &self.state.records else {
+            return Ok(());
+        };
+        let started = || Started::of(&self.record, self.operation);
+        match self.recording.ack {
+            RecordAck::Relaxed => Ok(()),
+            RecordAck::Group => {
+                records.begin(started(), None);
+                Ok(())
+            }
+            RecordAck::Strict => {
+                let (ack, acked) = oneshot::channel();
+                let taken = records.begin(started(), Some(ack));
+                let durable = tokio::time::timeout(DURABLE_WAIT, acked);
+                if taken && matches!(durable.await, Ok(Ok(()))) {
+                    return Ok(());
+                }
+                let message =
+                    "this route serves only what it can record, and records can't be written now";
+                Err(ApiError::new(ErrorCode::Overloaded, message))
+            }
         }
     }
 
@@ -101,11 +172,6 @@ impl Exchange {
     /// When the request came.
     pub fn arrived(&self) -> Instant {
         self.arrived
-    }
-
-    /// The route that matched.
-    pub fn routed(&mut self, route: Option<&Arc<str>>) {
-        self.record.route = route.cloned();
     }
 
     /// What the privacy policy found in the request.
@@ -122,7 +188,7 @@ impl Exchange {
             counts,
             media: report.media,
             unknown_parts: report.unknown_parts,
-            restored: 0,
+            ..PrivacyFacts::default()
         }));
     }
 
@@ -132,11 +198,16 @@ impl Exchange {
     }
 
     /// What privacy did with the answer.
-    pub fn restored(&mut self, restored: u64, invented: &BTreeMap<String, u32>) {
-        self.state.metrics.privacy_restored.add(restored);
+    pub fn restored(&mut self, restored: Restored, invented: &BTreeMap<String, u32>) {
+        let metrics = &self.state.metrics;
+        metrics.privacy_restored.add(restored.values);
+        metrics.privacy_unrestored.add(restored.unrestored);
+        metrics.privacy_foreign.add(restored.foreign);
         self.state.metrics.entities(invented);
         if let Some(facts) = &mut self.record.privacy {
-            facts.restored = restored;
+            facts.restored = restored.values;
+            facts.unrestored = restored.unrestored;
+            facts.foreign = restored.foreign;
             facts.counts.extend(invented.clone());
         }
     }
@@ -177,6 +248,7 @@ impl Exchange {
         let overhead = since.saturating_sub(self.upstream);
         self.state.metrics.overhead.observe(overhead);
         self.record.ttft_ms = Some(ms(since));
+        self.record.upstream_ttft_ms = Some(ms(took));
         self.record.overhead_ms = Some(ms(overhead));
         self.record.target = Some(target.name.clone());
         self.record.simulated = matches!(target.provider.kind, Kind::Practice(_));
@@ -194,11 +266,18 @@ impl Exchange {
     pub fn saw(&mut self, event: &ChatEvent) {
         self.output_bytes += u64::from(event.output_bytes());
         match event {
-            ChatEvent::Start(start) if !start.model.is_empty() => {
-                self.record.served_model = Some(start.model.clone())
+            ChatEvent::Start(start) => {
+                let known = |text: &String| (!text.is_empty()).then(|| text.clone());
+                self.record.served_model = known(&start.model);
+                self.record.response_id = known(&start.id);
             }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             _ => {}
+        }
+        if self.recording.keep == KeepText::Kept
+            && let Some(texts) = &mut self.texts
+        {
+            texts.answer.on_event(event);
         }
         if let Some(reason) = event.finish() {
             self.record.finish_reason = Some(reason.to_openai());
@@ -237,8 +316,53 @@ impl Exchange {
             target.input_tokens.add(self.record.usage.input_total());
             target.output_tokens.add(self.record.usage.output);
         }
+        self.record.cost_nano = self.cost();
         self.state.metrics.in_flight.down();
         self.state.metrics.ended(self.record.outcome, total);
+    }
+
+    /// What the answer cost; `None` where the price is not known. Nothing, if no upstream began to answer.
+    fn cost(&self) -> Option<i64> {
+        let Some(target) = &self.record.target else {
+            return Some(0);
+        };
+        if self.record.simulated {
+            return Some(0);
+        }
+        let (provider, model) = target.split_once('/')?;
+        let price = self.prices.price(provider, model, self.record.at_ms)?;
+        Some(price.cost(&self.record.usage).0)
+    }
+
+    /// Settles now, and gives the moment at which the record is on the disk, where the route waits for that.
+    pub(crate) fn close(&mut self) -> Option<oneshot::Receiver<()>> {
+        if std::mem::replace(&mut self.settled, true) {
+            return None;
+        }
+        self.settle();
+        let records = self.state.records.as_ref()?;
+        let waits = self.recording.ack != RecordAck::Relaxed;
+        let (ack, acked) = if waits {
+            let (ack, acked) = oneshot::channel();
+            (Some(ack), Some(acked))
+        } else {
+            (None, None)
+        };
+        records.put(Submission {
+            record: std::mem::take(&mut self.record),
+            texts: self.texts.take(),
+            keep: self.recording.keep,
+            ack,
+        });
+        acked
+    }
+
+    /// Settles, and waits until the record is on the disk, where the route says so.
+    pub async fn closed(mut self) {
+        if let Some(acked) = self.close() {
+            // A disk that is slower than this is counted and shown by the writer; the answer is not held back for it.
+            let _ = tokio::time::timeout(DURABLE_WAIT, acked).await;
+        }
     }
 
     /// About four bytes a token; the body's JSON counts as text, so this errs upwards. Nothing was used if no upstream
@@ -260,9 +384,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.settle();
-        if let Some(records) = &self.state.records {
-            records.put(&self.record);
-        }
+        // Nobody is left to wait for it.
+        let _ = self.close();
     }
 }

@@ -14,6 +14,7 @@ use aplomb_privacy::detect::Detector;
 use aplomb_privacy::detect::custom::CustomRecognizer;
 use aplomb_privacy::detect::entity::EntityKind;
 use aplomb_privacy::finder::detector;
+use aplomb_privacy::placeholder::Labels;
 use aplomb_privacy::policy::{Action, Media, OnError, Output, Profile};
 use aplomb_privacy::room::{Class, Shield};
 use aplomb_providers::call::Base;
@@ -32,7 +33,7 @@ pub(crate) struct Compiled {
     pub analyzer: Option<Arc<Analyzer>>,
 }
 
-/// Compiles all policies. The detector is built only if there is one.
+/// Compiles all policies, and finds all errors of each. The detector is built only if there is one.
 pub(crate) fn build(
     parsed: &Parsed,
     sources: &Sources<'_>,
@@ -42,9 +43,7 @@ pub(crate) fn build(
     if file.privacy.is_empty() {
         return Shields::new();
     }
-    let Some(detector) = recognizers(file, errors) else {
-        return Shields::new();
-    };
+    let detector = recognizers(file, errors);
     let custom = custom_kinds(file);
     let mut shields = Shields::new();
     for (name, config) in &file.privacy {
@@ -54,18 +53,22 @@ pub(crate) fn build(
             errors,
         };
         let (profile, classes) = compiler.profile(name, config);
-        let shield = Shield {
-            profile,
-            classes,
-            detector: detector.clone(),
-            secret: sources.state.placeholder_key.clone(),
-        };
         let path = format!("privacy.{name}.analyzer");
         let analyzer = config.analyzer.as_ref().and_then(|config| {
             analyzer(config, &path, sources)
                 .map_err(|error| errors.push(error))
                 .ok()
         });
+        let Some(detector) = &detector else {
+            continue;
+        };
+        let shield = Shield {
+            labels: Arc::new(Labels::of(&profile, &custom)),
+            profile,
+            classes,
+            detector: detector.clone(),
+            secret: sources.state.placeholder_key.clone(),
+        };
         let compiled = Compiled {
             shield: Arc::new(shield),
             analyzer: analyzer.map(Arc::new),
@@ -116,6 +119,7 @@ fn custom_kinds(file: &ConfigFile) -> Vec<String> {
 
 /// The detector with the file's own recognizers; `None` if one of them is wrong.
 pub fn recognizers(file: &ConfigFile, errors: &mut Vec<Diagnostic>) -> Option<Arc<Detector>> {
+    let before = errors.len();
     let mut custom = Vec::new();
     for config in &file.recognizers {
         let kind = config.kind.as_ref().unwrap_or(&config.name);
@@ -131,13 +135,14 @@ pub fn recognizers(file: &ConfigFile, errors: &mut Vec<Diagnostic>) -> Option<Ar
     // One at a time, so that an error names its place.
     for (index, recognizer) in custom.iter().enumerate() {
         if let Err(error) = aplomb_privacy::detect::custom::try_out(recognizer) {
-            errors.push(Diagnostic::error(
-                format!("recognizers[{index}]"),
-                error.to_string(),
-            ));
+            let member = error
+                .member()
+                .map_or(String::new(), |name| format!(".{name}"));
+            let path = format!("recognizers[{index}]{member}");
+            errors.push(Diagnostic::error(path, error.to_string()));
         }
     }
-    if !errors.is_empty() {
+    if errors.len() > before {
         return None;
     }
     match detector(custom) {
@@ -168,12 +173,12 @@ impl Compiler<'_> {
         for (kind, action) in &config.kinds {
             if kind == "*" {
                 profile.default = action_of(*action);
-            } else if let Some(kind) = self.kind(kind, "") {
+            } else if let Some(kind) = self.kind(kind, &format!(".{kind}")) {
                 profile.actions.insert(kind, action_of(*action));
             }
         }
         for (kind, action) in &config.code {
-            if let Some(kind) = self.kind(kind, ".code") {
+            if let Some(kind) = self.kind(kind, &format!(".code.{kind}")) {
                 profile.code.insert(kind, action_of(*action));
             }
         }
@@ -197,15 +202,18 @@ impl Compiler<'_> {
     }
 
     fn class(&mut self, name: &str, config: &ClassConfig) -> Class {
-        let at = format!(".classes.{name}.kinds");
-        let kinds = config.kinds.iter();
+        let kinds = config.kinds.iter().enumerate();
+        let at = |index: usize| format!(".classes.{name}.kinds[{index}]");
         Class {
             name: name.to_owned(),
-            kinds: kinds.filter_map(|kind| self.kind(kind, &at)).collect(),
+            kinds: kinds
+                .filter_map(|(index, kind)| self.kind(kind, &at(index)))
+                .collect(),
             require: requirement(&config.require),
         }
     }
 
+    /// The kind of a name that stands at this place of the policy.
     fn kind(&mut self, name: &str, at: &str) -> Option<EntityKind> {
         let upper = name.to_ascii_uppercase();
         if let Some(kind) = EntityKind::parse(&upper) {
@@ -220,7 +228,7 @@ impl Compiler<'_> {
             .chain(self.custom.iter().map(|kind| kind.to_ascii_lowercase()))
             .collect();
         let suggestion = did_you_mean(name, known.iter().map(String::as_str));
-        let path = format!("{}{at}.{name}", self.path);
+        let path = format!("{}{at}", self.path);
         let message = format!("`{name}` is no kind of personal data that is known here");
         self.errors
             .push(Diagnostic::error(path, message).suggest(suggestion));

@@ -1,6 +1,7 @@
 //! The admin listener: nothing without the token, but health.
 
 mod privacy;
+mod records;
 
 use crate::arrival::read_body;
 use crate::gateway::Gateway;
@@ -76,6 +77,14 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             let rows = blocking(gateway, |gateway| gateway.control.audit(200)).await?;
             Ok(reply::json(StatusCode::OK, &json!({ "data": rows })))
         }
+        (&Method::GET, "/admin/v1/requests") => records::list(gateway, head.uri.query()).await,
+        (&Method::GET, path) if path.starts_with(records::REQUESTS) => {
+            records::one(gateway, path).await
+        }
+        (&Method::POST, "/admin/v1/sql") => {
+            records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::GET, "/admin/v1/records") => records::health(gateway),
         (&Method::POST, "/admin/v1/privacy/scan") => {
             let body = read_body(body, SCAN_MAX, BODY_TIMEOUT).await?;
             privacy::scan(gateway, &body).await

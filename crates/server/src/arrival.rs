@@ -203,6 +203,8 @@ pub fn admit(
         caller: &caller,
         trace: &trace,
         arrived,
+        policy,
+        route: &route,
     };
     let exchange = Exchange::open(gateway.state.clone(), &opening);
     Ok((

@@ -3,16 +3,19 @@
 use crate::arrival::{Asked, admit, check_framing, parse, read_body};
 use crate::auth::{Access, authenticate};
 use crate::body::ReplyBody;
+use crate::feedback;
 use crate::gateway::Gateway;
 use crate::models;
 use crate::names;
 use crate::reply::{self, Reply};
 use crate::stream::{AnswerBody, Pending};
+use aplomb_config::records::OnOverflow;
 use aplomb_core::dialect::{Envelope, StreamWriter, fold};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::RequestId;
 use aplomb_core::request::{Delivery, Dialect, Operation};
 use aplomb_pipeline::chat::{Arrival, Failed, chat};
+use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::relay::Relay;
 use aplomb_pipeline::settle::Exchange;
 use http::header::{self, HeaderValue};
@@ -23,10 +26,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long, and how often, a request waits for room for its record: 250 ms in all.
+const RECORD_WAIT: Duration = Duration::from_millis(25);
+const RECORD_LOOKS: u32 = 10;
+
 enum Path<'a> {
     Call(Operation),
     Models,
     Model(&'a str),
+    Feedback,
     Live,
     Ready,
     Unknown,
@@ -40,6 +48,7 @@ fn path_of(path: &str) -> Path<'_> {
         "/v1/completions" => Path::Call(Operation::Completions),
         "/v1/messages/count_tokens" => Path::Call(Operation::CountTokens),
         "/v1/models" => Path::Models,
+        "/aplomb/v1/feedback" => Path::Feedback,
         "/livez" => Path::Live,
         "/readyz" => Path::Ready,
         _ => path
@@ -60,7 +69,7 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
 }
 
 fn method_of(path: &Path) -> Method {
-    if matches!(path, Path::Call(_)) {
+    if matches!(path, Path::Call(_) | Path::Feedback) {
         Method::POST
     } else {
         Method::GET
@@ -152,6 +161,7 @@ async fn route(
                 headers: &head.headers,
                 request: parse(operation, body)?,
             };
+            room_for_record(gateway, &policy).await?;
             let (arrival, exchange) = admit(gateway, &policy, asked)?;
             let keepalive = server.keepalive_after.0;
             Ok(answer(gateway, arrival, exchange, keepalive).await)
@@ -161,11 +171,39 @@ async fn route(
             &models::list(&policy, &access, dialect),
         )),
         Path::Model(name) => model(&policy, &access, dialect, name),
+        Path::Feedback => {
+            let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
+            feedback::give(gateway, &policy, (&access, &head.headers), &body).await
+        }
         Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,
             "there is no such path here",
         )),
     }
+}
+
+/// Where records are about to be lost, a request waits a little for room, and may be refused.
+async fn room_for_record(gateway: &Gateway, policy: &Policy) -> Result<(), ApiError> {
+    let Some(records) = &gateway.state.records else {
+        return Ok(());
+    };
+    for _ in 0..RECORD_LOOKS {
+        if !records.is_full() {
+            return Ok(());
+        }
+        tokio::time::sleep(RECORD_WAIT).await;
+    }
+    match policy.file.records.on_overflow {
+        OnOverflow::Serve => Ok(()),
+        OnOverflow::Refuse => Err(ApiError::new(
+            ErrorCode::Overloaded,
+            "records can't be written as fast as requests come",
+        )),
+    }
+}
+
+fn server_timeout(policy: &Policy) -> Duration {
+    policy.file.server.body_timeout.0
 }
 
 /// The beginning of a path, for an error.
@@ -174,7 +212,7 @@ fn shown(path: &str) -> String {
 }
 
 fn model(
-    policy: &aplomb_pipeline::policy::Policy,
+    policy: &Policy,
     access: &Access,
     dialect: Dialect,
     name: &str,
@@ -192,7 +230,7 @@ async fn answer(
 ) -> Reply {
     let operation = arrival.request.operation;
     let delivery = arrival.request.delivery;
-    let id = exchange.record().request_id.clone();
+    let id = exchange.record().id.to_string();
     let envelope = Envelope {
         request_id: id.clone(),
         model: arrival.request.model.clone(),
@@ -207,8 +245,8 @@ async fn answer(
     let dialect = operation.dialect();
     if !delivery.is_stream() {
         return match chat(arrival, exchange).await {
-            Ok(relay) => whole(operation, envelope, relay),
-            Err(failed) => failure(dialect, &failed),
+            Ok(relay) => whole(operation, envelope, relay).await,
+            Err(failed) => failure(dialect, *failed).await,
         };
     }
     let mut pending: Pending = Box::pin(chat(arrival, exchange));
@@ -223,7 +261,7 @@ async fn answer(
             )));
             reply
         }
-        Ok(Err(failed)) => failure(dialect, &failed),
+        Ok(Err(failed)) => failure(dialect, *failed).await,
         Err(_) => {
             let body = AnswerBody::waiting(pending, writer, keepalive, stop);
             reply::stream(dialect, &id, ReplyBody::Stream(Box::new(body)))
@@ -231,21 +269,22 @@ async fn answer(
     }
 }
 
-fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply {
+async fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply {
     let mut reply = reply::whole(
         operation.dialect(),
         &envelope.request_id,
         bytes::Bytes::new(),
     );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
-    let (events, _exchange) = relay.into_whole();
+    let (events, exchange) = relay.into_whole();
+    exchange.closed().await;
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
     reply
 }
 
-fn failure(dialect: Dialect, failed: &Failed) -> Reply {
+async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let record = failed.exchange.record();
-    let mut reply = reply::error(dialect, &record.request_id, &failed.error);
+    let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
     if record.attempts.len() > 1 {
         // The chain is spent: an SDK that tries again would multiply the attempts.
@@ -254,5 +293,6 @@ fn failure(dialect: Dialect, failed: &Failed) -> Reply {
             HeaderValue::from_static("false"),
         );
     }
+    failed.exchange.closed().await;
     reply
 }

@@ -7,6 +7,7 @@ mod arrival;
 mod auth;
 mod body;
 mod data;
+mod feedback;
 pub mod gateway;
 pub mod listener;
 mod models;

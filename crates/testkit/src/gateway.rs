@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// What a gateway is started with.
+#[derive(Clone)]
 pub struct Setup {
     binary: PathBuf,
     server: String,
     rest: String,
     env: Vec<(String, String)>,
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl Setup {
@@ -30,7 +31,7 @@ impl Setup {
                 "UP_KEY".to_owned(),
                 "sk-provider-secret-1234567890".to_owned(),
             )],
-            dir: TempDir::new().expect("a folder"),
+            dir: Arc::new(TempDir::new().expect("a folder")),
         }
     }
 
@@ -207,19 +208,25 @@ impl Gateway {
             .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
-    /// All records that are written so far.
+    /// All records that are written so far, oldest first: the columns of the view `requests`, with `attempts`.
     pub fn records(&self) -> Vec<Value> {
         let Ok(files) = std::fs::read_dir(self.data_file("records")) else {
             return Vec::new();
         };
         let mut paths: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+        paths.retain(|path| {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            name.ends_with(".db") && !name.ends_with(".text.db")
+        });
         paths.sort();
-        let text: String = paths
+        // A file that is just being made has no view yet.
+        paths
             .iter()
-            .filter_map(|path| std::fs::read_to_string(path).ok())
-            .collect();
-        text.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter_map(|path| crate::records::read(path).ok())
+            .flatten()
             .collect()
     }
 
@@ -236,6 +243,13 @@ impl Gateway {
         let raw = i32::try_from(self.child.id()).expect("a process id");
         let pid = rustix::process::Pid::from_raw(raw).expect("a process id");
         rustix::process::kill_process(pid, signal).expect("a running process");
+    }
+
+    /// Kills it as a crash would (SIGKILL), and gives what another one on the same folder is started with.
+    pub fn killed(mut self) -> Setup {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.setup.clone()
     }
 
     /// Asks it to stop.

@@ -4,6 +4,7 @@
 //! * [`wire`]: well-formed answers of both dialects, in pieces that a test can bend.
 //! * [`gateway`]: starts the real binary with a configuration, in a folder of its own.
 //! * [`client`]: an HTTP client that hides nothing: raw bytes, single events, leaving at any time.
+//! * [`scenario`]: plays what stands in a file of `scenarios/`.
 //! * [`check`]: readers of answers that accept only what the dialects allow.
 //!
 //! Everything blocks and runs on plain threads: a test reads from top to bottom. Nothing sleeps to let things happen;
@@ -20,6 +21,8 @@ pub mod check;
 pub mod client;
 pub mod gateway;
 mod http;
+pub mod records;
+pub mod scenario;
 pub mod signal;
 pub mod sse;
 pub mod upstream;

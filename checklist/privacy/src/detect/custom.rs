@@ -64,6 +64,18 @@ pub enum CustomError {
     Score { kind: String, score: f32 },
 }
 
+impl CustomError {
+    /// The member of the recognizer that is wrong, as it is called in the file; none if that is the whole.
+    pub fn member(&self) -> Option<&'static str> {
+        match self {
+            CustomError::Pattern { .. } | CustomError::MatchesNothing { .. } => Some("pattern"),
+            CustomError::Words { .. } => Some("words"),
+            CustomError::Validator { .. } => Some("validator"),
+            CustomError::NoKind | CustomError::Empty { .. } | CustomError::Score { .. } => None,
+        }
+    }
+}
+
 /// What a check takes.
 #[derive(Clone, Copy)]
 enum Check {

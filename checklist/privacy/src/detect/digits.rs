@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::bytes::{at, before, run_end};
 use super::context::Scan;
 use super::entity::{Entity, Strength};
-use super::schemes::{Alone, SCHEMES, Scheme};
+use super::schemes::{Alone, Scheme, of_length};
 use super::words::Topic;
 use super::{document, phone};
 
@@ -220,10 +220,9 @@ fn is_word_part(bytes: &[u8], range: &Range<usize>) -> bool {
 }
 
 fn numbers(scan: &Scan<'_>, window: &Window<'_>, range: &Range<usize>, out: &mut Vec<Entity>) {
-    let bit = 1_u32 << window.digits.len().min(31);
     let mut place_of = None;
     let free = window.is_free();
-    for scheme in SCHEMES.iter().filter(|scheme| scheme.lengths & bit != 0) {
+    for scheme in of_length(window.digits.len()) {
         if !free && scheme.alone != Alone::Always {
             continue;
         }

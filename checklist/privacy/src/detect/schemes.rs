@@ -58,6 +58,39 @@ const fn row(
     }
 }
 
+/// The schemes of each length, as bits by their place in the table.
+static BY_LENGTH: [u64; 32] = by_length();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, where a wrong index is an error"
+)]
+const fn by_length() -> [u64; 32] {
+    let mut sets = [0; 32];
+    let mut length = 0;
+    while length < 32 {
+        let mut index = 0;
+        while index < SCHEMES.len() {
+            if SCHEMES[index].lengths >> length & 1 == 1 {
+                sets[length] |= 1 << index;
+            }
+            index += 1;
+        }
+        length += 1;
+    }
+    sets
+}
+
+/// The schemes of numbers with so many digits, in the order of the table.
+pub(super) fn of_length(digits: usize) -> impl Iterator<Item = &'static Scheme> {
+    let mut set = BY_LENGTH.get(digits).copied().unwrap_or(0);
+    std::iter::from_fn(move || {
+        let index = usize::try_from(set.trailing_zeros()).unwrap_or(usize::MAX);
+        set &= set.wrapping_sub(1);
+        SCHEMES.get(index)
+    })
+}
+
 pub(super) static SCHEMES: &[Scheme] = &[
     Scheme {
         alone: Alone::Always,

@@ -7,9 +7,10 @@
 use std::ops::Range;
 
 use regex_automata::dfa::dense::{self, DFA};
-use regex_automata::dfa::{Automaton, OverlappingState, StartKind};
+use regex_automata::dfa::{Automaton, StartKind};
+use regex_automata::util::primitives::StateID;
 use regex_automata::util::syntax;
-use regex_automata::{Anchored, Input, MatchKind};
+use regex_automata::{Anchored, MatchKind};
 
 use super::bytes::{at, before, cut};
 use super::context::Scan;
@@ -213,6 +214,8 @@ static SHAPES: &[Shape] = &[
 #[derive(Debug)]
 pub(super) struct Shapes {
     dfa: DFA<Vec<u32>>,
+    /// Without look-around it is the same everywhere.
+    start: StateID,
 }
 
 impl Shapes {
@@ -229,26 +232,39 @@ impl Shapes {
             .configure(config)
             .syntax(syntax)
             .build_many(&patterns)?;
-        Ok(Self { dfa })
+        // No shape looks around: the automaton has a start that fits everywhere. Without one nothing would be found.
+        let start = dfa
+            .universal_start_state(Anchored::Yes)
+            .unwrap_or(StateID::ZERO);
+        Ok(Self { dfa, start })
     }
 
     /// Everything that starts at the word at `start`.
     pub(super) fn find(&self, scan: &Scan<'_>, start: usize, out: &mut Vec<Entity>) {
-        let input = Input::new(scan.bytes)
-            .range(start..)
-            .anchored(Anchored::Yes);
-        let mut state = OverlappingState::start();
-        // The automaton has no quit bytes, so a search cannot fail.
-        while self
-            .dfa
-            .try_search_overlapping_fwd(&input, &mut state)
-            .is_ok()
-        {
-            let Some(found) = state.get_match() else {
-                break;
-            };
-            let shape = SHAPES.get(found.pattern().as_usize());
-            out.extend(shape.and_then(|shape| judge(scan, shape, start..found.offset())));
+        let dfa = &self.dfa;
+        let mut state = self.start;
+        let mut end = start;
+        for &byte in scan.bytes.get(start..).unwrap_or_default() {
+            state = dfa.next_state(state, byte);
+            if dfa.is_special_state(state) {
+                if dfa.is_dead_state(state) {
+                    return;
+                }
+                self.report(scan, state, start..end, out);
+            }
+            end += 1;
+        }
+        self.report(scan, dfa.next_eoi_state(state), start..end, out);
+    }
+
+    /// The shapes that end at a state: the automaton tells an end one byte late.
+    fn report(&self, scan: &Scan<'_>, state: StateID, range: Range<usize>, out: &mut Vec<Entity>) {
+        if !self.dfa.is_match_state(state) {
+            return;
+        }
+        for index in 0..self.dfa.match_len(state) {
+            let shape = SHAPES.get(self.dfa.match_pattern(state, index).as_usize());
+            out.extend(shape.and_then(|shape| judge(scan, shape, range.clone())));
         }
     }
 }
@@ -307,13 +323,13 @@ fn is_joined(bytes: &[u8], range: &Range<usize>) -> bool {
 /// An IBAN that starts here: two letters, two digits, then groups up to the country's length.
 /// What follows in the text is not read, so that a word behind the number does no harm.
 pub(super) fn iban(scan: &Scan<'_>, start: usize) -> Option<Entity> {
-    let head = cut(scan.bytes, start..start + 2);
+    let head = [at(scan.bytes, start), at(scan.bytes, start + 1)];
     let third = at(scan.bytes, start + 2);
     let check_follows = third.is_ascii_digit() || at(scan.bytes, start + 3).is_ascii_digit();
-    if !(check_follows && head.len() == 2 && head.iter().all(u8::is_ascii_alphabetic)) {
+    if !(check_follows && head.iter().all(u8::is_ascii_alphabetic)) {
         return None;
     }
-    let length = bank::iban_length(&head.to_ascii_uppercase())?;
+    let length = bank::iban_length(&head.map(|byte| byte.to_ascii_uppercase()))?;
     let mut text = Vec::with_capacity(length);
     let mut end = start;
     let mut gap = 0;

@@ -1,6 +1,6 @@
 //! The walk over the text: each word start is offered to the recognizers it can belong to.
 
-use super::bytes::{at, before, is_word, run_end};
+use super::bytes::{at, before, is_word};
 use super::context::Scan;
 use super::digits::{self, Chain};
 use super::entity::Entity;
@@ -68,13 +68,8 @@ impl Walk<'_, '_> {
     fn word(&mut self, start: usize, out: &mut Vec<Entity>) -> usize {
         let scan = self.scan;
         let bytes = scan.bytes;
-        let end = run_end(bytes, start, |b| b.is_ascii_alphanumeric());
+        let (end, digit) = read(bytes, start);
         let first = at(bytes, start);
-        let digit = bytes
-            .get(start..end)
-            .unwrap_or_default()
-            .iter()
-            .any(u8::is_ascii_digit);
         out.extend(self.prefixes.find(scan, start, &mut self.keys_read));
         let next = at(bytes, end);
         if digit || end - start <= 5 && is_split_code(bytes, start, end) {
@@ -110,6 +105,21 @@ impl Walk<'_, '_> {
             digits::find(scan, &self.chain, out);
         }
     }
+}
+
+/// The end of the word at `start`, and whether it has a digit.
+fn read(bytes: &[u8], start: usize) -> (usize, bool) {
+    let mut digit = false;
+    let mut end = start;
+    for byte in bytes.get(start..).unwrap_or_default() {
+        if byte.is_ascii_digit() {
+            digit = true;
+        } else if !byte.is_ascii_alphabetic() {
+            break;
+        }
+        end += 1;
+    }
+    (end, digit)
 }
 
 /// Whether digits follow letters after one separator: `AB 12 34 56 C`, `GB 33 …`, `AB-1234567`.

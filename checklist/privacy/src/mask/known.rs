@@ -82,6 +82,7 @@ impl Known {
                     kind: kind.clone(),
                     action,
                     value: Private::new(value),
+                    is_rest: false,
                 });
             }
         }

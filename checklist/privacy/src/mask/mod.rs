@@ -4,10 +4,11 @@
 //! one text is looked for in all: a name that one message introduces is the same name in the next.
 
 mod known;
-mod splice;
+mod parts;
+pub(crate) mod splice;
 pub mod surface;
 mod surrogate;
-mod visit;
+pub(crate) mod visit;
 
 use crate::detect::entity::{Entity, EntityKind};
 use crate::detect::{Detector, Hint};
@@ -179,7 +180,10 @@ struct Span {
     range: Range<usize>,
     kind: EntityKind,
     action: Action,
+    /// More than its range holds, where the value goes on in the next part.
     value: Private,
+    /// The rest of a value that began in a part before: nothing stands there any more.
+    is_rest: bool,
 }
 
 /// What was found in one text.
@@ -194,6 +198,8 @@ struct Finder<'a> {
     profile: &'a Profile,
     more: &'a More,
     texts: Vec<TextFindings>,
+    /// Values that go over the borders of adjacent parts, by part.
+    crossing: Vec<Vec<Span>>,
     report: Report,
     refusal: Option<Refusal>,
     blocked: Vec<String>,
@@ -206,13 +212,20 @@ impl<'a> Finder<'a> {
             profile,
             more,
             texts: Vec::new(),
+            crossing: Vec::new(),
             report: Report::default(),
             refusal: None,
             blocked: Vec::new(),
         }
     }
 
-    fn find(&mut self, slot: Slot<'_>, text: &str) -> Vec<Span> {
+    /// What the policy replaces in a text, of the findings that `counts` takes.
+    fn find(
+        &mut self,
+        slot: Slot<'_>,
+        text: &str,
+        counts: impl Fn(&Range<usize>) -> bool,
+    ) -> Vec<Span> {
         let hint = Hint {
             json_key: slot.key,
             in_code: false,
@@ -220,6 +233,9 @@ impl<'a> Finder<'a> {
         let fences = fences(text);
         let mut spans = Vec::new();
         for entity in self.more.join(text, self.detector.detect(text, hint)) {
+            if !counts(&entity.range) {
+                continue;
+            }
             let in_code = fences
                 .iter()
                 .any(|fence| fence.contains(&entity.range.start));
@@ -240,6 +256,7 @@ impl<'a> Finder<'a> {
                         value: Private::new(value),
                         kind: entity.kind,
                         action,
+                        is_rest: false,
                     });
                 }
             }
@@ -266,12 +283,23 @@ impl Report {
 
 impl Visitor for Finder<'_> {
     fn text(&mut self, slot: Slot<'_>, text: &mut String) -> bool {
-        let spans = match slot.surface {
+        let mut spans = match slot.surface {
             Surface::Signed => Vec::new(),
-            _ => self.find(slot, text),
+            _ => self.find(slot, text, |_| true),
         };
+        let crossing = slot.run.and_then(|part| self.crossing.get_mut(part));
+        if let Some(crossing) = crossing.filter(|crossing| !crossing.is_empty()) {
+            spans = parts::merged(spans, std::mem::take(crossing), text);
+        }
         self.texts.push(TextFindings { spans });
         false
+    }
+
+    fn run(&mut self, slot: Slot<'_>, texts: &[&str]) {
+        let borders = parts::borders(texts);
+        let crosses = |range: &Range<usize>| parts::crosses(&borders, range);
+        let spans = self.find(slot, &texts.concat(), crosses);
+        self.crossing = parts::shares(texts, &spans);
     }
 
     fn media(&mut self, kind: &str) {
@@ -336,8 +364,11 @@ impl Visitor for Replacer<'_> {
                 json.advance(between);
                 span.value = Private::new(&unescaped(&span.value, json.levels()));
             }
-            out.push_str(&self.stand_in(slot, &span));
             done = span.range.end;
+            if span.is_rest {
+                continue;
+            }
+            out.push_str(&self.stand_in(slot, &span));
             self.report.add(&span.kind, span.action);
         }
         out.push_str(text.get(done..).unwrap_or_default());
@@ -355,7 +386,11 @@ impl Replacer<'_> {
     fn stand_in(&mut self, slot: Slot<'_>, span: &Span) -> String {
         let text = match span.action {
             Action::Redact => format!("<{}>", label(&span.kind)),
-            Action::Hash => format!("<{}>", self.minter.hash(&span.kind, &span.value)),
+            Action::Hash => {
+                let name = self.minter.hash(&span.kind, &span.value);
+                self.vault.keep(&name);
+                format!("<{name}>")
+            }
             Action::Surrogate => match self.surrogate(slot, span) {
                 Some(text) => text,
                 None => self.placeholder(slot, span),
@@ -364,11 +399,16 @@ impl Replacer<'_> {
                 self.placeholder(slot, span)
             }
         };
-        match slot.surface {
-            // Providers take letters, digits, `_` and `-` there.
-            Surface::Name => text.trim_matches(|c| "<>".contains(c)).to_owned(),
-            _ => text,
+        if slot.surface != Surface::Name {
+            return text;
         }
+        // Providers take letters, digits, `_` and `-` there; models then call the speaker by it.
+        let bare = text.trim_matches(|c| "<>".contains(c));
+        if matches!(span.action, Action::Mask | Action::Surrogate) {
+            let restore = may_restore(slot, &span.kind);
+            self.vault.surrogate(bare, &span.value, restore);
+        }
+        bare.to_owned()
     }
 
     fn placeholder(&mut self, slot: Slot<'_>, span: &Span) -> String {

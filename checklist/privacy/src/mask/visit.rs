@@ -25,12 +25,16 @@ pub struct Slot<'a> {
     pub key: Option<&'a str>,
     /// Whose words it is.
     pub origin: Origin,
+    /// Which one it is of adjacent text parts.
+    pub run: Option<usize>,
 }
 
 /// What is done at each place.
 pub trait Visitor {
     /// A text; true if it was changed.
     fn text(&mut self, slot: Slot<'_>, text: &mut String) -> bool;
+    /// Texts of adjacent parts, before each of them is a text of its own.
+    fn run(&mut self, _: Slot<'_>, _: &[&str]) {}
     /// A picture, sound or file, by the type of its part.
     fn media(&mut self, kind: &str);
     /// A part of a type that nobody here knows.
@@ -39,22 +43,44 @@ pub trait Visitor {
 
 /// Goes over a request body; true if something was changed.
 pub fn visit(body: &mut Value, visitor: &mut impl Visitor) -> bool {
-    let mut walk = Walk {
-        visitor,
-        origin: Origin::Conversation,
-    };
+    let mut walk = Walk::new(visitor);
     match body {
         Value::Object(members) => walk.members(members, Zone::Root),
         _ => false,
     }
 }
 
+/// Goes over free data, such as arguments of a call; true if something was changed.
+pub fn visit_data(value: &mut Value, visitor: &mut impl Visitor) -> bool {
+    Walk::new(visitor).value("", value, Zone::Data)
+}
+
 struct Walk<'v, V> {
     visitor: &'v mut V,
     origin: Origin,
+    /// Number of the part at hand among adjacent text parts.
+    run: Option<usize>,
 }
 
-impl<V: Visitor> Walk<'_, V> {
+impl<'v, V: Visitor> Walk<'v, V> {
+    fn new(visitor: &'v mut V) -> Self {
+        Walk {
+            visitor,
+            origin: Origin::Conversation,
+            run: None,
+        }
+    }
+
+    /// A text that is none of several adjacent ones.
+    fn slot<'s>(&self, surface: Surface, key: Option<&'s str>) -> Slot<'s> {
+        Slot {
+            surface,
+            key,
+            origin: self.origin,
+            run: None,
+        }
+    }
+
     fn members(&mut self, members: &mut Map<String, Value>, zone: Zone) -> bool {
         let zone = self.enter(members, zone);
         let mut changed = zone == Zone::Data && self.keys(members);
@@ -74,11 +100,7 @@ impl<V: Visitor> Walk<'_, V> {
         if !members.keys().any(|key| can_be_value(key)) {
             return false;
         }
-        let slot = Slot {
-            surface: Surface::Text,
-            key: None,
-            origin: self.origin,
-        };
+        let slot = self.slot(Surface::Text, None);
         let mut changed = false;
         let mut renamed = Map::new();
         for (mut key, member) in std::mem::take(members) {
@@ -137,6 +159,9 @@ impl<V: Visitor> Walk<'_, V> {
                 self.visitor.unknown_part("token_ids");
                 false
             }
+            Value::Array(items) if matches!(zone.below(key), Zone::Part { .. }) => {
+                self.parts(key, items, zone)
+            }
             Value::Array(items) => {
                 let mut changed = false;
                 for item in items {
@@ -153,6 +178,28 @@ impl<V: Visitor> Walk<'_, V> {
             Value::Number(_) if zone == Zone::Data => self.number(key, value),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
+    }
+
+    /// Parts of a message. Adjacent texts are told together first, since a value may go over their border.
+    fn parts(&mut self, key: &str, items: &mut [Value], zone: Zone) -> bool {
+        let mut changed = false;
+        let mut rest = items;
+        while !rest.is_empty() {
+            let texts: Vec<&str> = rest.iter().map_while(text_part).collect();
+            let count = texts.len().max(1);
+            if count > 1 {
+                let slot = self.slot(Surface::Text, None);
+                self.visitor.run(slot, &texts);
+            }
+            let (run, tail) = rest.split_at_mut(count);
+            for (number, item) in run.iter_mut().enumerate() {
+                self.run = (count > 1).then_some(number);
+                changed |= self.item(key, item, zone);
+            }
+            self.run = None;
+            rest = tail;
+        }
+        changed
     }
 
     /// An item of the list `key`: a text as the member would be, or an object.
@@ -172,11 +219,9 @@ impl<V: Visitor> Walk<'_, V> {
             Surface::Json => return self.json(text),
             surface => surface,
         };
-        let slot = Slot {
-            surface,
-            key: (zone == Zone::Data).then_some(key),
-            origin: self.origin,
-        };
+        let mut slot = self.slot(surface, (zone == Zone::Data).then_some(key));
+        let in_part = key == "text" && matches!(zone, Zone::Part { .. });
+        slot.run = self.run.filter(|_| in_part);
         self.visitor.text(slot, text)
     }
 
@@ -194,11 +239,7 @@ impl<V: Visitor> Walk<'_, V> {
                 changed || twice
             }
             _ => {
-                let slot = Slot {
-                    surface: Surface::Text,
-                    key: None,
-                    origin: self.origin,
-                };
+                let slot = self.slot(Surface::Text, None);
                 self.visitor.text(slot, text)
             }
         }
@@ -210,17 +251,20 @@ impl<V: Visitor> Walk<'_, V> {
         if text.bytes().filter(u8::is_ascii_digit).count() < NUMBER_DIGITS_MIN {
             return false;
         }
-        let slot = Slot {
-            surface: Surface::Text,
-            key: Some(key),
-            origin: self.origin,
-        };
+        let slot = self.slot(Surface::Text, Some(key));
         let changed = self.visitor.text(slot, &mut text);
         if changed {
             *value = Value::String(text);
         }
         changed
     }
+}
+
+/// The text of a part that is one.
+fn text_part(part: &Value) -> Option<&str> {
+    let kind = part.get("type")?.as_str()?;
+    let is_text = matches!(kind, "text" | "input_text" | "output_text");
+    part.get("text").filter(|_| is_text)?.as_str()
 }
 
 fn is_token_ids(key: &str, items: &[Value], zone: Zone) -> bool {

@@ -141,7 +141,10 @@ fn end(page: &Page, from: usize, close: char) -> Option<usize> {
             Kind::Mark(mark) if mark == close && !(mark == '\'' && apostrophe(page, index)) => {
                 return Some(index);
             }
-            Kind::Mark(',' | ';' | '|' | '<' | '(' | '，' | '、' | '。' | '&' | '\\') if open => {
+            Kind::Mark(
+                ',' | ';' | '|' | '<' | '(' | '，' | '；' | '、' | '。' | '،' | '؛' | '।' | '&'
+                | '\\',
+            ) if open => {
                 return Some(index);
             }
             Kind::Mark('.')

@@ -2,9 +2,11 @@
 //!
 //! A placeholder is found as it was made and as models write it: in any case, with spaces inside the brackets, with
 //! brackets as HTML entities, JSON escapes or full-width signs, with Markdown's backslashes. Its letters must be exactly
-//! those that were made for this request: nothing is guessed. A text that ends within a placeholder is given as it is.
+//! those that were made for this request: nothing is guessed. A text that ends within a placeholder is given as it is. Surrogates,
+//! and names without brackets that stood where a provider takes none, are found letter for letter, as whole words.
 
 use super::syntax::{Json, escaped};
+use super::watch::Watch;
 use crate::vault::{Place, Vault};
 
 /// What may stand around a name, and before a `_` in it.
@@ -45,6 +47,17 @@ pub struct Hold {
     syntax: Syntax,
     /// Values put back so far.
     pub restored: u64,
+    /// What went out in the form of a placeholder.
+    pub watch: Watch,
+}
+
+/// What comes behind a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Perhaps more of the text.
+    Follows,
+    /// Nothing.
+    Over,
 }
 
 enum Found<'v> {
@@ -68,6 +81,7 @@ impl Hold {
             place,
             syntax,
             restored: 0,
+            watch: Watch::default(),
         }
     }
 
@@ -76,22 +90,34 @@ impl Hold {
         !self.held.is_empty()
     }
 
+    /// Whether the next piece has to be seen, whatever it holds.
+    pub fn is_waiting(&self) -> bool {
+        self.is_holding() || self.watch.is_open()
+    }
+
     /// Takes the next piece and gives what is certain.
     pub fn push(&mut self, vault: &Vault, piece: &str) -> String {
         let mut text = std::mem::take(&mut self.held);
         text.push_str(piece);
-        let (out, held) = self.run(vault, &text);
+        let (out, held) = self.run(vault, &text, Rest::Follows);
         self.held = text.get(held..).unwrap_or_default().to_owned();
         out
     }
 
-    /// The text is over: what was held back is given as it is.
-    pub fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
+    /// The text is over: what was held back is given, restored as far as it is whole.
+    pub fn finish(&mut self, vault: &Vault) -> String {
+        let rest = std::mem::take(&mut self.held);
+        let (out, _) = self.run(vault, &rest, Rest::Over);
+        self.watch.end(vault, self.place);
+        out
     }
 
     /// The output, and where the part begins that is held back.
-    fn run(&mut self, vault: &Vault, text: &str) -> (String, usize) {
+    fn run(&mut self, vault: &Vault, text: &str, after: Rest) -> (String, usize) {
+        if vault.is_empty() {
+            self.watch.plain(vault, self.place, text);
+            return (text.to_owned(), text.len());
+        }
         self.decide(text);
         let (marks, in_json) = match self.syntax {
             Syntax::Json(_) => (&IN_JSON, true),
@@ -102,26 +128,27 @@ impl Hold {
         let mut at = 0;
         while let Some(start) = next_start(vault, self.place, text, at) {
             let rest = text.get(start..).unwrap_or_default();
-            let found = match find(vault, self.place, marks, rest) {
+            let found = match find(vault, self.place, marks, rest, after) {
                 // An escape of JSON is one unit: its second character begins nothing.
                 Found::No if in_json && rest == "\\" => Found::More,
                 found => found,
             };
             match found {
-                Found::No => at = start + skip(rest, in_json),
-                Found::More => {
-                    self.plain(text.get(done..start).unwrap_or_default(), &mut out);
+                Found::More if after == Rest::Follows => {
+                    self.plain(vault, text.get(done..start).unwrap_or_default(), &mut out);
                     return (out, start);
                 }
+                Found::No | Found::More => at = start + skip(rest, in_json),
                 Found::Value(length, value) => {
-                    self.plain(text.get(done..start).unwrap_or_default(), &mut out);
+                    self.plain(vault, text.get(done..start).unwrap_or_default(), &mut out);
+                    self.watch.end(vault, self.place);
                     self.value(value, &mut out);
                     at = start + length;
                     done = at;
                 }
             }
         }
-        self.plain(text.get(done..).unwrap_or_default(), &mut out);
+        self.plain(vault, text.get(done..).unwrap_or_default(), &mut out);
         (out, text.len())
     }
 
@@ -134,7 +161,8 @@ impl Hold {
         }
     }
 
-    fn plain(&mut self, text: &str, out: &mut String) {
+    fn plain(&mut self, vault: &Vault, text: &str, out: &mut String) {
+        self.watch.plain(vault, self.place, text);
         if let Syntax::Json(json) = &mut self.syntax {
             json.advance(text);
         }
@@ -172,13 +200,19 @@ fn skip(rest: &str, in_json: bool) -> usize {
     rest.chars().take(count).map(char::len_utf8).sum()
 }
 
-fn find<'v>(vault: &'v Vault, place: Place, marks: &Marks, rest: &str) -> Found<'v> {
+fn find<'v>(vault: &'v Vault, place: Place, marks: &Marks, rest: &str, after: Rest) -> Found<'v> {
     let mut more = false;
     for (surrogate, value) in vault.surrogates(place) {
-        if rest.starts_with(surrogate) {
-            return Found::Value(surrogate.len(), value);
+        let Some(behind) = rest.strip_prefix(surrogate) else {
+            more |= surrogate.starts_with(rest);
+            continue;
+        };
+        match behind.chars().next() {
+            // A longer word or number is another one.
+            Some(next) if next.is_alphanumeric() || next == '_' => {}
+            None if after == Rest::Follows => more = true,
+            _ => return Found::Value(surrogate.len(), value),
         }
-        more |= surrogate.starts_with(rest);
     }
     match placeholder(vault, place, marks, rest) {
         Found::No if more => Found::More,
@@ -304,7 +338,7 @@ mod tests {
             .iter()
             .map(|piece| hold.push(&vault, piece))
             .collect();
-        out.push_str(&hold.finish());
+        out.push_str(&hold.finish(&vault));
         out
     }
 
@@ -430,8 +464,23 @@ mod tests {
             .iter()
             .map(|piece| hold.push(&vault, piece))
             .collect();
-        out.push_str(&hold.finish());
+        out.push_str(&hold.finish(&vault));
         assert_eq!(out, "to ada@example.org and u13@pii.invalid");
+    }
+
+    /// A surrogate that another one begins with is not taken for it.
+    #[test]
+    fn surrogates_are_whole_words() {
+        let mut vault = Vault::default();
+        vault.surrogate("203.0.113.1", "10.9.8.7", Restore::Everywhere);
+        vault.surrogate("203.0.113.12", "10.1.2.3", Restore::Everywhere);
+        let text = "203.0.113.12 203.0.113.1, 203.0.113.123 203.0.113.1";
+        for (cut, _) in text.char_indices() {
+            let (one, other) = text.split_at(cut);
+            let mut hold = Hold::new(Place::Text, false);
+            let out = hold.push(&vault, one) + &hold.push(&vault, other) + &hold.finish(&vault);
+            assert_eq!(out, "10.1.2.3 10.9.8.7, 203.0.113.123 10.9.8.7", "{cut}");
+        }
     }
 
     proptest! {

@@ -3,11 +3,14 @@
 //! Each text of an answer (a choice's text, a tool call's arguments, a thinking block) is restored on its own, so that
 //! pieces of one never wait for another. Bytes that hold nothing that could begin a placeholder pass untouched.
 
+mod flat;
 mod hold;
 mod raw;
 pub mod syntax;
+mod watch;
 
 use crate::vault::{Place, Vault};
+use aplomb_core::error::ApiError;
 use aplomb_core::event::{ChatEvent, FinishReason};
 use hold::Hold;
 use std::collections::HashMap;
@@ -21,6 +24,10 @@ enum Field {
     Reasoning(&'static str),
     /// What is said aloud.
     Transcript,
+    /// Text of the reasoning block of this number.
+    Detail(u32),
+    /// Summary of the reasoning block of this number.
+    Summary(u32),
     /// Arguments of the tool call of this number.
     Arguments(u32),
     /// Arguments in OpenAI's older form.
@@ -30,7 +37,12 @@ enum Field {
 impl Field {
     fn place(self) -> Place {
         match self {
-            Field::Text | Field::Refusal | Field::Reasoning(_) | Field::Transcript => Place::Text,
+            Field::Text
+            | Field::Refusal
+            | Field::Reasoning(_)
+            | Field::Transcript
+            | Field::Detail(_)
+            | Field::Summary(_) => Place::Text,
             Field::Arguments(_) | Field::FunctionCall => Place::Arguments,
         }
     }
@@ -52,7 +64,27 @@ pub struct Restorer {
     named: bool,
     /// The event at hand is no longer as the provider sent it.
     changed: bool,
-    whole: u64,
+    /// Of texts that were there as a whole.
+    whole: Restored,
+}
+
+/// What became of placeholders in an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Values put back.
+    pub values: u64,
+    /// Placeholders of this request that went out although their values should stand there: leaks.
+    pub unrestored: u64,
+    /// Texts in the form of a placeholder that this request did not make.
+    pub foreign: u64,
+}
+
+impl Restored {
+    fn add(&mut self, hold: &Hold) {
+        self.values += hold.restored;
+        self.unrestored += hold.watch.unrestored;
+        self.foreign += hold.watch.foreign;
+    }
 }
 
 impl Restorer {
@@ -67,25 +99,35 @@ impl Restorer {
             look_always,
             named: false,
             changed: false,
-            whole: 0,
+            whole: Restored::default(),
         }
     }
 
-    /// Whether nothing has to be put back.
+    /// Whether nothing has to be put back, nor looked for.
     pub fn is_empty(&self) -> bool {
-        self.vault.is_empty()
+        self.vault.is_empty() && !self.vault.is_watched()
     }
 
-    /// Values put back so far.
-    pub fn restored(&self) -> u64 {
-        self.whole + self.holds.values().map(|hold| hold.restored).sum::<u64>()
+    /// What became of placeholders so far.
+    pub fn restored(&self) -> Restored {
+        let mut sum = self.whole;
+        self.holds.values().for_each(|hold| sum.add(hold));
+        sum
     }
 
     /// Takes one event and gives what may go out. Runs once per event, in order.
     pub fn on_event(&mut self, event: ChatEvent, out: &mut Vec<ChatEvent>) {
-        if self.vault.is_empty() {
-            return out.push(event);
+        if !self.vault.is_empty() {
+            return self.step(event, out);
         }
+        // Nothing comes back: the event passes as it is, and a copy of it is looked over.
+        if self.vault.is_watched() && (self.is_waiting() || raw::may_hold(bytes_of(&event))) {
+            self.step(event.clone(), &mut Vec::new());
+        }
+        out.push(event);
+    }
+
+    fn step(&mut self, event: ChatEvent, out: &mut Vec<ChatEvent>) {
         match event {
             ChatEvent::Text { choice, text, .. } => {
                 self.flush_field(choice, Field::Reasoning(""), out);
@@ -150,7 +192,11 @@ impl Restorer {
         let is_json = match key.1 {
             Field::Text => self.text_is_json,
             Field::Arguments(_) | Field::FunctionCall => true,
-            Field::Refusal | Field::Reasoning(_) | Field::Transcript => false,
+            Field::Refusal
+            | Field::Reasoning(_)
+            | Field::Transcript
+            | Field::Detail(_)
+            | Field::Summary(_) => false,
         };
         let hold = self
             .holds
@@ -159,11 +205,22 @@ impl Restorer {
         hold.push(&self.vault, piece)
     }
 
+    /// Restores what the client is told of a failure. Logs and records have what the provider said.
+    pub fn error(&mut self, error: &mut ApiError) {
+        if self.is_empty() {
+            return;
+        }
+        error.public = self.complete(&error.public, Place::Text, false);
+        let upstream = error.upstream.as_mut();
+        if let Some(param) = upstream.and_then(|upstream| upstream.param.as_mut()) {
+            *param = self.complete(param, Place::Text, false);
+        }
+    }
+
     /// What a text still holds back.
     fn finish(&mut self, key: Key) -> String {
-        self.holds
-            .get_mut(&key)
-            .map(Hold::finish)
+        let hold = self.holds.get_mut(&key);
+        hold.map(|hold| hold.finish(&self.vault))
             .unwrap_or_default()
     }
 
@@ -191,16 +248,16 @@ impl Restorer {
 
     fn flush(&mut self, choice: u32, out: &mut Vec<ChatEvent>) {
         self.flush_texts(choice, out);
-        for field in self.tools_of(choice) {
-            self.flush_field(choice, field, out);
+        for field in self.fields_of(choice) {
+            if field.place() == Place::Arguments {
+                self.flush_field(choice, field, out);
+            }
         }
     }
 
-    /// Fields of a choice that hold arguments, in order.
-    fn tools_of(&self, choice: u32) -> Vec<Field> {
-        let of = |(own, field): &Key| {
-            (*own == choice && field.place() == Place::Arguments).then_some(*field)
-        };
+    /// Texts of a choice that were seen so far, in order.
+    fn fields_of(&self, choice: u32) -> Vec<Field> {
+        let of = |(own, field): &Key| (*own == choice).then_some(*field);
         let mut fields: Vec<Field> = self.holds.keys().filter_map(of).collect();
         fields.sort_unstable();
         fields
@@ -210,14 +267,35 @@ impl Restorer {
     fn complete(&mut self, text: &str, place: Place, is_json: bool) -> String {
         let mut hold = Hold::new(place, is_json);
         let mut out = hold.push(&self.vault, text);
-        out.push_str(&hold.finish());
-        self.whole += hold.restored;
+        out.push_str(&hold.finish(&self.vault));
+        self.whole.add(&hold);
         self.changed |= out != text;
         out
     }
 
-    fn is_holding(&self) -> bool {
-        self.holds.values().any(Hold::is_holding)
+    fn is_waiting(&self) -> bool {
+        self.holds.values().any(Hold::is_waiting)
+    }
+}
+
+/// The bytes of an event in which a placeholder can stand.
+fn bytes_of(event: &ChatEvent) -> &[u8] {
+    match event {
+        ChatEvent::Text { text, .. }
+        | ChatEvent::Refusal { text, .. }
+        | ChatEvent::Reasoning { text, .. } => text.as_bytes(),
+        ChatEvent::ToolArguments { fragment, .. } => fragment.as_bytes(),
+        ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => &raw.data,
+        ChatEvent::Finish {
+            reason: FinishReason::StopSequence(Some(text)),
+            ..
+        } => text.as_bytes(),
+        ChatEvent::Start(_)
+        | ChatEvent::Usage(_)
+        | ChatEvent::Finish { .. }
+        | ChatEvent::ReasoningSignature { .. }
+        | ChatEvent::RedactedReasoning { .. }
+        | ChatEvent::ToolStart { .. } => &[],
     }
 }
 
@@ -239,68 +317,11 @@ fn text_event(choice: u32, field: Field, text: String) -> Option<ChatEvent> {
             tool,
             fragment: text,
         },
-        Field::FunctionCall | Field::Transcript => return None,
+        Field::FunctionCall | Field::Transcript | Field::Detail(_) | Field::Summary(_) => {
+            return None;
+        }
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vault::Restore;
-
-    fn restorer() -> Restorer {
-        let mut vault = Vault::default();
-        vault.surrogate("u12@pii.invalid", "ada@example.org", Restore::Everywhere);
-        Restorer::new(vault, false)
-    }
-
-    fn run(events: Vec<ChatEvent>) -> Vec<ChatEvent> {
-        let mut restorer = restorer();
-        let mut out = Vec::new();
-        for event in events {
-            restorer.on_event(event, &mut out);
-        }
-        restorer.on_end(&mut out);
-        out
-    }
-
-    fn text(text: &str) -> ChatEvent {
-        ChatEvent::Text {
-            choice: 0,
-            text: text.to_owned(),
-            logprobs: None,
-        }
-    }
-
-    fn reasoning(text: &str) -> ChatEvent {
-        ChatEvent::Reasoning {
-            choice: 0,
-            text: text.to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_is_held_back_keeps_its_place() {
-        let events = vec![reasoning("a u1"), text("b u12@"), reasoning("c")];
-        let expected = [
-            reasoning("a "),
-            reasoning("u1"),
-            text("b "),
-            text("u12@"),
-            reasoning("c"),
-        ];
-        assert_eq!(run(events), expected);
-    }
-
-    #[test]
-    fn the_stop_sequence_is_one_of_the_request() {
-        let finish = |sequence: &str| ChatEvent::Finish {
-            choice: 0,
-            reason: FinishReason::StopSequence(Some(sequence.to_owned())),
-        };
-        assert_eq!(
-            run(vec![finish("u12@pii.invalid")]),
-            [finish("ada@example.org")]
-        );
-    }
-}
+mod tests;

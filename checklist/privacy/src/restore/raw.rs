@@ -14,8 +14,21 @@ const TEXTS: [(&str, Field); 4] = [
     ("reasoning", Field::Reasoning("reasoning")),
 ];
 
+/// Members of a delta that come in pieces, but for [`TEXTS`].
+const STREAMED: [&str; 4] = ["function_call", "audio", "tool_calls", "reasoning_details"];
+
+/// Adds an item to a list, which may not be there yet.
+fn push_to(members: &mut Map<String, Value>, name: &str, item: Value) {
+    match members.get_mut(name) {
+        Some(Value::Array(items)) => items.push(item),
+        _ => {
+            members.insert(name.to_owned(), Value::Array(vec![item]));
+        }
+    }
+}
+
 /// Whether these bytes can hold the beginning of a placeholder.
-fn may_hold(bytes: &[u8]) -> bool {
+pub(super) fn may_hold(bytes: &[u8]) -> bool {
     // An opener is one of these signs, or an escape for one; full-width signs begin with 0xEF.
     memchr::memchr3(b'<', b'&', 0xef, bytes).is_some()
         || memchr::memmem::find(bytes, b"\\u").is_some()
@@ -35,7 +48,11 @@ fn rewritten(raw: Raw, value: &Value) -> Raw {
 
 impl Restorer {
     pub(super) fn raw(&mut self, raw: Raw, out: &mut Vec<ChatEvent>) {
-        if !self.look_always && !self.is_holding() && !may_hold(&raw.data) {
+        if !self.look_always && !self.is_waiting() && !may_hold(&raw.data) {
+            return out.push(ChatEvent::Raw(raw));
+        }
+        self.named |= raw.name.is_some();
+        if let Some(raw) = self.flat(&raw) {
             return out.push(ChatEvent::Raw(raw));
         }
         let Ok(mut value) = serde_json::from_slice::<Value>(&raw.data) else {
@@ -43,7 +60,6 @@ impl Restorer {
         };
         self.changed = false;
         if raw.name.is_some() {
-            self.named = true;
             self.anthropic(&mut value, out);
         } else {
             self.openai(&mut value);
@@ -56,7 +72,13 @@ impl Restorer {
     }
 
     fn openai(&mut self, chunk: &mut Value) {
-        let choices = chunk.get_mut("choices").and_then(Value::as_array_mut);
+        let Value::Object(members) = chunk else {
+            return;
+        };
+        for (name, member) in members.iter_mut().filter(|(name, _)| *name != "choices") {
+            self.document_member(name, member, Place::Text);
+        }
+        let choices = members.get_mut("choices").and_then(Value::as_array_mut);
         for choice in choices.into_iter().flatten() {
             let index = number(choice.get("index"));
             let ends = choice
@@ -98,9 +120,16 @@ impl Restorer {
     }
 
     fn delta(&mut self, delta: &mut Map<String, Value>, choice: u32, ends: bool) {
+        for (name, member) in delta.iter_mut() {
+            let in_pieces = TEXTS.iter().any(|(known, _)| known == name) && member.is_string();
+            if !in_pieces && !STREAMED.contains(&name.as_str()) {
+                self.document_member(name, member, Place::Text);
+            }
+        }
         for (name, field) in TEXTS {
             self.member(delta, name, (choice, field), ends);
         }
+        self.details(delta, choice, ends);
         if let Some(Value::Object(call)) = delta.get_mut("function_call") {
             self.member(call, "arguments", (choice, Field::FunctionCall), ends);
         }
@@ -121,9 +150,54 @@ impl Restorer {
         }
     }
 
+    /// Reasoning in blocks, which some servers number: each has a text or a summary.
+    fn details(&mut self, delta: &mut Map<String, Value>, choice: u32, ends: bool) {
+        let mut seen = Vec::new();
+        let details = delta
+            .get_mut("reasoning_details")
+            .and_then(Value::as_array_mut);
+        for (place, detail) in details.into_iter().flatten().enumerate() {
+            let Value::Object(detail) = detail else {
+                continue;
+            };
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            let index = detail
+                .get("index")
+                .map_or(place, |index| number(Some(index)));
+            for (name, field) in [
+                ("text", Field::Detail(index)),
+                ("summary", Field::Summary(index)),
+            ] {
+                seen.push(field);
+                self.member(detail, name, (choice, field), ends);
+            }
+        }
+        if ends {
+            self.finish_details(delta, choice, &seen);
+        }
+    }
+
+    /// Blocks of reasoning that end with a chunk which does not name them.
+    fn finish_details(&mut self, delta: &mut Map<String, Value>, choice: u32, seen: &[Field]) {
+        for field in self.fields_of(choice) {
+            let (index, kind, name) = match field {
+                Field::Detail(index) => (index, "reasoning.text", "text"),
+                Field::Summary(index) => (index, "reasoning.summary", "summary"),
+                _ => continue,
+            };
+            let rest = self.finish((choice, field));
+            if rest.is_empty() || seen.contains(&field) {
+                continue;
+            }
+            self.changed = true;
+            let detail = json!({ "type": kind, "index": index, name: rest });
+            push_to(delta, "reasoning_details", detail);
+        }
+    }
+
     /// Arguments that end with a chunk which does not name them.
     fn finish_calls(&mut self, delta: &mut Map<String, Value>, choice: u32, seen: &[Field]) {
-        for field in self.tools_of(choice) {
+        for field in self.fields_of(choice) {
             let Field::Arguments(index) = field else {
                 continue;
             };
@@ -133,12 +207,7 @@ impl Restorer {
             }
             self.changed = true;
             let call = json!({ "index": index, "function": { "arguments": rest } });
-            match delta.get_mut("tool_calls") {
-                Some(Value::Array(calls)) => calls.push(call),
-                _ => {
-                    delta.insert("tool_calls".into(), json!([call]));
-                }
-            }
+            push_to(delta, "tool_calls", call);
         }
     }
 

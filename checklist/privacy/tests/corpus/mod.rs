@@ -15,6 +15,33 @@ pub struct Labelled {
     pub spans: Vec<(Range<usize>, String)>,
 }
 
+/// The texts of a file in which values stand as `[[KIND|value]]`.
+pub fn from_marked(file: &str) -> Vec<Labelled> {
+    let lines = file
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let marked = |line: &str| {
+        let line = line.replace("\\n", "\n");
+        let mut labelled = Labelled {
+            text: String::new(),
+            spans: Vec::new(),
+        };
+        let mut parts = line.split("[[");
+        labelled.text.push_str(parts.next().unwrap());
+        for part in parts {
+            let (kind, rest) = part.split_once('|').unwrap();
+            let (value, rest) = rest.split_once("]]").unwrap();
+            let start = labelled.text.len();
+            labelled.text.push_str(value);
+            let range = start..labelled.text.len();
+            labelled.spans.push((range, kind.to_owned()));
+            labelled.text.push_str(rest);
+        }
+        labelled
+    };
+    lines.map(marked).collect()
+}
+
 /// `rounds` texts from each line of a template file.
 pub fn from_templates(file: &str, seed: u64, rounds: u64) -> Vec<Labelled> {
     let lines = file

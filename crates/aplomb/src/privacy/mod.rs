@@ -26,7 +26,7 @@ pub fn run(args: &PrivacyArgs) -> Result<(), Failure> {
         }
         PrivacyCommand::Export { user, tenant } => {
             let subject = subject(user, tenant.as_ref());
-            person::export(&read(&args.config)?.file, &subject)
+            person::export(&read(&args.config)?.file, &args.config, &subject)
         }
         PrivacyCommand::Verify { file } => {
             person::verify(&read(&args.config)?.file, &args.config, file)

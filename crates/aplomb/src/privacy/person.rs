@@ -1,24 +1,20 @@
 //! One person's data: erased with a receipt, or handed over; by the running gateway, else from the files.
 
+use crate::admin::{encoded, try_ask};
 use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::Origin;
 use crate::output::{Failure, error_line, line};
-use crate::serve::{ADMIN_ADDRESS, runtime};
+use crate::records::codec;
 use aplomb_config::file::ConfigFile;
 use aplomb_control::store::{Act, ControlStore};
 use aplomb_core::clock::{Clock, SystemClock};
 use aplomb_core::erase::{Erase, Subject};
-use aplomb_engines::http::HttpClient;
-use aplomb_observe::erase::RecordFolder;
+use aplomb_observe::writer::RecordFolder;
 use aplomb_privacy::erase::{Receipt, Signer};
-use bytes::Bytes;
 use http::Method;
-use http_body_util::{BodyExt, Full};
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 /// `aplomb privacy erase`.
 pub(super) fn erase(
@@ -26,13 +22,14 @@ pub(super) fn erase(
     config: &ConfigArgs,
     subject: &Subject,
 ) -> Result<(), Failure> {
-    if let Some(answer) = ask(file, &Method::DELETE, subject)? {
-        line(&answer);
+    if let Some(answer) = try_ask(file, &Method::DELETE, &path(subject), None)? {
+        line(&answer.to_string());
         return Ok(());
     }
     error_line("no gateway runs here: working on the files");
     let key = receipts_key(file, config)?;
-    let records = RecordFolder::new(&file.server.data_dir);
+    let base_dir = Origin::of(config).base_dir();
+    let records = RecordFolder::new(&file.server.data_dir, codec(file, &base_dir)?);
     let now_ms = SystemClock.now_ms();
     let stores: [&dyn Erase; 1] = [&records];
     let receipt = aplomb_privacy::erase::erase(&stores, subject, &Signer(&key), now_ms)
@@ -50,12 +47,17 @@ pub(super) fn erase(
 }
 
 /// `aplomb privacy export`.
-pub(super) fn export(file: &ConfigFile, subject: &Subject) -> Result<(), Failure> {
-    if let Some(answer) = ask(file, &Method::GET, subject)? {
-        line(&answer);
+pub(super) fn export(
+    file: &ConfigFile,
+    config: &ConfigArgs,
+    subject: &Subject,
+) -> Result<(), Failure> {
+    if let Some(answer) = try_ask(file, &Method::GET, &path(subject), None)? {
+        line(&answer.to_string());
         return Ok(());
     }
-    let records = RecordFolder::new(&file.server.data_dir);
+    let base_dir = Origin::of(config).base_dir();
+    let records = RecordFolder::new(&file.server.data_dir, codec(file, &base_dir)?);
     let stores: [&dyn Erase; 1] = [&records];
     let found = aplomb_privacy::erase::export(&stores, subject).map_err(Failure::wrong)?;
     line(&found.to_string());
@@ -88,68 +90,9 @@ fn receipts_key(file: &ConfigFile, config: &ConfigArgs) -> Result<[u8; 32], Fail
     Ok(hasher.derive("receipts"))
 }
 
-/// Asks the running gateway; `None` if none runs.
-fn ask(file: &ConfigFile, method: &Method, subject: &Subject) -> Result<Option<String>, Failure> {
-    let token = file.server.data_dir.join("admin.token");
-    let Ok(token) = std::fs::read_to_string(token) else {
-        return Ok(None);
-    };
+/// Path of a person on the admin listener.
+fn path(subject: &Subject) -> String {
     let tenant = subject.tenant.iter();
     let query: String = tenant.map(|t| format!("?tenant={}", encoded(t))).collect();
-    let url = format!(
-        "http://{}/admin/v1/privacy/users/{}{query}",
-        admin_address(file),
-        encoded(&subject.user)
-    );
-    let request = http::Request::builder()
-        .method(method)
-        .uri(url)
-        .header(
-            http::header::AUTHORIZATION,
-            format!("Bearer {}", token.trim()),
-        )
-        .body(Full::new(Bytes::new()))
-        .map_err(Failure::wrong)?;
-    runtime()?.block_on(async move {
-        let client = HttpClient::new(Duration::from_secs(2));
-        let response = match client.send(request).await {
-            Ok(response) => response,
-            Err(error) if error.is_connect() => return Ok(None),
-            Err(_) => return Err(Failure::wrong("the running gateway did not answer")),
-        };
-        let good = response.status().is_success();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(Failure::wrong)?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        if good {
-            Ok(Some(text))
-        } else {
-            Err(Failure::wrong(format!(
-                "the running gateway refused: {text}"
-            )))
-        }
-    })
-}
-
-/// Where the gateway on this data folder says it listens, else where the file says so.
-fn admin_address(file: &ConfigFile) -> SocketAddr {
-    let told = std::fs::read_to_string(file.server.data_dir.join(ADMIN_ADDRESS));
-    let told = told.ok().and_then(|text| text.trim().parse().ok());
-    told.unwrap_or(file.server.admin)
-}
-
-/// Percent encoding of everything but letters, digits and `-._~` (RFC 3986 section 2.3).
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let one = |byte: u8| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(one).collect()
+    format!("/admin/v1/privacy/users/{}{query}", encoded(&subject.user))
 }

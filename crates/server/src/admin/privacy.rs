@@ -76,7 +76,7 @@ pub(super) fn subject(path: &str, query: Option<&str>) -> Result<Subject, ApiErr
 }
 
 /// Undoes percent encoding.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

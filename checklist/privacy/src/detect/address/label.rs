@@ -24,6 +24,7 @@ pub(in super::super) fn find(scan: &Scan<'_>, out: &mut Vec<Entity>) {
             .unwrap_or(rest.len());
         let len = memchr::memmem::find(cut(rest, 0..len), b". ")
             .map_or(len, |stop| if stop > 12 { stop } else { len });
+        let len = next_label(scan, start, start + len).map_or(len, |stop| stop - start);
         push_labelled(
             scan,
             start..scan.text.floor_char_boundary(start + len),
@@ -37,6 +38,23 @@ pub(in super::super) fn find(scan: &Scan<'_>, out: &mut Vec<Entity>) {
     {
         push_labelled(scan, 0..scan.text.len(), key.word, out);
     }
+}
+
+/// Where the word stands, behind a comma, that names the next value: `12 Wattle Road, call 0412 …`.
+fn next_label(scan: &Scan<'_>, start: usize, end: usize) -> Option<usize> {
+    let names_values = [Topic::Phone, Topic::Email, Topic::Birth, Topic::Passport];
+    let topics = names_values.iter().fold(0, |set, topic| set | topic.bit());
+    let first = scan.hits.partition_point(|hit| hit.start < start);
+    let inside = scan.hits.get(first..)?.iter();
+    let mut inside = inside.take_while(|hit| hit.end <= end);
+    let behind_comma = |at: usize| cut(scan.bytes, start..at).trim_ascii_end().ends_with(b",");
+    inside
+        .find(|hit| {
+            hit.topics & topics != 0
+                && hit.topics & Topic::Address.bit() == 0
+                && behind_comma(hit.start)
+        })
+        .map(|hit| hit.start)
 }
 
 /// Where the text starts that a label announces: behind `:` or `=`; behind "is" and its like,

@@ -117,23 +117,44 @@ fn ends_line(byte: u8) -> bool {
     )
 }
 
-/// Words of a stretch of one line with their places; at most six.
-fn words_after(text: &str, start: usize) -> Vec<(usize, &str)> {
+/// Words of a stretch of one line with their places.
+#[derive(Default)]
+struct Line<'t> {
+    words: [(usize, &'t str); WORDS_OF_LINE],
+    count: usize,
+}
+
+/// Most words of a line that are looked at.
+const WORDS_OF_LINE: usize = 7;
+
+impl<'t> Line<'t> {
+    fn words(&self) -> &[(usize, &'t str)] {
+        self.words.get(..self.count).unwrap_or_default()
+    }
+
+    fn add(&mut self, place: usize, word: &'t str) {
+        if let Some(slot) = self.words.get_mut(self.count).filter(|_| !word.is_empty()) {
+            *slot = (place, word);
+            self.count += 1;
+        }
+    }
+}
+
+fn words_after(text: &str, start: usize) -> Line<'_> {
     let stop = text.floor_char_boundary(start.saturating_add(WORDS_MAX));
     let rest = text.get(start..stop).unwrap_or_default();
     let line = rest
         .get(..run_end(rest.as_bytes(), 0, |b| !ends_line(b)))
         .unwrap_or_default();
     let mut place = start;
-    let mut words = Vec::new();
-    for word in line.split(' ').take(7) {
-        words.push((place, word));
+    let mut words = Line::default();
+    for word in line.split(' ').take(WORDS_OF_LINE) {
+        words.add(place, word);
         place += word.len() + 1;
         if word.ends_with(',') && word.len() > 1 {
             break;
         }
     }
-    words.retain(|(_, word)| !word.is_empty());
     words
 }
 
@@ -143,9 +164,10 @@ fn number_first(scan: &Scan<'_>, start: usize, end: usize) -> Option<Range<usize
     if at(scan.bytes, end + comma) != b' ' || end - start > 9 || before(scan.bytes, start) == b'.' {
         return None;
     }
-    let words = words_after(scan.text, end + comma + 1);
+    let line = words_after(scan.text, end + comma + 1);
+    let words = line.words();
     let french = words.iter().take(2).position(|(_, word)| {
-        is_in(BEFORE, word.trim_end_matches(',')) && word.len() > 2 && !is_preposition(word)
+        is_in(&BEFORE, word.trim_end_matches(',')) && word.len() > 2 && !is_preposition(word)
     });
     if let Some(first) = french {
         let follows = words.get(first + 1..)?;
@@ -177,8 +199,8 @@ fn number_first(scan: &Scan<'_>, start: usize, end: usize) -> Option<Range<usize
             .take(5)
             .find(|(index, (_, word))| {
                 let bare = word.trim_end_matches([',', '.', ':', '?', '!']);
-                (2..=10).contains(&bare.len()) && is_in(AFTER, bare) && *index <= 4
-                    || is_in(AFTER_CAPITAL, bare) && is_capital(bare) && capital(*index)
+                (2..=10).contains(&bare.len()) && is_in(&AFTER, bare) && *index <= 4
+                    || is_in(&AFTER_CAPITAL, bare) && is_capital(bare) && capital(*index)
             })?;
     const NO_NAMES: [&str; 12] = [
         "in", "the", "a", "and", "on", "to", "is", "down", "at", "this", "for", "same",
@@ -237,7 +259,7 @@ fn street_first(scan: &Scan<'_>, start: usize, end: usize) -> Option<Range<usize
         // A preposition begins a street only if nothing but one capitalised word follows it.
         let preposition =
             is_preposition(bare) && (back != 1 && back != 2 || !is_capital(bare) || gap > 1);
-        if back > 0 && is_in(BEFORE, bare) && !preposition {
+        if back > 0 && is_in(&BEFORE, bare) && !preposition {
             return Some(from + place + (word.len() - bare.len())..end);
         }
         // What stands between street word and number is the street's name.
@@ -259,7 +281,9 @@ fn without_number_mark(head: &str) -> (&str, usize) {
     let trimmed = head.trim_end_matches([' ', ',']);
     let last = trimmed.rfind([' ', ',']).map_or(0, |place| place + 1);
     let word = trimmed.get(last..).unwrap_or_default();
-    let named = last > 0 && word.len() <= 10 && MARKS.contains(&word.to_lowercase().as_str());
+    let begins = word.starts_with(['n', 'N', 'д', 'Д']);
+    let named =
+        begins && last > 0 && word.len() <= 10 && MARKS.contains(&word.to_lowercase().as_str());
     let body = if named {
         trimmed.get(..last).unwrap_or_default()
     } else {

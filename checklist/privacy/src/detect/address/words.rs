@@ -1,7 +1,7 @@
 //! Street words of our users' languages, and questions about single words.
 
 /// English words that end a street's name. Those before the bar also in small letters.
-pub(super) const AFTER: &[&str] = &[
+pub(super) static AFTER: List = List::new(&[
     "street",
     "avenue",
     "road",
@@ -15,9 +15,9 @@ pub(super) const AFTER: &[&str] = &[
     "highway",
     "hwy",
     "ln",
-];
+]);
 /// English words that end a street's name if it is capitalised.
-pub(super) const AFTER_CAPITAL: &[&str] = &[
+pub(super) static AFTER_CAPITAL: List = List::new(&[
     "st",
     "dr",
     "drive",
@@ -56,9 +56,9 @@ pub(super) const AFTER_CAPITAL: &[&str] = &[
     "roads",
     "crossing",
     "view",
-];
+]);
 /// Words that begin a street's name (fr, es, it, pt, pl, ru, tr, nl, de).
-pub(super) const BEFORE: &[&str] = &[
+pub(super) static BEFORE: List = List::new(&[
     "rue",
     "avenue",
     "av.",
@@ -141,7 +141,7 @@ pub(super) const BEFORE: &[&str] = &[
     "unter",
     "calea",
     "strada",
-];
+]);
 /// Endings of one-word street names (de, nl, sv, da, no, fi).
 pub(super) const ENDINGS: &[&str] = &[
     "straße",
@@ -219,24 +219,51 @@ pub(super) const UNITS: &[&str] = &[
     "room",
 ];
 
-pub(super) fn is_in(list: &[&str], word: &str) -> bool {
-    // Length and first letter rule out nearly all words without a comparison. Letters outside
-    // of ASCII may change their length with their case; few words have them.
-    let first = |word: &str| word.bytes().next().map(|b| b.to_ascii_lowercase());
-    let listed = |word: &str| {
-        let (len, letter) = (word.len(), first(word));
-        list.iter().any(|known| {
-            known.len() == len && first(known) == letter && known.eq_ignore_ascii_case(word)
-        })
-    };
-    listed(word) || !word.is_ascii() && word.len() <= 24 && listed(&word.to_lowercase())
+/// Words that are looked for in any case.
+pub(super) struct List {
+    words: &'static [&'static str],
+    /// By the first byte in small letters: the lengths of the words, as bits.
+    lengths: [u32; 256],
+}
+
+impl List {
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        reason = "evaluated by the compiler, where a wrong index is an error"
+    )]
+    const fn new(words: &'static [&'static str]) -> Self {
+        let mut lengths = [0; 256];
+        let mut at = 0;
+        while at < words.len() {
+            let word = words[at].as_bytes();
+            lengths[word[0].to_ascii_lowercase() as usize] |= 1 << word.len();
+            at += 1;
+        }
+        List { words, lengths }
+    }
+
+    fn lists(&self, word: &str) -> bool {
+        // Length and first byte rule out nearly all words without a comparison.
+        let first = word.bytes().next().map(|byte| byte.to_ascii_lowercase());
+        let lengths = first.and_then(|first| self.lengths.get(usize::from(first)));
+        let may = word.len() < 32 && lengths.is_some_and(|set| set >> word.len() & 1 == 1);
+        may && self
+            .words
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word))
+    }
+}
+
+pub(super) fn is_in(list: &List, word: &str) -> bool {
+    // Letters outside of ASCII may change their length with their case; few words have them.
+    list.lists(word) || !word.is_ascii() && word.len() <= 24 && list.lists(&word.to_lowercase())
 }
 
 pub(super) fn is_preposition(word: &str) -> bool {
-    matches!(
-        word.to_lowercase().as_str(),
-        "am" | "an" | "im" | "auf" | "unter"
-    )
+    ["am", "an", "im", "auf", "unter"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(word))
 }
 
 pub(super) fn is_capital(word: &str) -> bool {

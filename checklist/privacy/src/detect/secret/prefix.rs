@@ -154,18 +154,25 @@ static PREFIXES: &[Prefix] = &[
 #[derive(Debug)]
 pub(in super::super) struct Prefixes {
     by_first: Vec<Vec<(u8, usize)>>,
+    /// The second bytes of each first one, as bits: all are ASCII.
+    seconds: [u128; 128],
 }
 
 impl Prefixes {
     pub(in super::super) fn new() -> Self {
         let mut by_first = vec![Vec::new(); 256];
+        let mut seconds = [0; 128];
         for (index, prefix) in PREFIXES.iter().enumerate() {
             let first = prefix.text.as_bytes().first().copied().unwrap_or(0);
+            let second = at(prefix.text.as_bytes(), 1);
             if let Some(list) = by_first.get_mut(usize::from(first)) {
-                list.push((at(prefix.text.as_bytes(), 1), index));
+                list.push((second, index));
+            }
+            if let Some(set) = seconds.get_mut(usize::from(first)) {
+                *set |= 1_u128 << (second & 127);
             }
         }
-        Self { by_first }
+        Self { by_first, seconds }
     }
 
     /// The key that starts at the word at `start`. `read` is how far the bodies of earlier
@@ -179,8 +186,12 @@ impl Prefixes {
         if start < *read {
             return None;
         }
-        let list = self.by_first.get(usize::from(at(scan.bytes, start)))?;
-        let second = at(scan.bytes, start + 1);
+        let (first, second) = (at(scan.bytes, start), at(scan.bytes, start + 1));
+        let seconds = self.seconds.get(usize::from(first))?;
+        if seconds >> (second & 127) & 1 == 0 {
+            return None;
+        }
+        let list = self.by_first.get(usize::from(first))?;
         let matching = list
             .iter()
             .filter(|(letter, _)| *letter == second)

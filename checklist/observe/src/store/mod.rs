@@ -1,0 +1,3 @@
+//! Where records stay.
+
+pub mod embedded;

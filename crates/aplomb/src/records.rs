@@ -1,0 +1,315 @@
+//! How the configuration sets up the records, and the commands that ask them.
+
+use crate::admin;
+use crate::cli::{LogsArgs, SqlArgs};
+use crate::load::Origin;
+use crate::output::{Failure, error_line, line};
+use aplomb_config::file::ConfigFile;
+use aplomb_config::secret::ProcessEnvironment;
+use aplomb_core::clock::{Clock, SystemClock};
+use aplomb_observe::store::embedded::codec::Codec;
+use aplomb_observe::store::embedded::{Bounds, TenantAge};
+use aplomb_observe::writer::{Settings, folder};
+use http::Method;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pause between two looks of `aplomb logs --follow`.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How texts are stored.
+///
+/// # Errors
+/// The key can't be read.
+pub fn codec(file: &ConfigFile, base_dir: &Path) -> Result<Arc<Codec>, Failure> {
+    let secret = file
+        .records
+        .encrypt
+        .as_ref()
+        .map(|secret| secret.resolve(&ProcessEnvironment, base_dir));
+    let secret = secret
+        .transpose()
+        .map_err(|error| Failure::start(format!("records.encrypt: {error}")))?;
+    Ok(Arc::new(Codec::new(
+        secret.as_ref().map(|secret| secret.expose().as_bytes()),
+    )))
+}
+
+fn days(span: Duration) -> u64 {
+    (span.as_secs() / 86_400).max(1)
+}
+
+fn bytes(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
+/// How long and how much is kept.
+pub fn bounds(file: &ConfigFile) -> Bounds {
+    let records = &file.records;
+    let tenants = file.tenants.iter().filter_map(|(tenant, config)| {
+        let own = |span: Option<aplomb_config::scalar::Span>| span.map(|span| days(span.0));
+        let age = TenantAge {
+            tenant: tenant.clone(),
+            facts_days: own(config.keep.facts),
+            text_days: own(config.keep.text),
+        };
+        (age.facts_days.is_some() || age.text_days.is_some()).then_some(age)
+    });
+    Bounds {
+        facts_days: days(records.keep.0),
+        text_days: days(records.keep_text.0),
+        facts_bytes: bytes(records.max.0),
+        text_bytes: bytes(records.max_text.0),
+        tenants: tenants.collect(),
+    }
+}
+
+/// How the writer is set up.
+///
+/// # Errors
+/// The key of the texts can't be read.
+pub fn settings(file: &ConfigFile, base_dir: &Path) -> Result<Settings, Failure> {
+    let host =
+        || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+    Ok(Settings {
+        folder: folder(&file.server.data_dir),
+        codec: codec(file, base_dir)?,
+        node: file
+            .records
+            .node
+            .clone()
+            .or_else(|| host().ok())
+            .unwrap_or_default(),
+        bounds: bounds(file),
+        queue_bytes: file.records.queue.0,
+        clock: Arc::new(SystemClock),
+    })
+}
+
+fn file(config: &crate::cli::ConfigArgs) -> Result<ConfigFile, Failure> {
+    let (parsed, _) = Origin::of(config).read().map_err(Failure::wrong)?;
+    Ok(parsed.file)
+}
+
+/// `aplomb sql`.
+///
+/// # Errors
+/// The gateway does not run, or says what is wrong with the question.
+pub fn sql(args: &SqlArgs) -> Result<(), Failure> {
+    let mut question = json!({ "query": args.query });
+    if let Value::Object(members) = &mut question {
+        let texts = [
+            ("since", &args.since),
+            ("until", &args.until),
+            ("tenant", &args.tenant),
+        ];
+        members.extend(
+            texts
+                .iter()
+                .filter_map(|(name, text)| Some(((*name).to_owned(), text.as_deref()?.into()))),
+        );
+        members.extend(args.rows.map(|rows| ("rows".to_owned(), rows.into())));
+    }
+    let answer = admin::ask(
+        &file(&args.config)?,
+        &Method::POST,
+        "/admin/v1/sql",
+        Some(&question),
+    )?;
+    if args.json {
+        line(&answer.to_string());
+        return Ok(());
+    }
+    print_table(&answer);
+    if member(&answer, "truncated").as_bool() == Some(true) {
+        error_line("further rows were left out; see --rows");
+    }
+    Ok(())
+}
+
+/// A member, or null.
+fn member<'v>(value: &'v Value, name: &str) -> &'v Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.replace(['\n', '\t'], " "),
+        other => other.to_string(),
+    }
+}
+
+/// Columns under each other; numbers to the right.
+fn print_table(answer: &Value) {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let head: Vec<String> = list(member(answer, "columns")).iter().map(cell).collect();
+    let rows: Vec<Vec<Value>> = list(member(answer, "rows")).iter().map(list).collect();
+    let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
+    for row in &rows {
+        for (width, value) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell(value).chars().count()).min(60);
+        }
+    }
+    let shown = |cells: Vec<(String, bool)>| {
+        let padded = cells
+            .into_iter()
+            .zip(&widths)
+            .map(|((text, right), width)| {
+                let text: String = text.chars().take(60).collect();
+                if right {
+                    format!("{text:>width$}")
+                } else {
+                    format!("{text:<width$}")
+                }
+            });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    line(&shown(
+        head.iter().map(|name| (name.clone(), false)).collect(),
+    ));
+    line(&shown(
+        widths
+            .iter()
+            .map(|width| ("-".repeat(*width), false))
+            .collect(),
+    ));
+    for row in &rows {
+        line(&shown(
+            row.iter()
+                .map(|value| (cell(value), value.is_number()))
+                .collect(),
+        ));
+    }
+}
+
+/// `aplomb logs`.
+///
+/// # Errors
+/// The gateway does not run, or says what is wrong with the filter.
+pub fn logs(args: &LogsArgs) -> Result<(), Failure> {
+    let file = file(&args.config)?;
+    if let Some(id) = &args.id {
+        let one = admin::ask(
+            &file,
+            &Method::GET,
+            &format!("/admin/v1/requests/{}", admin::encoded(id)),
+            None,
+        )?;
+        line(&if args.json {
+            one.to_string()
+        } else {
+            format!("{one:#}")
+        });
+        return Ok(());
+    }
+    let query = query(args);
+    let mut last = show(&file, args, &query, None)?;
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
+        std::thread::sleep(LOOK);
+        last = show(&file, args, &query, last)?;
+    }
+}
+
+fn query(args: &LogsArgs) -> String {
+    let now_ms = SystemClock.now_ms();
+    let since = args.since.map(|span| {
+        now_ms
+            .saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX))
+            .to_string()
+    });
+    let texts = [
+        ("tenant", args.tenant.clone()),
+        ("user", args.user.clone()),
+        ("key", args.key.clone()),
+        ("session", args.session.clone()),
+        ("route", args.route.clone()),
+        ("target", args.target.clone()),
+        ("outcome", args.outcome.clone()),
+        ("status", args.status.map(|status| status.to_string())),
+        ("error_code", args.error_code.clone()),
+        (
+            "slower_than_ms",
+            args.slower_than.map(|span| span.0.as_millis().to_string()),
+        ),
+        ("thumb", args.thumb.clone()),
+        ("text", args.text.clone()),
+        ("since_ms", since),
+        ("limit", Some(args.limit.to_string())),
+    ];
+    let pairs = texts
+        .iter()
+        .filter_map(|(name, text)| Some(format!("{name}={}", admin::encoded(text.as_deref()?))));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// Shows what fits and is newer than `last`, oldest first; gives the newest id.
+fn show(
+    file: &ConfigFile,
+    args: &LogsArgs,
+    query: &str,
+    last: Option<String>,
+) -> Result<Option<String>, Failure> {
+    let answer = admin::ask(
+        file,
+        &Method::GET,
+        &format!("/admin/v1/requests?{query}"),
+        None,
+    )?;
+    let rows = member(&answer, "data")
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let newest = rows
+        .first()
+        .and_then(|row| member(row, "id").as_str())
+        .map(str::to_owned);
+    for row in rows.iter().rev() {
+        if last
+            .as_deref()
+            .is_none_or(|last| member(row, "id").as_str().is_some_and(|id| id > last))
+        {
+            line(&if args.json {
+                row.to_string()
+            } else {
+                one_line(row)
+            });
+        }
+    }
+    Ok(newest.or(last))
+}
+
+fn one_line(row: &Value) -> String {
+    let text = |name: &str| cell(member(row, name));
+    let ms = |name: &str| {
+        member(row, name)
+            .as_f64()
+            .map_or_else(|| "-".to_owned(), |us| format!("{:.0} ms", us / 1000.0))
+    };
+    let who = [text("tenant"), text("user")].join("/");
+    let head = member(row, "prompt_head").as_str().unwrap_or_default();
+    let error = member(row, "error_code").as_str().unwrap_or_default();
+    format!(
+        "{} {} {:<11} {} {:<24} {:<28} {:>9} {:>9} {:>6}>{:<6} {:>12} {error}{head}",
+        text("at"),
+        text("id"),
+        text("outcome"),
+        text("status"),
+        who,
+        text("target"),
+        ms("ttft_us"),
+        ms("total_us"),
+        text("input_tokens"),
+        text("output_tokens"),
+        member(row, "cost_usd")
+            .as_str()
+            .map_or_else(|| "cost unknown".to_owned(), |usd| format!("${usd}")),
+    )
+    .trim_end()
+    .to_owned()
+}

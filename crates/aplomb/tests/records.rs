@@ -1,0 +1,398 @@
+//! Records from outside: what a request leaves behind, and how it is asked for.
+#![cfg(test)]
+
+use aplomb_testkit::client::{Connection, Request, chat_body};
+use aplomb_testkit::gateway::{Gateway, Setup};
+use aplomb_testkit::{Dialect, wait_for};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
+
+const CONFIG: &str = "providers:
+  practice: { kind: practice, practice: { first_token: 0ms, tokens_per_second: 0 } }
+  shaky: { kind: practice, practice: { first_token: 0ms, tokens_per_second: 0, error_rate: 1.0 } }
+routes:
+  chat: { targets: [practice/practice], record: { text: plain } }
+  quiet: { targets: [practice/practice] }
+  durable: { targets: [practice/practice], record: { ack: group } }
+  strict: { targets: [practice/practice], record: { ack: strict } }
+  fallback: { targets: [shaky/practice, practice/practice] }
+  masked: { targets: [practice/practice], privacy: standard, record: { text: masked } }
+privacy:
+  standard: { email: mask, \"*\": flag }
+  default: { \"*\": allow }
+";
+
+fn id_of(headers: Option<&str>) -> String {
+    headers.expect("a request id").to_owned()
+}
+
+/// Sends a question on a route; gives the record's id.
+fn ask(gateway: &Gateway, dialect: Dialect, route: &str, stream: bool, text: &str) -> String {
+    let mut body = json!({ "model": route, "stream": stream, "messages": [{ "role": "system", "content": "Be brief." },
+        { "role": "user", "content": text }] });
+    if dialect == Dialect::Anthropic {
+        body = json!({ "model": route, "stream": stream, "max_tokens": 100, "system": "Be brief.",
+            "messages": [{ "role": "user", "content": text }] });
+    }
+    let answer = Request::post(gateway.data, dialect.path(), &body)
+        .header("x-aplomb-user", "u-1")
+        .whole();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    id_of(answer.header("x-aplomb-request-id"))
+}
+
+fn run(gateway: &Gateway, arguments: &[&str]) -> (bool, String, String) {
+    let output = gateway.setup().command(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.success(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+fn one(gateway: &Gateway, id: &str) -> Value {
+    wait_for("the record", || {
+        let answer = gateway
+            .admin_get(&format!("/admin/v1/requests/{id}"))
+            .whole();
+        (answer.status == 200).then(|| answer.json())
+    })
+}
+
+#[test]
+fn text_is_kept_where_the_route_says_so_and_as_the_provider_saw_it() {
+    let gateway = Gateway::start(BINARY, CONFIG);
+    for dialect in Dialect::ALL {
+        for stream in [false, true] {
+            let kept = one(
+                &gateway,
+                &ask(
+                    &gateway,
+                    dialect,
+                    "chat",
+                    stream,
+                    "Where is the next station, please?",
+                ),
+            );
+            assert_eq!(kept["text"]["system"], "Be brief.", "{dialect:?} {stream}");
+            assert!(
+                kept["text"]["messages"][0]
+                    .to_string()
+                    .contains("next station"),
+                "{kept}"
+            );
+            assert!(
+                kept["text"]["output"].as_str().unwrap().len() > 10,
+                "{kept}"
+            );
+            assert_eq!(
+                (&kept["language"], &kept["text_kept"], &kept["cost_usd"]),
+                (&"eng".into(), &"whole".into(), &"0.00".into())
+            );
+            let quiet = one(
+                &gateway,
+                &ask(
+                    &gateway,
+                    dialect,
+                    "quiet",
+                    stream,
+                    "Wo ist denn der nächste Bahnhof?",
+                ),
+            );
+            assert_eq!(
+                (&quiet["text"], &quiet["language"], &quiet["text_kept"]),
+                (&Value::Null, &"deu".into(), &"none".into())
+            );
+            let masked = one(
+                &gateway,
+                &ask(
+                    &gateway,
+                    dialect,
+                    "masked",
+                    stream,
+                    "Write to jane.roe@example.org, please",
+                ),
+            );
+            let text = masked["text"].to_string();
+            assert!(
+                text.contains("<EMAIL_") && !text.contains("jane.roe"),
+                "{text}"
+            );
+            assert!(masked["privacy"]["counts"]["EMAIL:mask"] == 1, "{masked}");
+        }
+    }
+    let fallen = one(
+        &gateway,
+        &ask(&gateway, Dialect::ALL[0], "fallback", true, "Hi there"),
+    );
+    assert_eq!(fallen["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (
+            &fallen["attempts"][0]["target"],
+            &fallen["attempts"][1]["fault"]
+        ),
+        (&"shaky/practice".into(), &Value::Null)
+    );
+}
+
+#[test]
+fn commands_ask_the_running_gateway() {
+    let gateway = Gateway::start(BINARY, CONFIG);
+    let first = ask(
+        &gateway,
+        Dialect::ALL[0],
+        "chat",
+        true,
+        "How do I cancel my plan?",
+    );
+    let second = ask(&gateway, Dialect::ALL[1], "quiet", false, "Hello");
+    one(&gateway, &first);
+    one(&gateway, &second);
+    let (good, out, _) = run(&gateway, &["logs", "--json"]);
+    let ids: Vec<String> = out
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert!(
+        good && ids == [first.clone(), second.clone()],
+        "oldest first: {ids:?}"
+    );
+    let (_, out, _) = run(&gateway, &["logs", "--text", "CANCEL my", "--since", "1h"]);
+    assert!(
+        out.lines().count() == 1 && out.contains(&first) && out.contains("practice/practice"),
+        "{out}"
+    );
+    let (_, out, _) = run(&gateway, &["logs", &second, "--json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&out).unwrap()["operation"],
+        "messages"
+    );
+    let (good, out, _) = run(
+        &gateway,
+        &[
+            "sql",
+            "SELECT route, count(*) AS n FROM requests GROUP BY 1 ORDER BY 1",
+        ],
+    );
+    assert!(good, "{out}");
+    assert_eq!(
+        out.lines().collect::<Vec<_>>(),
+        ["route  n", "-----  -", "chat   1", "quiet  1"]
+    );
+    for (arguments, expected) in [
+        (
+            &["sql", "SELECT nowhere FROM requests"][..],
+            "no such column: nowhere (line 1, column 8)",
+        ),
+        (
+            &["sql", "DELETE FROM requests"],
+            "cannot modify requests because it is a view",
+        ),
+        (
+            &["sql", "SELECT 1", "--since", "yesterday"],
+            "since: expected a day such as 2026-01-31",
+        ),
+        (&["logs", "no-id"], "id: expected a record id"),
+        (
+            &["logs", "0198c8a0-0000-7000-8000-000000000000"],
+            "there is no record of this id",
+        ),
+    ] {
+        let (good, _, error) = run(&gateway, arguments);
+        assert!(!good && error.contains(expected), "{arguments:?}: {error}");
+    }
+    let setup = gateway.killed();
+    let output = setup.command(&["sql", "SELECT 1"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("start one with `aplomb serve`"));
+}
+
+#[test]
+fn feedback_joins_its_exchange() {
+    let gateway = Gateway::start(BINARY, CONFIG);
+    let id = ask(&gateway, Dialect::ALL[0], "masked", false, "Hello");
+    let give = |body: Value| Request::post(gateway.data, "/aplomb/v1/feedback", &body).whole();
+    // At once: the record may still be on its way to the disk.
+    let down = give(
+        json!({ "request_id": id, "thumb": "down", "comment": "ask jane.roe@example.org", "label": "partly" }),
+    );
+    assert_eq!(
+        (down.status, down.json()["accepted"].clone()),
+        (200, true.into()),
+        "{}",
+        down.text()
+    );
+    assert_eq!(give(json!({ "request_id": id, "thumb": "up" })).status, 200);
+    assert_eq!(
+        give(json!({ "request_id": id, "event": "copied", "user": "u-2" })).status,
+        200
+    );
+    let kept = one(&gateway, &id);
+    let feedback = kept["feedback"].as_array().unwrap();
+    assert_eq!(feedback.len(), 3, "each is kept");
+    assert_eq!(
+        (&feedback[0]["by"], &feedback[2]["by"]),
+        (&"u-1".into(), &"u-2".into())
+    );
+    let comment = feedback[0]["comment"].as_str().unwrap();
+    assert!(
+        comment.contains("<EMAIL_") && !comment.contains("jane"),
+        "{comment}"
+    );
+    let list = gateway
+        .admin_get("/admin/v1/requests?thumb=up")
+        .whole()
+        .json();
+    assert_eq!(
+        list["data"].as_array().unwrap().len(),
+        1,
+        "the last thumb counts"
+    );
+    for (body, status, message) in [
+        (json!({ "request_id": id }), 400, "expected one of thumb"),
+        (
+            json!({ "request_id": "0198c8a0-0000-7000-8000-000000000000", "thumb": "up" }),
+            404,
+            "no record of this request_id",
+        ),
+        (
+            json!({ "request_id": id, "thumb": "left" }),
+            400,
+            "unknown variant `left`",
+        ),
+    ] {
+        let answer = give(body);
+        assert!(
+            answer.status == status && answer.text().contains(message),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(
+        gateway.metric("aplomb_feedback_total{thumb=\"down\"}"),
+        Some(1.0)
+    );
+}
+
+/// Answers that ended, by their ids, from clients that ask until the gateway dies.
+fn ask_until_it_dies(gateway: &Gateway, route: &'static str, kill_after: usize) -> Vec<String> {
+    let (send, ended) = std::sync::mpsc::sync_channel(1000);
+    let address = gateway.data;
+    for n in 0..4 {
+        let send = send.clone();
+        std::thread::spawn(move || {
+            let dialect = Dialect::ALL[n % 2];
+            loop {
+                let Ok(probe) = std::net::TcpStream::connect(address) else {
+                    return;
+                };
+                drop(probe);
+                let mut connection = Connection::open(address);
+                let mut body = chat_body(dialect, route, n < 2);
+                body["user"] = format!("u{n}").into();
+                let text = body.to_string();
+                let head = format!(
+                    "POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    dialect.path(),
+                    text.len()
+                );
+                if connection.write((head + &text).as_bytes()).is_err() {
+                    return;
+                }
+                let Ok(answer) = connection.answer() else {
+                    return;
+                };
+                let id = id_of(answer.header("x-aplomb-request-id"));
+                let status = answer.status;
+                let Ok(whole) = answer.whole() else { return };
+                let text = whole.text();
+                assert_eq!(status, 200, "{text}");
+                let complete = text.contains("[DONE]")
+                    || text.contains("message_stop")
+                    || !text.contains("data:");
+                if !complete || send.send(id).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(send);
+    ended.iter().take(kill_after).collect()
+}
+
+#[test]
+fn a_killed_gateway_has_lost_no_acknowledged_record() {
+    let mut setup = Setup::new(BINARY, CONFIG);
+    let mut acknowledged = HashSet::new();
+    for round in 0..4 {
+        let gateway = setup.start();
+        let route = if round % 2 == 0 { "durable" } else { "strict" };
+        let ids = ask_until_it_dies(&gateway, route, 10 + 37 * round);
+        setup = gateway.killed();
+        acknowledged.extend(ids);
+    }
+    let gateway = setup.start();
+    let sum = |query: &str| {
+        let (good, out, error) = run(&gateway, &["sql", "--json", "--rows", "100000", query]);
+        assert!(good, "{error}");
+        serde_json::from_str::<Value>(&out).unwrap()["rows"].clone()
+    };
+    // What was left over becomes a record a moment after the start.
+    wait_for("the records", || {
+        let rows = sum("SELECT id FROM requests");
+        let found: Vec<&str> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|row| row[0].as_str())
+            .collect();
+        let distinct: HashSet<&str> = found.iter().copied().collect();
+        assert_eq!(found.len(), distinct.len(), "no record is there twice");
+        let lost = |id: &&String| !distinct.contains(id.as_str());
+        let missing: Vec<&String> = acknowledged.iter().filter(lost).collect();
+        missing.is_empty().then_some(())
+    });
+    assert!(acknowledged.len() >= 250, "{}", acknowledged.len());
+    let sums = "sum(requests), sum(input_tokens), sum(output_tokens)";
+    let facts = sum("SELECT count(*), sum(input_tokens), sum(output_tokens) FROM requests");
+    for view in ["minutes", "hours", "tenants"] {
+        assert_eq!(sum(&format!("SELECT {sums} FROM {view}")), facts, "{view}");
+    }
+}
+
+#[test]
+fn text_as_masked_needs_a_policy_that_masks() {
+    let setup = Setup::new(BINARY, "");
+    let path = setup.dir().join("aplomb.yaml");
+    let text = "providers:\n  practice: { kind: practice }\nroutes:\n  chat: { targets: [practice/practice], record: { text: masked } }\n\
+                prices:\n  practise/x: { input: 1 USD, output: 2 }\n  gpt: { input: -1, output: 2 }\n";
+    std::fs::write(&path, text).unwrap();
+    let output = setup
+        .command(&["check", "--config", "aplomb.yaml"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("expected an amount of at least 0"), "{said}");
+    std::fs::write(&path, text.replace("-1", "1")).unwrap();
+    let output = setup
+        .command(&["check", "--config", "aplomb.yaml"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    for expected in [
+        "this route has no privacy policy that masks",
+        "there is no provider `practise`",
+        "expected `provider/model`",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
