@@ -1,5 +1,6 @@
 //! What must hold for any bytes that come from outside.
 
+pub mod models;
 pub mod privacy;
 
 use aplomb_core::dialect::{self, Envelope, StreamWriter, fold};

@@ -6,7 +6,7 @@ use aplomb_core::json::check_depth;
 use aplomb_core::request::Operation;
 use aplomb_privacy::detect::entity::EntityKind;
 use aplomb_privacy::detect::{Detector, Hint};
-use aplomb_privacy::finder::detector;
+use aplomb_privacy::finder::{NameSource, detector_with};
 use aplomb_privacy::mask::{MaskedBody, More, mask as mask_body};
 use aplomb_privacy::placeholder::Minter;
 use aplomb_privacy::policy::{Action, Media, OnError, Profile};
@@ -17,7 +17,9 @@ use serde_json::Value;
 use std::sync::LazyLock;
 
 static DETECTOR: LazyLock<Detector> =
-    LazyLock::new(|| detector(Vec::new()).expect("the built-in tables compile"));
+    LazyLock::new(|| {
+        detector_with(Vec::new(), NameSource::Model).expect("the built-in tables compile")
+    });
 
 /// Most bytes that a text may hold back: a name of two dozen letters, each `_` with two backslashes, spaces and brackets.
 const HELD_MAX: usize = 128;

@@ -1,4 +1,5 @@
 //! What the embedded store promises, on real files.
+#![cfg(test)]
 
 mod support;
 

@@ -1,10 +1,10 @@
 //! Speed of detection on one thread: `cargo run --release -p aplomb-privacy --example throughput`.
 //!
 //! Prints, for texts of one kilobyte and of fifty, megabytes per second and the time of one
-//! text: of structured data alone, and together with names. Then the time to build the
+//! text: of structured data alone, together with names, and with the name model. Then the time to build the
 //! detector and the memory it takes.
 //!
-//! `throughput <text> <structured|joined> <rounds>` runs one text alone. Under
+//! `throughput <text> <structured|joined|model> <rounds>` runs one text alone. Under
 //! `valgrind --tool=callgrind`, the difference of two numbers of rounds is what detection costs
 //! in instructions, which other work on the machine does not change.
 
@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aplomb_privacy::detect::{Detector, DetectorSettings, Hint};
-use aplomb_privacy::finder;
+use aplomb_privacy::finder::{self, NameSource};
 
 /// What each text is made of, over and over.
 const TEXTS: [(&str, &str); 6] = [
@@ -66,16 +66,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let built = started.elapsed();
     let memory = resident_kib().saturating_sub(memory_before);
     let joined = finder::detector(Vec::new())?;
+    let memory_before = resident_kib();
+    let model = finder::detector_with(Vec::new(), NameSource::Model)?;
+    // The weights are read and used once before memory is looked at.
+    black_box(model.detect(&filled(TEXTS[0].1, 1000), Hint::default()));
+    let memory_model = resident_kib().saturating_sub(memory_before);
     let mut arguments = std::env::args().skip(1);
     if let (Some(title), Some(which), Some(rounds)) =
         (arguments.next(), arguments.next(), arguments.next())
     {
         let of_title = TEXTS.iter().find(|(known, _)| *known == title);
         let text = filled(of_title.ok_or("no such text")?.1, 1000);
-        let detector = if which == "joined" {
-            joined
-        } else {
-            structured
+        let detector = match which.as_str() {
+            "joined" => joined,
+            "model" => model,
+            _ => structured,
         };
         for _ in 0..rounds.parse::<u32>()? {
             black_box(detector.detect(black_box(&text), Hint::default()));
@@ -83,18 +88,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     for size in [1000, 50_000] {
-        println!("texts of {size} bytes   structured              joined with names");
+        println!(
+            "texts of {size} bytes   structured              joined with names       and the name model"
+        );
         for (title, part) in TEXTS {
             let text = filled(part, size);
-            let (alone, both) = (time(&structured, &text), time(&joined, &text));
-            println!(
-                "{title:20} {}    {}",
-                shown(&text, alone),
-                shown(&text, both)
-            );
+            let shown = |detector| shown(&text, time(detector, &text));
+            let (alone, both, all) = (shown(&structured), shown(&joined), shown(&model));
+            println!("{title:20} {alone}    {both}    {all}");
         }
     }
-    println!("build: {built:?}, {memory} KiB (structured)");
+    println!(
+        "build: {built:?}, {memory} KiB (structured); a second detector with the name model {memory_model} KiB"
+    );
     Ok(())
 }
 

@@ -27,21 +27,50 @@ impl NameFinder for Finder {
     }
 }
 
+/// How names are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameSource {
+    /// By lists, titles and cues.
+    #[default]
+    Rules,
+    /// In the same way, and by the local model in English prose. Its weights are read once a process.
+    Model,
+}
+
 /// A detector of everything that is built in, and of what the operator named.
 ///
 /// # Errors
 /// A recognizer of the operator's that can't be used.
 pub fn detector(custom: Vec<CustomRecognizer>) -> Result<Detector, DetectorError> {
-    with_settings(&DetectorSettings {
+    detector_with(custom, NameSource::Rules)
+}
+
+/// The same, with a choice of how names are found.
+///
+/// # Errors
+/// A recognizer of the operator's that can't be used, or weights of the model that can't be read.
+pub fn detector_with(
+    custom: Vec<CustomRecognizer>,
+    source: NameSource,
+) -> Result<Detector, DetectorError> {
+    let settings = DetectorSettings {
         custom,
         ..DetectorSettings::default()
-    })
+    };
+    with_settings(&settings, source)
 }
 
 /// A detector with names, by its settings.
 ///
 /// # Errors
-/// As [`detector`].
-pub fn with_settings(settings: &DetectorSettings) -> Result<Detector, DetectorError> {
-    Ok(Detector::new(settings)?.with_names(Box::new(Finder(Names::new()))))
+/// As [`detector_with`].
+pub fn with_settings(
+    settings: &DetectorSettings,
+    source: NameSource,
+) -> Result<Detector, DetectorError> {
+    let names = match source {
+        NameSource::Rules => Names::new(),
+        NameSource::Model => Names::new().with_model()?,
+    };
+    Ok(Detector::new(settings)?.with_names(Box::new(Finder(names))))
 }

@@ -12,7 +12,7 @@ mod corpus;
 
 use aplomb_privacy::detect::entity::EntityKind;
 use aplomb_privacy::detect::{Detector, DetectorSettings, Hint};
-use aplomb_privacy::finder;
+use aplomb_privacy::finder::{NameSource, detector_with, with_settings};
 use corpus::score::{Score, score};
 use corpus::{disguises, from_marked, from_templates, values};
 
@@ -95,7 +95,7 @@ fn fresh_texts_in_other_styles() {
         kinds: kinds.cloned().collect(),
         ..DetectorSettings::default()
     };
-    let detector = finder::with_settings(&settings).unwrap();
+    let detector = with_settings(&settings, NameSource::Rules).unwrap();
     let score = score(&detector, &texts);
     show("fresh texts", &score);
     println!("all kinds: F2 {:.3}", score.all().f2());
@@ -131,6 +131,30 @@ fn harmless_texts_stay_untouched() {
         "{touched} of {} touched",
         texts.len()
     );
+}
+
+/// The same with the name model, which must not take technical text for names.
+#[test]
+fn harmless_texts_stay_untouched_with_the_name_model() {
+    let texts = from_templates(HARMLESS, 5, 20);
+    let touched_by = |source| {
+        let detector = detector_with(Vec::new(), source).unwrap();
+        let mut touched = 0;
+        for labelled in &texts {
+            let found = detector.detect(&labelled.text, Hint::default());
+            for entity in found.iter().filter(|e| e.reason.rule == "name model") {
+                println!("NAMED {} in {:?}", entity.kind, labelled.text);
+            }
+            touched += usize::from(!found.is_empty());
+        }
+        touched
+    };
+    let (rules, model) = (touched_by(NameSource::Rules), touched_by(NameSource::Model));
+    println!(
+        "harmless texts touched with names: {rules}, with the model {model} of {}",
+        texts.len()
+    );
+    assert!(model * 100 <= texts.len() * 5, "{model} of {}", texts.len());
 }
 
 #[test]

@@ -624,6 +624,46 @@ fn texts_are_scanned_line_by_line() {
     assert_eq!(lines[1]["spans"][0]["type"], "TICKET");
 }
 
+/// A name that no rule finds leaves with the rules alone, and does not with the model; the answer has it all the same.
+#[test]
+fn the_name_model_is_asked_where_the_policy_says_so() {
+    let upstream = Upstream::start(echo);
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY }}\n\
+         routes:\n  plain: {{ targets: [up/m], privacy: rules }}\n  careful: {{ targets: [up/m], privacy: model }}\n\
+         privacy:\n  rules: {{ person: mask }}\n  model: {{ names: model, person: mask }}\n",
+        upstream.url()
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let text = "Yesterday we asked Qwyntabar for the report.";
+    for route in ["plain", "careful"] {
+        let body = asking(Dialect::OpenAi, route, false, text);
+        let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(said(Dialect::OpenAi, false, &answer).text, text);
+    }
+    let sent: Vec<String> = upstream.seen().iter().map(prompt).collect();
+    assert_eq!(sent[0], text);
+    assert!(
+        sent[1].contains("<PERSON_") && !sent[1].contains("Qwyntabar"),
+        "{sent:?}"
+    );
+
+    let token = std::fs::read_to_string(gateway.data_file("admin.token")).unwrap();
+    let answer = Request::post(
+        gateway.admin,
+        "/admin/v1/privacy/scan",
+        &json!({ "text": text }),
+    )
+    .header("authorization", &format!("Bearer {}", token.trim()))
+    .whole();
+    let span = &answer.json()["spans"][0];
+    assert_eq!(span["type"], "PERSON");
+    assert!(
+        span["reason"].as_str().unwrap().contains("name model"),
+        "{span}"
+    );
+}
+
 /// The first placeholder of a text.
 fn prompt_of(sent: &str) -> String {
     sent[sent.find('<').unwrap()..=sent.find('>').unwrap()].to_owned()

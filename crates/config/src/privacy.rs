@@ -64,6 +64,17 @@ pub enum OutputConfig {
     Redact,
 }
 
+/// How names of people, places and organisations are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NamesConfig {
+    /// By lists, titles and the words around them, in all languages.
+    #[default]
+    Rules,
+    /// In the same way, and in English text also by a small model that runs in this process.
+    Model,
+}
+
 /// What a provider must have agreed to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -94,6 +105,8 @@ pub struct PrivacyConfig {
     pub on_error: OnErrorConfig,
     /// Personal data in the answer that was not in the request. Default `ignore`.
     pub output: OutputConfig,
+    /// How names of people, places and organisations are found. Default `rules`; `model` finds more of them in English text and is slower (`docs/privacy.md` says by how much).
+    pub names: NamesConfig,
     /// Kinds that are treated otherwise inside code fences. Names of people, places and organisations are left alone there.
     pub code: IndexMap<String, ActionConfig>,
     /// A server that speaks Presidio's analyzer API and is asked besides the built-in detection.

@@ -11,6 +11,7 @@ use aplomb_config::file::{
     ConfigFile, MaxTokensFieldConfig, PracticeConfig, ProviderConfig, ProviderKind, QuirksConfig,
     RouteConfig, TimeoutsConfig,
 };
+use aplomb_config::privacy::NamesConfig;
 use aplomb_config::records::{RecordAck, RecordText, RouteRecordConfig};
 use aplomb_config::scalar::Usd;
 use aplomb_config::secret::{Environment, Secret};
@@ -268,14 +269,19 @@ impl Policy {
         Ok(policy)
     }
 
-    /// What finds personal data, where a policy needs it.
+    /// What finds personal data, where a policy needs it; the one with the name model if there are two.
     pub fn detector(&self) -> Option<Arc<Detector>> {
         let routes = self.routes.values().map(|route| &route.rules);
         let patterns = self.patterns.iter().map(|pattern| &pattern.rules);
-        let mut shields = routes
+        let shields = routes
             .chain(patterns)
             .filter_map(|rules| rules.shield.as_ref());
-        shields.next().map(|shield| shield.detector.clone())
+        let named = |shield: &&Arc<Shield>| {
+            let policy = self.file.privacy.get(&shield.profile.name);
+            policy.is_some_and(|policy| policy.names == NamesConfig::Model)
+        };
+        let best = shields.max_by_key(named);
+        best.map(|shield| shield.detector.clone())
     }
 
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, metrics: &Metrics) {

@@ -7,19 +7,20 @@ use aplomb_config::diagnostic::{Diagnostic, did_you_mean};
 use aplomb_config::file::ConfigFile;
 use aplomb_config::privacy::{
     ActionConfig, AgreementConfig, AnalyzerConfig, ClassConfig, DpaConfig, ImagesConfig,
-    OnErrorConfig, OutputConfig, PresetConfig, PrivacyConfig, RequireConfig,
+    NamesConfig, OnErrorConfig, OutputConfig, PresetConfig, PrivacyConfig, RequireConfig,
 };
 use aplomb_privacy::agreements::{Agreement, Known};
 use aplomb_privacy::detect::Detector;
 use aplomb_privacy::detect::custom::CustomRecognizer;
 use aplomb_privacy::detect::entity::EntityKind;
-use aplomb_privacy::finder::detector;
+use aplomb_privacy::finder::{NameSource, detector_with};
 use aplomb_privacy::placeholder::Labels;
 use aplomb_privacy::policy::{Action, Media, OnError, Output, Profile};
 use aplomb_privacy::room::{Class, Shield};
 use aplomb_providers::call::Base;
 use http::{HeaderMap, header};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Policies by name.
@@ -43,7 +44,7 @@ pub(crate) fn build(
     if file.privacy.is_empty() {
         return Shields::new();
     }
-    let detector = recognizers(file, errors);
+    let detectors = detectors(file, errors);
     let custom = custom_kinds(file);
     let mut shields = Shields::new();
     for (name, config) in &file.privacy {
@@ -59,7 +60,10 @@ pub(crate) fn build(
                 .map_err(|error| errors.push(error))
                 .ok()
         });
-        let Some(detector) = &detector else {
+        let detector = detectors
+            .as_ref()
+            .and_then(|detectors| detectors.get(&config.names));
+        let Some(detector) = detector else {
             continue;
         };
         let shield = Shield {
@@ -117,8 +121,38 @@ fn custom_kinds(file: &ConfigFile) -> Vec<String> {
     file.recognizers.iter().map(name).collect()
 }
 
-/// The detector with the file's own recognizers; `None` if one of them is wrong.
+/// One detector for each way to find names that a policy asks for; `None` if a recognizer is wrong.
+fn detectors(
+    file: &ConfigFile,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<HashMap<NamesConfig, Arc<Detector>>> {
+    let mut detectors = HashMap::new();
+    for policy in file.privacy.values() {
+        if let Entry::Vacant(place) = detectors.entry(policy.names) {
+            place.insert(built(file, policy.names, errors)?);
+        }
+    }
+    Some(detectors)
+}
+
+/// The detector with the file's own recognizers, and with the name model if a policy asks for it; `None` if a recognizer
+/// is wrong.
 pub fn recognizers(file: &ConfigFile, errors: &mut Vec<Diagnostic>) -> Option<Arc<Detector>> {
+    let mut policies = file.privacy.values();
+    let model = policies.any(|policy| policy.names == NamesConfig::Model);
+    let names = if model {
+        NamesConfig::Model
+    } else {
+        NamesConfig::Rules
+    };
+    built(file, names, errors)
+}
+
+fn built(
+    file: &ConfigFile,
+    names: NamesConfig,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Arc<Detector>> {
     let before = errors.len();
     let mut custom = Vec::new();
     for config in &file.recognizers {
@@ -145,7 +179,11 @@ pub fn recognizers(file: &ConfigFile, errors: &mut Vec<Diagnostic>) -> Option<Ar
     if errors.len() > before {
         return None;
     }
-    match detector(custom) {
+    let source = match names {
+        NamesConfig::Rules => NameSource::Rules,
+        NamesConfig::Model => NameSource::Model,
+    };
+    match detector_with(custom, source) {
         Ok(detector) => Some(Arc::new(detector)),
         Err(error) => {
             errors.push(Diagnostic::error("recognizers", error.to_string()));

@@ -69,6 +69,8 @@ pub trait NameFinder: Send + Sync {
 pub enum DetectorError {
     #[error(transparent)]
     Custom(#[from] CustomError),
+    #[error(transparent)]
+    NameModel(#[from] aplomb_models::names::ModelError),
     #[error("context words do not compile")]
     Words(#[from] aho_corasick::BuildError),
     #[error("shapes do not compile")]

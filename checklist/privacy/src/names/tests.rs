@@ -114,6 +114,53 @@ fn places_and_organisations() {
     check("株式会社ミライの東京支店", &["O:株式会社ミライ", "L:東京"]);
 }
 
+fn with_model(text: &str) -> Vec<(NameKind, &str, &'static str)> {
+    let mut found = Vec::new();
+    let names = Names::new().with_model().unwrap();
+    names.find(text, &measure::emails(text), &mut found);
+    let shown = |name: &Found| (name.kind, &text[name.range.clone()], name.reason);
+    found.iter().map(shown).collect()
+}
+
+#[test]
+fn the_model_reads_english_prose_only() {
+    let model = (NameKind::Person, "Qwyntabar", "name model");
+    assert_eq!(
+        with_model("Yesterday we asked Qwyntabar for the report."),
+        [model]
+    );
+    // A person found by the model is found everywhere in the text too.
+    let text = "Yesterday we asked Qwyntabar for the report.\n\n- Qwyntabar";
+    assert_eq!(with_model(text).len(), 2);
+    for other in [
+        "Gestern haben wir Qwyntabar nach dem Bericht gefragt.",
+        "Hier nous avons demandé le rapport à Qwyntabar.",
+        "Qwyntabar",
+        "```\nthe Qwyntabar asked for the report\n```",
+        "昨日は the レポート Qwyntabar です。",
+    ] {
+        assert_eq!(with_model(other), [], "{other}");
+    }
+}
+
+#[test]
+fn the_model_takes_no_person_from_the_rules() {
+    let own: Vec<_> = include_str!("../../testset/english.txt").lines().collect();
+    for line in own {
+        let text = line.replace("<P>", "").replace("</P>", "");
+        let by_model = with_model(&text);
+        let people = find(&text)
+            .into_iter()
+            .filter(|name| name.kind == NameKind::Person);
+        for name in people {
+            let kept = by_model.iter().any(|(kind, found, _)| {
+                *kind == NameKind::Person && found.contains(&text[name.range.clone()])
+            });
+            assert!(kept, "{name:?} in {text}");
+        }
+    }
+}
+
 #[test]
 fn code_is_left_alone() {
     check("```\nlet anna = Robert::new(\"Maria\");\n```", &[]);

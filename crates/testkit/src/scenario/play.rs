@@ -260,7 +260,7 @@ impl Theatre {
         let id = whole.header("x-aplomb-request-id").unwrap_or_default();
         let record = self
             .gateway
-            .wait_record("its record", |record| record["request_id"] == id);
+            .wait_record("its record", |record| record["id"] == id);
         expect::members("the record's", &record, &step.record)
     }
 

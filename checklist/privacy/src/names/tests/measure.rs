@@ -393,6 +393,7 @@ fn generated_texts_stay_above_their_floors() {
 fn poorer() -> Names {
     Names {
         lexicon: Box::leak(Box::new(Lexicon::without(left_out))),
+        model: None,
     }
 }
 
@@ -500,4 +501,90 @@ fn texts_without_people_are_left_alone() {
         touched.join("\n")
     );
     assert!(touched.len() * 100 <= set.len() * 3, "{touched:#?}");
+}
+
+/// The finder with the local model.
+fn learned(names: Names) -> Names {
+    names.with_model().unwrap()
+}
+
+fn touched(names: Names, set: &[String], kinds: &[NameKind]) -> usize {
+    let touched = |text: &&String| {
+        let mut found = Vec::new();
+        names.find(text, &emails(text), &mut found);
+        let mut found = found.iter().filter(|name| kinds.contains(&name.kind));
+        let first = found.next();
+        if let Some(name) = first {
+            println!("TOUCHED {name:?} {text:?}");
+        }
+        first.is_some()
+    };
+    set.iter().filter(touched).count()
+}
+
+/// English texts with and without the model, as `docs/privacy.md` shows them.
+#[test]
+fn the_model_finds_more_people_in_english() {
+    let own: Vec<_> = lines(include_str!("../../../testset/english.txt"))
+        .map(|line| parse(&line))
+        .collect();
+    let public = presidio().unwrap_or_default();
+    for kind in [NameKind::Person, NameKind::Location, NameKind::Organization] {
+        for (label, set, floor) in [("english", &own, 0.95_f64), ("public", &public, 0.85)] {
+            let rules = tally(Names::new(), set, kind);
+            let model = tally(learned(Names::new()), set, kind);
+            println!("{label} {kind:?}: rules {rules}; with model {model}");
+            println!(
+                "{label} {kind:?}, poorer: rules {}; with model {}",
+                tally(poorer(), set, kind),
+                tally(learned(poorer()), set, kind)
+            );
+            let person = kind == NameKind::Person && !set.is_empty();
+            assert!(
+                !person || model.f2() >= floor.max(rules.f2()),
+                "{label} {model}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_model_leaves_texts_without_people_alone() {
+    let set: Vec<_> = lines(include_str!("../../../testset/negatives.txt")).collect();
+    let people = touched(learned(Names::new()), &set, &[NameKind::Person]);
+    println!("with model touched {people} of {}", set.len());
+    assert!(people * 100 <= set.len() * 5, "{people} of {}", set.len());
+    let all = [NameKind::Person, NameKind::Location, NameKind::Organization];
+    let plain: Vec<_> = lines(include_str!("../../../testset/english.txt"))
+        .filter(|line| !line.contains('<'))
+        .collect();
+    let wrong = touched(learned(Names::new()), &plain, &all);
+    println!("sentences without names touched {wrong} of {}", plain.len());
+    assert!(wrong * 100 <= plain.len() * 5, "{wrong} of {}", plain.len());
+}
+
+/// The model reads English alone; texts of other languages stay as the rules leave them.
+#[test]
+fn the_model_does_no_harm_in_any_language() {
+    let set = generated(6, false);
+    let without = by_language(Names::new(), &set);
+    let with = by_language(learned(Names::new()), &set);
+    for ((language, rules), (_, model)) in without.into_iter().zip(with) {
+        println!("{language}: rules {rules}; with model {model}");
+        assert!(
+            model.f2() >= rules.f2() - 0.005,
+            "{language}: {rules}; {model}"
+        );
+    }
+    for (label, file) in [
+        ("harder", include_str!("../../../testset/people.txt")),
+        ("blind", include_str!("../../../testset/blind.txt")),
+        ("second", include_str!("../../../testset/second.txt")),
+    ] {
+        let set: Vec<_> = lines(file).map(|line| parse(&line)).collect();
+        let rules = tally(Names::new(), &set, NameKind::Person);
+        let model = tally(learned(Names::new()), &set, NameKind::Person);
+        println!("{label}: rules {rules}; with model {model}");
+        assert!(model.f2() >= rules.f2() - 0.02, "{label}: {rules}; {model}");
+    }
 }
