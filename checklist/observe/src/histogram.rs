@@ -8,6 +8,32 @@ const PER_OCTAVE: f64 = 64.0;
 pub struct Histogram {
     /// Bucket and count, ascending.
     buckets: Vec<(u16, u64)>,
+    /// Buckets of times that are not in `buckets` yet: they are sorted in many at a time.
+    pending: Vec<u16>,
+}
+
+/// Times that are sorted in at once.
+const PENDING_MAX: usize = 256;
+
+/// The sum of two ascending lists.
+fn merged(a: &[(u16, u64)], b: &[(u16, u64)]) -> Vec<(u16, u64)> {
+    let mut out: Vec<(u16, u64)> = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        let next = match (a.peek(), b.peek()) {
+            (Some((x, _)), Some((y, _))) if x == y => {
+                let sum = a.next().map_or(0, |(_, n)| *n);
+                b.next().map(|(bucket, n)| (*bucket, n.saturating_add(sum)))
+            }
+            (Some((x, _)), Some((y, _))) if x > y => b.next().copied(),
+            (Some(_), _) => a.next().copied(),
+            (None, _) => b.next().copied(),
+        };
+        match next {
+            Some(pair) => out.push(pair),
+            None => return out,
+        }
+    }
 }
 
 /// The bucket of a time. 0 is its own; bucket `b` begins at `2^((b - 1) / 64)` microseconds.
@@ -39,37 +65,52 @@ fn middle(bucket: u16) -> f64 {
 impl Histogram {
     /// Notes one time in microseconds.
     pub fn add(&mut self, us: u64) {
-        self.add_to(bucket(us), 1);
+        self.pending.push(bucket(us));
+        if self.pending.len() >= PENDING_MAX {
+            self.settle();
+        }
     }
 
-    fn add_to(&mut self, bucket: u16, n: u64) {
-        match self.buckets.binary_search_by_key(&bucket, |(at, _)| *at) {
-            Ok(at) => {
-                if let Some((_, count)) = self.buckets.get_mut(at) {
-                    *count = count.saturating_add(n);
-                }
-            }
-            Err(at) => self.buckets.insert(at, (bucket, n)),
+    /// Sorts in what is pending.
+    fn settle(&mut self) {
+        if self.pending.is_empty() {
+            return;
         }
+        let mut fresh = std::mem::take(&mut self.pending);
+        fresh.sort_unstable();
+        let mut counted: Vec<(u16, u64)> = Vec::with_capacity(fresh.len());
+        for bucket in &fresh {
+            match counted.last_mut() {
+                Some((last, n)) if last == bucket => *n += 1,
+                _ => counted.push((*bucket, 1)),
+            }
+        }
+        self.buckets = merged(&self.buckets, &counted);
+        fresh.clear();
+        self.pending = fresh;
     }
 
     /// Adds all times of another one.
     pub fn merge(&mut self, other: &Histogram) {
+        self.settle();
+        self.buckets = merged(&self.buckets, &other.buckets);
         other
-            .buckets
+            .pending
             .iter()
-            .for_each(|(bucket, n)| self.add_to(*bucket, *n));
+            .for_each(|bucket| self.pending.push(*bucket));
+        self.settle();
     }
 
     /// How many times were noted.
     pub fn count(&self) -> u64 {
-        self.buckets
-            .iter()
-            .fold(0, |sum, (_, n)| sum.saturating_add(*n))
+        let pending = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
+        let settled = self.buckets.iter().map(|(_, n)| *n);
+        settled.fold(pending, u64::saturating_add)
     }
 
     /// The time in microseconds below which a share of all lies; at most 1.1 % off. `None` if nothing was noted.
-    pub fn quantile(&self, share: f64) -> Option<f64> {
+    pub fn quantile(&mut self, share: f64) -> Option<f64> {
+        self.settle();
         let all = self.count();
         if all == 0 {
             return None;
@@ -92,7 +133,8 @@ impl Histogram {
     }
 
     /// As bytes: distance to the bucket before and count, each in 7 bits a byte.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&mut self) -> Vec<u8> {
+        self.settle();
         let mut bytes = Vec::with_capacity(self.buckets.len() * 3);
         let mut last = 0;
         for (bucket, n) in &self.buckets {
@@ -116,6 +158,43 @@ impl Histogram {
             histogram.buckets.push((at, pull(&mut bytes)?));
         }
         Some(histogram)
+    }
+}
+
+/// Sum of many encoded histograms: a place for each bucket, so that adding one costs little.
+#[derive(Debug, Clone, Default)]
+pub struct Sum(Vec<u64>);
+
+impl Sum {
+    /// Adds [`Histogram::encode`]d bytes. `None` for bytes that are no histogram.
+    pub fn add(&mut self, mut bytes: &[u8]) -> Option<()> {
+        let (mut at, mut first) = (0usize, true);
+        while !bytes.is_empty() {
+            let distance = usize::from(u16::try_from(pull(&mut bytes)?).ok()?);
+            if distance == 0 && !first {
+                return None;
+            }
+            first = false;
+            at = at
+                .checked_add(distance)
+                .filter(|at| *at <= usize::from(u16::MAX))?;
+            let n = pull(&mut bytes)?;
+            if self.0.len() <= at {
+                self.0.resize(at + 1, 0);
+            }
+            let place = self.0.get_mut(at)?;
+            *place = place.saturating_add(n);
+        }
+        Some(())
+    }
+
+    /// The sum.
+    pub fn total(&self) -> Histogram {
+        let used = (0u16..).zip(&self.0).filter(|(_, n)| **n > 0);
+        Histogram {
+            buckets: used.map(|(bucket, n)| (bucket, *n)).collect(),
+            pending: Vec::new(),
+        }
     }
 }
 
@@ -176,8 +255,15 @@ mod tests {
             Some(histogram.clone())
         );
         assert_eq!(double.count(), 2 * histogram.count());
+        let mut sum = Sum::default();
+        assert_eq!(sum.total(), Histogram::default());
+        for _ in 0..2 {
+            sum.add(&histogram.encode()).unwrap();
+        }
+        assert_eq!(sum.total(), double);
         for bad in [&[0x80u8][..], &[1], &[5, 1, 0, 1], &[0xff; 12]] {
             assert_eq!(Histogram::decode(bad), None, "{bad:?}");
+            assert_eq!(Sum::default().add(bad), None, "{bad:?}");
         }
     }
 }

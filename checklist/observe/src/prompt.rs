@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// Characters of a head: what lists show of a text.
 pub const HEAD_CHARS: usize = 200;
 /// Most bytes that the language is guessed from.
-const LANGUAGE_BYTES: usize = 1024;
+const LANGUAGE_BYTES: usize = 400;
 
 /// How much of the text is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,35 +125,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Parts(#[serde(borrow)] Vec<Part<'a>>),
-}
-
-#[derive(Deserialize)]
 struct Part<'a> {
     #[serde(borrow, default)]
     text: Option<Cow<'a, str>>,
 }
 
-/// The text of a content member, parts joined by newlines.
+/// The text of a content member, parts joined by newlines. Token ids, and shapes that nobody knows, have none.
 fn plain(content: Option<&RawValue>) -> String {
-    let Some(raw) = content else {
-        return String::new();
-    };
-    match serde_json::from_str::<Content<'_>>(raw.get()) {
-        Ok(Content::Text(text)) => text.into_owned(),
-        Ok(Content::Parts(parts)) => {
-            let texts: Vec<&str> = parts
-                .iter()
-                .filter_map(|part| part.text.as_deref())
-                .collect();
-            texts.join("\n")
+    let text = content.map(RawValue::get).unwrap_or_default();
+    match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(text).unwrap_or_default(),
+        Some(b'[') => {
+            let parts: Result<Vec<Part<'_>>, _> = serde_json::from_str(text);
+            match parts {
+                Ok(parts) => {
+                    let texts: Vec<&str> = parts
+                        .iter()
+                        .filter_map(|part| part.text.as_deref())
+                        .collect();
+                    texts.join("\n")
+                }
+                Err(_) => serde_json::from_str::<Vec<Cow<'_, str>>>(text)
+                    .map_or_else(|_| String::new(), |texts| texts.join("\n")),
+            }
         }
-        // Token ids, or a shape that nobody knows.
-        Err(_) => serde_json::from_str::<Vec<String>>(raw.get())
-            .map_or_else(|_| String::new(), |texts| texts.join("\n")),
+        _ => String::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,11 +25,13 @@ use std::time::{Duration, Instant};
 /// Records that share a commit come within this time.
 const PACE: Duration = Duration::from_millis(20);
 /// Most records of a commit.
-const BATCH_ROWS: usize = 512;
+const BATCH_ROWS: usize = 4096;
 /// Most bytes of a commit.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 /// First and longest wait after a failed commit.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Longest wait for work on the store. It may still be done after that.
+const JOB_WAIT: Duration = Duration::from_secs(60);
 /// Commits that are tried after the end was asked for.
 const LAST_TRIES: u32 = 5;
 
@@ -231,13 +233,19 @@ impl RecordWriter {
                 return Err(gone());
             }
             waiting.jobs.push(Box::new(move |store| {
-                // The receiver waits below; it can't be gone.
+                // Who has waited too long has gone.
                 let _ = done.send(work(store));
             }));
             waiting.asleep = false;
         }
         self.thread.unpark();
-        result.recv().map_err(|_| gone())?
+        match result.recv_timeout(JOB_WAIT) {
+            Ok(done) => done,
+            Err(RecvTimeoutError::Disconnected) => Err(gone()),
+            Err(RecvTimeoutError::Timeout) => Err(
+                "the store does not answer: another process writes to it, or its disk fails".into(),
+            ),
+        }
     }
 
     /// Waits until everything that was handed over before is written. Blocking.

@@ -775,8 +775,9 @@ fn an_exchange_without_an_end_is_recorded_as_crashed() {
 fn a_second_process_waits_for_the_folder_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::default());
-    let (first, second) = (writer(dir.path(), &metrics), writer(dir.path(), &metrics));
+    let first = writer(dir.path(), &metrics);
     first.flush().unwrap();
+    let second = writer(dir.path(), &metrics);
     second.put(facts(record(NOON, "acme", "u2")));
     first.put(facts(record(NOON, "acme", "u1")));
     assert!(first.erase(&subject(None, "nobody")).is_ok());

@@ -650,16 +650,19 @@ fn list_sql(
     )
 }
 
-/// The condition that a text stands in an exchange.
+/// The condition that a text stands in an exchange. A body is JSON inside, so the text is looked for as JSON writes it.
 fn searched(text: &str) -> String {
-    let like = quoted(&text.to_lowercase());
-    let holds = |column: &str| format!("instr(lower({column}), {like}) > 0");
+    let lower = text.to_lowercase();
+    let escaped = Value::from(lower.as_str()).to_string();
+    let escaped = escaped.trim_matches('"');
+    let head = quoted(&lower);
+    let mut body = format!("aplomb_holds(x.body, x.id, {head})");
+    if escaped != lower {
+        let _ = write!(body, " OR aplomb_holds(x.body, x.id, {})", quoted(escaped));
+    }
     format!(
-        "(EXISTS (SELECT 1 FROM t.texts AS x WHERE x.id = f.id AND ({} OR {})) OR EXISTS (SELECT 1 FROM t.heads AS h WHERE h.id = f.id AND ({} OR {})))",
-        holds("aplomb_text(x.body, x.id, 0)"),
-        holds("aplomb_text(x.body, x.id, 2)"),
-        holds("aplomb_text(h.prompt, h.id, -1)"),
-        holds("aplomb_text(h.output, h.id, -1)"),
+        "(EXISTS (SELECT 1 FROM t.texts AS x WHERE x.id = f.id AND ({body})) OR EXISTS (SELECT 1 FROM t.heads AS h WHERE h.id = f.id \
+         AND (aplomb_holds(h.prompt, h.id, {head}) OR aplomb_holds(h.output, h.id, {head}))))"
     )
 }
 

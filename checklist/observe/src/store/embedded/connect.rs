@@ -16,6 +16,10 @@ pub(super) fn named(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + use
     }
 }
 
+/// Memory for pages of a file that is written.
+const CACHE_KIB: i64 = 24 * 1024;
+/// Pages in the log before they are written back: 32 MiB.
+const CHECKPOINT_PAGES: i64 = 8192;
 /// Small: rows of one user lie apart, so a commit changes many pages, and each goes into the log whole.
 const PAGE_BYTES: u32 = 4096;
 
@@ -54,6 +58,10 @@ fn prepare(
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // The pages of the index by user are met at random: they are held, and go back to the file in larger lots. Not mapped
+    // into memory: a fault of the disk would then end the process instead of being an error.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     // What is deleted is overwritten: an erasure leaves nothing in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(32);

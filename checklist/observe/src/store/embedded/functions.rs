@@ -1,7 +1,8 @@
 //! Functions that questions may use: quantiles, and the texts in readable form.
 
 use super::codec::{Codec, split};
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, Sum};
+use memchr::memmem;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result};
@@ -29,6 +30,10 @@ pub(super) fn register(connection: &Connection, codec: &Arc<Codec>) -> Result<()
     })?;
     connection.create_aggregate_function("hist_merge", 1, FLAGS, Merge)?;
     connection.create_aggregate_function("quantile", 2, FLAGS, Quantile)?;
+    let own = codec.clone();
+    connection.create_scalar_function("aplomb_holds", 3, FLAGS, move |context| {
+        holds(context, &own)
+    })?;
     let codec = codec.clone();
     connection.create_scalar_function("aplomb_text", 3, FLAGS, move |context| {
         text(context, &codec)
@@ -50,18 +55,21 @@ fn histogram(context: &Context<'_>, at: usize) -> Result<Histogram> {
 
 struct Merge;
 
-impl Aggregate<Histogram, Option<Vec<u8>>> for Merge {
-    fn init(&self, _: &mut Context<'_>) -> Result<Histogram> {
-        Ok(Histogram::default())
+impl Aggregate<Sum, Option<Vec<u8>>> for Merge {
+    fn init(&self, _: &mut Context<'_>) -> Result<Sum> {
+        Ok(Sum::default())
     }
 
-    fn step(&self, context: &mut Context<'_>, sum: &mut Histogram) -> Result<()> {
-        sum.merge(&histogram(context, 0)?);
-        Ok(())
+    fn step(&self, context: &mut Context<'_>, sum: &mut Sum) -> Result<()> {
+        match context.get_raw(0) {
+            ValueRef::Null => Ok(()),
+            ValueRef::Blob(bytes) => sum.add(bytes).ok_or_else(|| failed("this is no histogram")),
+            _ => Err(failed("expected a histogram")),
+        }
     }
 
-    fn finalize(&self, _: &mut Context<'_>, sum: Option<Histogram>) -> Result<Option<Vec<u8>>> {
-        Ok(sum.map(|sum| sum.encode()))
+    fn finalize(&self, _: &mut Context<'_>, sum: Option<Sum>) -> Result<Option<Vec<u8>>> {
+        Ok(sum.map(|sum| sum.total().encode()))
     }
 }
 
@@ -106,6 +114,32 @@ pub fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     )]
     let rank = ((share.clamp(0.0, 1.0) * values.len() as f64).ceil() as usize).max(1);
     values.get(rank - 1).copied()
+}
+
+/// `aplomb_holds(stored, id, text)`: whether a stored text holds this one, upper and lower case alike. The text is in lower
+/// case already.
+fn holds(context: &Context<'_>, codec: &Codec) -> Result<bool> {
+    let needle = context.get_raw(2).as_bytes().unwrap_or_default();
+    let lower = |mut text: Vec<u8>| {
+        if needle.is_ascii() {
+            text.make_ascii_lowercase();
+            return memmem::find(&text, needle).is_some();
+        }
+        let text = String::from_utf8_lossy(&text).to_lowercase();
+        memmem::find(text.as_bytes(), needle).is_some()
+    };
+    match context.get_raw(0) {
+        ValueRef::Text(text) => Ok(lower(text.to_vec())),
+        ValueRef::Blob(stored) => {
+            let bound = context
+                .get_raw(1)
+                .as_blob()
+                .map_err(|_| failed("expected an id"))?;
+            let opened = codec.open(stored, bound);
+            Ok(lower(opened.map_err(|error| failed(&error.to_string()))?))
+        }
+        _ => Ok(false),
+    }
 }
 
 /// `aplomb_text(stored, id, part)`: part 0 to 3 of a body; -1: a text that stands alone (system prompt, head).
