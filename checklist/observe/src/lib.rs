@@ -4,6 +4,9 @@
 //! A [`record::Record`] goes to [`writer::RecordWriter`], whose thread writes it to the [`store`]; questions are answered by
 //! [`store::embedded::ask::Reader`].
 
+pub mod alerts;
+pub mod export;
+pub mod help;
 pub mod histogram;
 pub mod metrics;
 pub mod prompt;

@@ -158,6 +158,10 @@ pub struct Metrics {
     pub privacy_no_agreement: Counter,
     /// Values put back into answers.
     pub privacy_restored: Counter,
+    /// Alerts that began to fire.
+    pub alerts_fired: Counter,
+    /// Messages of alerts that could not be delivered.
+    pub alerts_untold: Counter,
     /// Feedback with a thumb up.
     pub feedback_up: Counter,
     /// Feedback with a thumb down.
@@ -225,8 +229,20 @@ impl Metrics {
     }
 
     /// Metrics without labels: name, type, help, value.
-    fn plain(&self) -> [(&'static str, &'static str, &'static str, u64); 14] {
+    fn plain(&self) -> [(&'static str, &'static str, &'static str, u64); 16] {
         [
+            (
+                "aplomb_alerts_fired_total",
+                "counter",
+                "Alerts that began to fire.",
+                self.alerts_fired.get(),
+            ),
+            (
+                "aplomb_alerts_undelivered_total",
+                "counter",
+                "Messages of alerts that could not be delivered.",
+                self.alerts_untold.get(),
+            ),
             (
                 "aplomb_records_commit_failed_total",
                 "counter",

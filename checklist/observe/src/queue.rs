@@ -171,7 +171,7 @@ impl Queue {
             return (Said::Read(Box::new(prompt)), Fate::FactsOnly);
         }
         if after * 2 > self.max && texts.size() > LONG_TEXT {
-            let kept = if keep == KeepText::Kept {
+            let kept = if keep != KeepText::None {
                 crate::prompt::Kept::Head
             } else {
                 crate::prompt::Kept::None
@@ -240,7 +240,7 @@ mod tests {
                 request: Bytes::from(body),
                 ..Texts::default()
             }),
-            keep: KeepText::Kept,
+            keep: KeepText::Masked,
             ack: None,
         }
     }

@@ -160,11 +160,21 @@ pub struct Record {
     pub overhead_ms: Option<f64>,
     /// What the privacy policy did; absent where there is none.
     pub privacy: Option<Box<PrivacyFacts>>,
+    /// In which form the route keeps text.
+    pub keep: KeepText,
     /// First digits of the digest of the configuration that was in force.
     pub policy_version: Arc<str>,
 }
 
 impl Record {
+    /// Whether the caller did not get what was asked for, and it was not their own doing: a request that is wrong, refused
+    /// or over a limit of the gateway is no failure; one that the provider limits is.
+    pub fn is_failure(&self) -> bool {
+        let own = self.outcome == Outcome::Error && (400..500).contains(&self.status);
+        let limited = self.status == 429 && !self.attempts.is_empty();
+        self.outcome.is_failure() && (!own || limited)
+    }
+
     /// Time between output tokens after the first content, in milliseconds.
     pub fn ms_per_output_token(&self) -> Option<f64> {
         let tokens = u32::try_from(self.usage.output).ok().filter(|n| *n > 1)?;
@@ -179,8 +189,21 @@ pub enum KeepText {
     /// Facts only.
     #[default]
     None,
-    /// The text as the provider saw it.
-    Kept,
+    /// As the route's privacy policy masked it.
+    Masked,
+    /// As the provider saw it, whether a policy masked it or not.
+    Plain,
+}
+
+impl KeepText {
+    /// Name in records; `None` where nothing is kept.
+    pub fn form(self) -> Option<&'static str> {
+        match self {
+            KeepText::None => None,
+            KeepText::Masked => Some("masked"),
+            KeepText::Plain => Some("plain"),
+        }
+    }
 }
 
 /// The text of one exchange, in the masked zone: as the provider saw it and said it.

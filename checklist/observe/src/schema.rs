@@ -514,6 +514,14 @@ pub const FACTS: &[Column] = &[
         "Digest of the configuration in force.",
         |s| name(Some(&s.record.policy_version))
     ),
+    column!(
+        "text_form",
+        Name,
+        2,
+        false,
+        "`masked` by the route's privacy policy, or `plain`; null where the route keeps no text.",
+        |s| name(s.record.keep.form())
+    ),
     column!("node", Name, 2, false, "Node that served it.", |s| name(
         Some(s.node)
     )),

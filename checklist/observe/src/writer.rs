@@ -541,7 +541,7 @@ fn prompt(said: Said) -> Option<Prompt> {
         Said::Read(prompt) => Some(*prompt),
         Said::Texts(texts, keep) => Some(Prompt::read(
             &texts,
-            if keep == KeepText::Kept {
+            if keep != KeepText::None {
                 Kept::Whole
             } else {
                 Kept::None

@@ -165,7 +165,7 @@ fn as_text(model: &str, route: &Route) {
         )),
         None => line("  personal data is not masked"),
     }
-    let text = if route.record.keep == aplomb_observe::record::KeepText::Kept {
+    let text = if route.record.keep != aplomb_observe::record::KeepText::None {
         "facts and text"
     } else {
         "facts, no text"

@@ -35,6 +35,63 @@ pub enum Command {
     Logs(LogsArgs),
     /// Ask the records in SQL. Asks the running gateway; only reading is possible.
     Sql(SqlArgs),
+    /// Who needs help? Users ranked by the trouble they have, with the reasons. Asks the running gateway.
+    Users(UsersArgs),
+    /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
+    Export(ExportArgs),
+}
+
+/// Whose trouble.
+#[derive(Args)]
+pub struct UsersArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Days looked at, today included.
+    #[arg(long, default_value_t = 7)]
+    pub days: u64,
+    /// Only of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Most users.
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to export.
+#[derive(Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Pairs of a preferred and a worse answer, from corrections, instead of chats.
+    #[arg(long)]
+    pub preference: bool,
+    /// Only of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Only of this route.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Only with this last thumb: `up` or `down`.
+    #[arg(long)]
+    pub thumb: Option<String>,
+    /// Least score of a rubric, `relevance=0.7`; may be given several times.
+    #[arg(long)]
+    pub min_score: Vec<String>,
+    /// Not older than this, such as `30d`.
+    #[arg(long)]
+    pub since: Option<Span>,
+    /// Text of routes without a privacy policy too.
+    #[arg(long)]
+    pub unmasked: bool,
+    /// Most lines.
+    #[arg(long, default_value_t = 100_000)]
+    pub limit: usize,
+    /// File to write to. Default: standard output.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
 }
 
 /// Which exchanges to show.

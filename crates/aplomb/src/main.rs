@@ -1,6 +1,7 @@
 //! `aplomb`: the gateway's one binary.
 
 mod admin;
+mod alerts;
 mod check;
 mod cli;
 mod demo;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Command::Privacy(args) => privacy::run(&args),
         Command::Logs(args) => records::logs(&args),
         Command::Sql(args) => records::sql(&args),
+        Command::Users(args) => records::users(&args),
+        Command::Export(args) => records::export(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,14 @@
 //! How the configuration sets up the records, and the commands that ask them.
 
 use crate::admin;
-use crate::cli::{LogsArgs, SqlArgs};
+use crate::cli::{ExportArgs, LogsArgs, SqlArgs, UsersArgs};
 use crate::load::Origin;
 use crate::output::{Failure, error_line, line};
 use aplomb_config::file::ConfigFile;
 use aplomb_config::secret::ProcessEnvironment;
 use aplomb_core::clock::{Clock, SystemClock};
+use aplomb_observe::export::{Form, Options, export as observe_export};
+use aplomb_observe::store::embedded::ask::{Filter, Reader};
 use aplomb_observe::store::embedded::codec::Codec;
 use aplomb_observe::store::embedded::{Bounds, TenantAge};
 use aplomb_observe::writer::{Settings, folder};
@@ -183,6 +185,110 @@ fn print_table(answer: &Value) {
                 .collect(),
         ));
     }
+}
+
+/// `aplomb users`: who needs help.
+///
+/// # Errors
+/// The gateway does not run.
+pub fn users(args: &UsersArgs) -> Result<(), Failure> {
+    let tenant = args
+        .tenant
+        .iter()
+        .map(|tenant| format!("&tenant={}", admin::encoded(tenant)));
+    let path = format!(
+        "/admin/v1/users/help?days={}&limit={}{}",
+        args.days,
+        args.limit,
+        tenant.collect::<String>()
+    );
+    let answer = admin::ask(&file(&args.config)?, &Method::GET, &path, None)?;
+    let people = member(&answer, "data")
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    for person in &people {
+        if args.json {
+            line(&person.to_string());
+            continue;
+        }
+        line(&format!(
+            "{}/{}: trouble {}",
+            cell(member(person, "tenant")),
+            cell(member(person, "user")),
+            cell(member(person, "trouble"))
+        ));
+        for reason in member(person, "reasons").as_array().into_iter().flatten() {
+            line(&format!("  {}", cell(reason)));
+        }
+    }
+    if people.is_empty() && !args.json {
+        line("nobody has trouble");
+    }
+    Ok(())
+}
+
+/// `aplomb export`: works on the files, whether a gateway runs or not.
+///
+/// # Errors
+/// The arguments are wrong, or the records can't be read.
+pub fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let file = file(&args.config)?;
+    let codec = codec(&file, &Origin::of(&args.config).base_dir())?;
+    let reader = Reader::new(folder(&file.server.data_dir), codec);
+    let options = options(args)?;
+    let counts = match &args.out {
+        Some(path) => {
+            let mut out = std::io::BufWriter::new(
+                std::fs::File::create(path)
+                    .map_err(|error| Failure::wrong(format!("{}: {error}", path.display())))?,
+            );
+            let counts = observe_export(&reader, &options, &mut out).map_err(Failure::wrong)?;
+            std::io::Write::flush(&mut out).map_err(Failure::wrong)?;
+            counts
+        }
+        None => observe_export(&reader, &options, &mut std::io::stdout().lock())
+            .map_err(Failure::wrong)?,
+    };
+    error_line(&format!(
+        "{} lines; left out: {} without text, {} whose text no privacy policy masked (--unmasked takes them), {} that did not fit",
+        counts.written, counts.without_text, counts.unmasked, counts.unfit
+    ));
+    Ok(())
+}
+
+fn options(args: &ExportArgs) -> Result<Options, Failure> {
+    let score = |text: &String| {
+        let read = text
+            .split_once('=')
+            .and_then(|(rubric, least)| Some((rubric.to_owned(), least.parse().ok()?)));
+        read.ok_or_else(|| {
+            Failure::wrong(format!(
+                "--min-score {text}: expected RUBRIC=NUMBER, such as relevance=0.7"
+            ))
+        })
+    };
+    let now_ms = SystemClock.now_ms();
+    let since = args
+        .since
+        .map(|span| now_ms.saturating_sub(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)));
+    Ok(Options {
+        filter: Filter {
+            tenant: args.tenant.clone(),
+            route: args.route.clone(),
+            thumb: args.thumb.clone(),
+            since_ms: since,
+            ..Filter::default()
+        },
+        form: if args.preference {
+            Form::Preference
+        } else {
+            Form::Chat
+        },
+        scores: args.min_score.iter().map(score).collect::<Result<_, _>>()?,
+        unmasked: args.unmasked,
+        limit: args.limit,
+    })
 }
 
 /// `aplomb logs`.

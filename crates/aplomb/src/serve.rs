@@ -1,5 +1,6 @@
 //! `aplomb serve`: load, wire, listen, reload, drain.
 
+use crate::alerts;
 use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::{Origin, nothing_found};
@@ -201,6 +202,7 @@ pub async fn serve(
         stop_admin.subscribe(),
         Duration::from_millis(100),
     ));
+    admin_tasks.spawn(alerts::watch(gateway.clone(), stop_admin.subscribe()));
     // Commands look here: the file may name port 0, and environments differ.
     std::fs::write(server.data_dir.join(ADMIN_ADDRESS), format!("{admin_at}\n"))
         .map_err(Failure::start)?;

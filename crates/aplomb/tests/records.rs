@@ -3,9 +3,11 @@
 
 use aplomb_testkit::client::{Connection, Request, chat_body};
 use aplomb_testkit::gateway::{Gateway, Setup};
-use aplomb_testkit::{Dialect, wait_for};
+use aplomb_testkit::upstream::{Step, Upstream};
+use aplomb_testkit::{Dialect, wait_for, wire};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
 
@@ -395,4 +397,189 @@ fn text_as_masked_needs_a_policy_that_masks() {
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
+}
+
+/// Alerts fire once, tell once when it is over, and say so on the admin listener.
+#[test]
+fn an_alert_fires_once_and_is_resolved_once() {
+    let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let seen = told.clone();
+    let hook = Upstream::start(move |request| {
+        seen.lock().unwrap().push(request.json());
+        vec![Step::Send(wire::json_answer(200, &json!({})))]
+    });
+    let config = format!(
+        "{CONFIG}observe:\n  alerts_every: 100ms\n  alerts:\n    - {{ when: \"error_rate > 50% for 1m\", name: too many errors, to: [\"webhook:env:HOOK\", log] }}\n    \
+         - {{ when: \"requests_per_minute > 100000\", to: [log] }}\n"
+    );
+    let config = config.replace(
+        "  fallback:",
+        "  broken: { targets: [shaky/practice], retry: { attempts: 1 } }\n  fallback:",
+    );
+    let gateway = Setup::new(BINARY, &config)
+        .env("HOOK", &format!("{}/secret-path", hook.url()))
+        .start();
+    let body = json!({ "model": "broken", "messages": [{ "role": "user", "content": "hi" }] });
+    for _ in 0..12 {
+        let status = Request::post(gateway.data, "/v1/chat/completions", &body)
+            .whole()
+            .status;
+        assert!(status >= 429, "{status}");
+    }
+    let messages = || told.lock().unwrap().clone();
+    wait_for("the alert", || (!messages().is_empty()).then_some(()));
+    let standing = gateway.admin_get("/admin/v1/alerts").whole().json();
+    assert_eq!(
+        (
+            &standing["data"][0]["firing"],
+            &standing["data"][1]["firing"]
+        ),
+        (&true.into(), &false.into())
+    );
+    for _ in 0..30 {
+        ask(&gateway, Dialect::ALL[0], "quiet", false, "hello");
+    }
+    wait_for("the end of the alert", || {
+        (messages().len() >= 2).then_some(())
+    });
+    let states: Vec<Value> = messages()
+        .iter()
+        .map(|message| message["state"].clone())
+        .collect();
+    assert_eq!(states, ["firing", "resolved"]);
+    assert_eq!(messages()[0]["alert"], "too many errors");
+    assert!(messages()[0]["text"].as_str().unwrap().contains("FIRING"));
+    assert_eq!(gateway.metric("aplomb_alerts_fired_total"), Some(1.0));
+    gateway.wait_log("an alert is resolved");
+    assert!(!gateway.log().join("\n").contains("secret-path"));
+}
+
+#[test]
+fn training_data_holds_masked_text_and_no_erased_person() {
+    let gateway = Gateway::start(BINARY, CONFIG);
+    let masked = ask(
+        &gateway,
+        Dialect::ALL[0],
+        "masked",
+        false,
+        "Write to jane.roe@example.org, please",
+    );
+    let anthropic = ask(&gateway, Dialect::ALL[1], "masked", true, "Bonjour à tous");
+    let plain = ask(
+        &gateway,
+        Dialect::ALL[0],
+        "chat",
+        false,
+        "This route masks nothing",
+    );
+    let quiet = ask(&gateway, Dialect::ALL[0], "quiet", false, "No text here");
+    for id in [&masked, &anthropic, &plain, &quiet] {
+        one(&gateway, id);
+    }
+    let correction = json!({ "request_id": masked, "thumb": "down", "correction": "Better: ask jane.roe@example.org" });
+    assert_eq!(
+        Request::post(gateway.data, "/aplomb/v1/feedback", &correction)
+            .whole()
+            .status,
+        200
+    );
+    let lines = |arguments: &[&str]| {
+        let (good, out, error) = run(&gateway, arguments);
+        assert!(good, "{error}");
+        (
+            out.lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                .collect::<Vec<_>>(),
+            error,
+        )
+    };
+    let (chats, said) = lines(&["export"]);
+    assert_eq!(chats.len(), 2);
+    assert!(
+        said.contains("2 lines; left out: 1 without text, 1 whose text no privacy policy masked"),
+        "{said}"
+    );
+    let roles: Vec<&str> = chats[0]["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(roles, ["system", "user", "assistant"]);
+    let text = json!(chats).to_string();
+    assert!(
+        text.contains("<EMAIL_") && !text.contains("jane.roe"),
+        "{text}"
+    );
+    assert_eq!(lines(&["export", "--unmasked"]).0.len(), 3);
+    let (pairs, _) = lines(&["export", "--preference", "--thumb", "down"]);
+    assert_eq!(pairs.len(), 1);
+    let preferred = pairs[0]["preferred_output"][0]["content"].as_str().unwrap();
+    assert!(preferred.starts_with("Better: ask <EMAIL_"), "{preferred}");
+    assert!(
+        lines(&["export", "--min-score", "relevance=0.5"])
+            .0
+            .is_empty()
+    );
+    let (good, _, error) = run(&gateway, &["export", "--min-score", "relevance"]);
+    assert!(!good && error.contains("expected RUBRIC=NUMBER"), "{error}");
+    run(&gateway, &["privacy", "erase", "--user", "u-1"]);
+    assert!(lines(&["export"]).0.is_empty());
+}
+
+#[test]
+fn users_with_trouble_are_named_with_its_reasons() {
+    let config = CONFIG.replace(
+        "  fallback:",
+        "  broken: { targets: [shaky/practice], retry: { attempts: 1 } }\n  fallback:",
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let send = |user: &str, route: &str, text: &str| {
+        let body = json!({ "model": route, "user": user, "messages": [{ "role": "user", "content": text }] });
+        id_of(
+            Request::post(gateway.data, "/v1/chat/completions", &body)
+                .whole()
+                .header("x-aplomb-request-id"),
+        )
+    };
+    for n in 0..3 {
+        send("unlucky", "broken", &format!("{n}"));
+        send("lucky", "chat", &format!("question {n}"));
+        send("stubborn", "chat", "Why does it not work?");
+    }
+    let last = send("sad", "chat", "Tell me");
+    one(&gateway, &last);
+    let down = json!({ "request_id": last, "thumb": "down" });
+    assert_eq!(
+        Request::post(gateway.data, "/aplomb/v1/feedback", &down)
+            .whole()
+            .status,
+        200
+    );
+    let (good, out, error) = run(&gateway, &["users", "--json"]);
+    assert!(good, "{error}");
+    let people: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let names: Vec<&str> = people
+        .iter()
+        .map(|person| person["user"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["unlucky", "sad", "stubborn"]);
+    // The practice provider fails in several ways, some of which are limits.
+    let reasons = people[0]["reasons"].to_string();
+    assert!(
+        reasons.contains("answers failed") || reasons.contains("hit a limit"),
+        "{reasons}"
+    );
+    assert!(
+        people[1]["reasons"][0]
+            .as_str()
+            .unwrap()
+            .contains("bad feedback")
+    );
+    assert_eq!(people[2]["reasons"][0], "2 of 3 asked the same again");
+    let (_, out, _) = run(&gateway, &["users", "--tenant", "nobody"]);
+    assert_eq!(out, "nobody has trouble\n");
 }

@@ -1,6 +1,7 @@
 //! Checks a tree against the JSON Schema of the types and collects all that is wrong.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::observe::{AlertCondition, AlertTarget};
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
 use crate::yaml::{Data, Member, Node, join};
@@ -260,6 +261,8 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "time-span" => text.parse::<Span>().map(|_| ()),
         "byte-size" => text.parse::<ByteSize>().map(|_| ()),
         "usd" => text.parse::<Usd>().map(|_| ()),
+        "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
+        "alert-target" => text.parse::<AlertTarget>().map(|_| ()),
         "secret-reference" => text.parse::<Secret>().map(|_| ()),
         "socket-address" => text
             .parse::<SocketAddr>()

@@ -1,6 +1,7 @@
 //! The shapes of `aplomb.yaml`. The comments on the fields are their reference documentation.
 
 use crate::known::{KnownProvider, known};
+use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
 use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
 use crate::scalar::{ByteSize, Span};
@@ -30,6 +31,8 @@ pub struct ConfigFile {
     pub recognizers: Vec<RecognizerConfig>,
     /// Records of exchanges in the data folder.
     pub records: RecordsConfig,
+    /// How the gateway is observed.
+    pub observe: ObserveConfig,
     /// Prices by `provider/model` (or `provider/*`), in US dollars for a million tokens. Default: the built-in price list.
     pub prices: IndexMap<String, PriceConfig>,
     /// The log of the process, on standard error. Prompts, answers and secrets never reach it.

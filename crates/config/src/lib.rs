@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod discover;
 pub mod file;
 mod known;
+pub mod observe;
 pub mod privacy;
 pub mod records;
 mod reference;

@@ -116,6 +116,8 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("time-span"), _) => "time span".into(),
         (Some("byte-size"), _) => "size".into(),
         (Some("usd"), _) => "US dollars".into(),
+        (Some("alert-condition"), _) => "condition".into(),
+        (Some("alert-target"), _) => "`log`, `webhook:…` or `slack:…`".into(),
         (Some("secret-reference"), _) => "secret reference".into(),
         (Some("socket-address"), _) => "address".into(),
         (Some("target"), _) => "`provider/model`".into(),

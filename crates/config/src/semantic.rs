@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
+use crate::observe::Measure;
 use crate::records::RecordText;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
@@ -13,6 +14,27 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     }
     for (name, config) in &file.routes {
         route(file, name, config, &mut found);
+    }
+    for (index, alert) in file.observe.alerts.iter().enumerate() {
+        let path = format!("observe.alerts[{index}].route");
+        let by_route = !matches!(
+            alert.when.measure,
+            Measure::ThumbsDownRate | Measure::Score(_)
+        );
+        match &alert.route {
+            Some(_) if !by_route => found.push(Diagnostic::error(
+                path,
+                "this measure is known for all routes together only",
+            )),
+            Some(route) if !file.routes.contains_key(route) => {
+                let suggestion = did_you_mean(route, file.routes.keys().map(String::as_str));
+                found.push(
+                    Diagnostic::error(path, format!("there is no route `{route}`"))
+                        .suggest(suggestion),
+                );
+            }
+            _ => {}
+        }
     }
     for (name, config) in &file.routes {
         recorded(file, name, config, &mut found);

@@ -4,6 +4,7 @@
 //! learned. [`chat::chat`] takes one request through its phases; [`settle::Exchange`] is the closing guard that writes
 //! one record for every ending.
 
+mod alerts;
 mod analyzer;
 mod attempt;
 pub mod chat;

@@ -16,6 +16,7 @@ use aplomb_config::records::{RecordAck, RecordText, RouteRecordConfig};
 use aplomb_config::scalar::Usd;
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
+use aplomb_observe::alerts::Rule;
 use aplomb_observe::metrics::{Metrics, TargetMetrics};
 use aplomb_observe::record::KeepText;
 use aplomb_privacy::agreements::{Agreement, Known};
@@ -104,7 +105,8 @@ impl Recording {
     fn of(config: &RouteRecordConfig) -> Self {
         let keep = match config.text {
             RecordText::None => KeepText::None,
-            RecordText::Masked | RecordText::Plain => KeepText::Kept,
+            RecordText::Masked => KeepText::Masked,
+            RecordText::Plain => KeepText::Plain,
         };
         Recording {
             keep,
@@ -185,6 +187,8 @@ pub struct Policy {
     pub file_keys: Vec<FileKey>,
     /// Models without a route.
     pub direct: Direct,
+    /// Alert rules.
+    pub alerts: Vec<Rule>,
     /// What models cost.
     pub prices: Arc<Prices>,
     /// First digits of the digest of the file.
@@ -241,6 +245,7 @@ impl Policy {
             }
         }
         let shields = shields::build(parsed, sources, &mut errors);
+        let alerts = crate::alerts::build(&parsed.file, sources, &mut errors);
         for (name, config) in &parsed.file.routes {
             uncovered(&parsed.file, name, config, &mut errors);
         }
@@ -255,6 +260,7 @@ impl Policy {
             patterns: Vec::new(),
             file_keys: file_keys(&parsed.file),
             direct: direct(&parsed.file, &shields),
+            alerts,
             prices: Arc::new(prices(&parsed.file)),
             version: version(&parsed.file),
         };

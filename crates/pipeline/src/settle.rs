@@ -101,6 +101,7 @@ impl Exchange {
             stream: request.delivery.is_stream(),
             max_output_tokens: request.max_output_tokens,
             choices: request.choices,
+            keep: route.record.keep,
             policy_version: policy.version.clone(),
             outcome: Outcome::ClientGone,
             ..Record::default()
@@ -274,7 +275,7 @@ impl Exchange {
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             _ => {}
         }
-        if self.recording.keep == KeepText::Kept
+        if self.recording.keep != KeepText::None
             && let Some(texts) = &mut self.texts
         {
             texts.answer.on_event(event);

@@ -3,6 +3,7 @@
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
+use aplomb_observe::alerts::Board;
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::writer::RecordWriter;
 use arc_swap::ArcSwap;
@@ -18,6 +19,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Records; none in tests that do not look at them.
     pub records: Option<RecordWriter>,
+    /// How the alert rules stand.
+    pub alerts: Board,
     /// Keys made with `aplomb keys`, as last read from the control store.
     pub keys: ArcSwap<KeySnapshot>,
     /// Secret of the installation that keys placeholders.
@@ -36,6 +39,7 @@ impl State {
             clock,
             metrics,
             records,
+            alerts: Board::default(),
             keys: ArcSwap::default(),
             placeholder_key: Arc::from(&b"unset"[..]),
             clients: Mutex::default(),

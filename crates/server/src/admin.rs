@@ -84,6 +84,11 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
+        (&Method::GET, "/admin/v1/alerts") => Ok(reply::json(
+            StatusCode::OK,
+            &json!({ "data": gateway.state.alerts.standings() }),
+        )),
+        (&Method::GET, "/admin/v1/users/help") => records::help(gateway, head.uri.query()).await,
         (&Method::GET, "/admin/v1/records") => records::health(gateway),
         (&Method::POST, "/admin/v1/privacy/scan") => {
             let body = read_body(body, SCAN_MAX, BODY_TIMEOUT).await?;

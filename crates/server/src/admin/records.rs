@@ -5,6 +5,7 @@ use crate::gateway::Gateway;
 use crate::reply::{self, Reply};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::RequestId;
+use aplomb_observe::help::who_needs_help;
 use aplomb_observe::store::embedded::ask::{AskError, Filter, Limits, Reader, Sql};
 use aplomb_observe::store::embedded::day_of;
 use http::StatusCode;
@@ -53,8 +54,7 @@ async fn ask<T: Send + 'static>(
 }
 
 /// The pairs of a query as JSON: numbers for fields that hold numbers.
-fn filter(query: Option<&str>) -> Result<Filter, ApiError> {
-    const NUMBERS: [&str; 5] = ["status", "slower_than_ms", "since_ms", "until_ms", "limit"];
+fn pairs(query: Option<&str>, numbers: &[&str]) -> Result<Value, ApiError> {
     let mut members = Map::new();
     for pair in query
         .unwrap_or_default()
@@ -63,7 +63,7 @@ fn filter(query: Option<&str>) -> Result<Filter, ApiError> {
     {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let text = decoded(&value.replace('+', " "));
-        let value = if NUMBERS.contains(&name) {
+        let value = if numbers.contains(&name) {
             let number: u64 = text
                 .parse()
                 .map_err(|_| ApiError::invalid(name, "expected a whole number"))?;
@@ -73,7 +73,12 @@ fn filter(query: Option<&str>) -> Result<Filter, ApiError> {
         };
         members.insert(name.to_owned(), value);
     }
-    serde_json::from_value(Value::Object(members)).map_err(|error| ApiError::invalid("", error))
+    Ok(Value::Object(members))
+}
+
+fn filter(query: Option<&str>) -> Result<Filter, ApiError> {
+    let numbers = ["status", "slower_than_ms", "since_ms", "until_ms", "limit"];
+    serde_json::from_value(pairs(query, &numbers)?).map_err(|error| ApiError::invalid("", error))
 }
 
 /// `GET /admin/v1/requests?tenant=...&since_ms=...`: exchanges that fit, newest first.
@@ -147,6 +152,39 @@ pub(super) async fn sql(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, Ap
     let sql = question.sql(gateway.state.clock.now_ms() / DAY_MS)?;
     let table = ask(gateway, move |reader| reader.sql(&sql)).await?;
     Ok(reply::json(StatusCode::OK, &table.to_json()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Help {
+    days: u64,
+    tenant: Option<String>,
+    limit: usize,
+}
+
+impl Default for Help {
+    fn default() -> Self {
+        Help {
+            days: 7,
+            tenant: None,
+            limit: 20,
+        }
+    }
+}
+
+/// `GET /admin/v1/users/help?days=7&tenant=...&limit=20`: users with trouble, worst first.
+pub(super) async fn help(gateway: &Arc<Gateway>, query: Option<&str>) -> Result<Reply, ApiError> {
+    let help: Help = serde_json::from_value(pairs(query, &["days", "limit"])?)
+        .map_err(|error| ApiError::invalid("", error))?;
+    let today = gateway.state.clock.now_ms() / DAY_MS;
+    let days = today.saturating_sub(help.days.saturating_sub(1))..=today;
+    let people = ask(gateway, move |reader| {
+        who_needs_help(reader, days, help.tenant.as_deref(), help.limit.min(1_000))
+    });
+    Ok(reply::json(
+        StatusCode::OK,
+        &json!({ "data": people.await? }),
+    ))
 }
 
 /// `GET /admin/v1/records`: the state of the store.

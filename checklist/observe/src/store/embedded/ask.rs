@@ -393,6 +393,28 @@ impl Reader {
         Ok(found)
     }
 
+    /// Runs work on the files of each of these days, oldest first: facts as `main`, texts as `t` where the flag says so.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub(crate) fn each_day(
+        &self,
+        asked: RangeInclusive<u64>,
+        mut work: impl FnMut(&Connection, bool) -> rusqlite::Result<()>,
+    ) -> Result<(), AskError> {
+        for day in days(&self.folder)?
+            .into_iter()
+            .filter(|day| asked.contains(day))
+        {
+            if let Some(open) = self.day(day)? {
+                work(&open.connection, open.with_text())
+                    .map_err(named(&facts_path(&self.folder, day)))?;
+                self.rest(open);
+            }
+        }
+        Ok(())
+    }
+
     /// Answers a question in SQL.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ impl Sums {
     fn add(&mut self, record: &Record) {
         let one = |set: bool| i64::from(set);
         self.requests += 1;
-        self.failures += one(record.outcome.is_failure());
+        self.failures += one(record.is_failure());
         self.gone += one(record.outcome == Outcome::ClientGone);
         self.streams += one(record.stream);
         self.calls += signed(u64::try_from(record.attempts.len()).unwrap_or(0));
