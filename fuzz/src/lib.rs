@@ -2,6 +2,7 @@
 
 pub mod models;
 pub mod privacy;
+pub mod records;
 
 use aplomb_core::dialect::{self, Envelope, StreamWriter, fold};
 use aplomb_core::event::ChatEvent;

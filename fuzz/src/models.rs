@@ -2,7 +2,9 @@
 
 use aplomb_models::names::{NameModel, Word, read, write};
 
-const WORDS: [&str; 9] = ["Dear", "Ms", ".", "Ngozi", "O'Brien", ",", "\n", "in", "Málaga"];
+const WORDS: [&str; 9] = [
+    "Dear", "Ms", ".", "Ngozi", "O'Brien", ",", "\n", "in", "Málaga",
+];
 
 /// A file is refused, or read as what writes it again; whatever its weights, names lie in the text, in order and apart.
 pub fn weights(data: &[u8]) {
@@ -14,12 +16,22 @@ pub fn weights(data: &[u8]) {
         hints: u16::try_from(place * 7919 % 2048).unwrap_or(0),
         start: place % 9 == 0,
     };
-    let words: Vec<Word<'_>> = WORDS.iter().copied().cycle().take(300).enumerate().map(word).collect();
+    let words: Vec<Word<'_>> = WORDS
+        .iter()
+        .copied()
+        .cycle()
+        .take(300)
+        .enumerate()
+        .map(word)
+        .collect();
     let mut found = Vec::new();
     model.find(&words, &mut found);
     let mut last = 0;
     for name in &found {
-        assert!(name.words.start >= last && name.words.start < name.words.end, "{name:?}");
+        assert!(
+            name.words.start >= last && name.words.start < name.words.end,
+            "{name:?}"
+        );
         assert!((0.0..=1.0).contains(&name.score), "{name:?}");
         last = name.words.end;
     }

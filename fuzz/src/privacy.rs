@@ -16,10 +16,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::sync::LazyLock;
 
-static DETECTOR: LazyLock<Detector> =
-    LazyLock::new(|| {
-        detector_with(Vec::new(), NameSource::Model).expect("the built-in tables compile")
-    });
+static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
+    detector_with(Vec::new(), NameSource::Model).expect("the built-in tables compile")
+});
 
 /// Most bytes that a text may hold back: a name of two dozen letters, each `_` with two backslashes, spaces and brackets.
 const HELD_MAX: usize = 128;

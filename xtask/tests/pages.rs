@@ -71,6 +71,7 @@ fn links_in_the_docs_lead_somewhere() {
         "docs/robustness.md",
         "docs/privacy.md",
         "docs/llm.md",
+        "docs/records.md",
         "bench/README.md",
     ] {
         let path = xtask::root().join(page);

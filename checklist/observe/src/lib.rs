@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod export;
+pub mod grading;
 pub mod help;
 pub mod histogram;
 pub mod metrics;

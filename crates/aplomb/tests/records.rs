@@ -333,10 +333,13 @@ fn ask_until_it_dies(gateway: &Gateway, route: &'static str, kill_after: usize) 
 fn a_killed_gateway_has_lost_no_acknowledged_record() {
     let mut setup = Setup::new(BINARY, CONFIG);
     let mut acknowledged = HashSet::new();
-    for round in 0..4 {
+    // Figures are taken with more of them.
+    let rounds = aplomb_testkit::env("APLOMB_KILLS").and_then(|n| n.parse().ok());
+    let rounds: usize = rounds.unwrap_or(4);
+    for round in 0..rounds {
         let gateway = setup.start();
         let route = if round % 2 == 0 { "durable" } else { "strict" };
-        let ids = ask_until_it_dies(&gateway, route, 10 + 37 * round);
+        let ids = ask_until_it_dies(&gateway, route, 10 + 37 * (round % 9));
         setup = gateway.killed();
         acknowledged.extend(ids);
     }
@@ -361,6 +364,10 @@ fn a_killed_gateway_has_lost_no_acknowledged_record() {
         let missing: Vec<&String> = acknowledged.iter().filter(lost).collect();
         missing.is_empty().then_some(())
     });
+    println!(
+        "{rounds} kills, {} acknowledged records, none lost",
+        acknowledged.len()
+    );
     assert!(acknowledged.len() >= 250, "{}", acknowledged.len());
     let sums = "sum(requests), sum(input_tokens), sum(output_tokens)";
     let facts = sum("SELECT count(*), sum(input_tokens), sum(output_tokens) FROM requests");
@@ -582,4 +589,70 @@ fn users_with_trouble_are_named_with_its_reasons() {
     assert_eq!(people[2]["reasons"][0], "2 of 3 asked the same again");
     let (_, out, _) = run(&gateway, &["users", "--tenant", "nobody"]);
     assert_eq!(out, "nobody has trouble\n");
+}
+
+#[test]
+fn two_people_grade_blind_and_their_agreement_is_told() {
+    let gateway = Gateway::start(BINARY, CONFIG);
+    let ids: Vec<String> = (0..4)
+        .map(|n| {
+            ask(
+                &gateway,
+                Dialect::ALL[0],
+                "chat",
+                false,
+                &format!("Question {n}"),
+            )
+        })
+        .collect();
+    one(&gateway, &ids[3]);
+    let next = |grader: &str| {
+        let path = format!("/admin/v1/grading?grader={grader}&percent=100");
+        gateway.admin_get(&path).whole().json()["data"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let grade = |id: &str, grader: &str, label: &str| {
+        let body = json!({ "request_id": id, "grader": grader, "label": label });
+        let mut request = gateway.admin_get("/admin/v1/grading");
+        request = request
+            .with_method("POST")
+            .body(body.to_string().as_bytes());
+        request.whole()
+    };
+    let items = next("ann");
+    assert_eq!(items.len(), 4);
+    assert!(
+        items[0]["answer"]
+            .as_str()
+            .is_some_and(|answer| !answer.is_empty())
+    );
+    let shown = json!(items).to_string();
+    assert!(
+        !shown.contains("practice/practice") && !shown.contains("label"),
+        "{shown}"
+    );
+    for (n, id) in ids.iter().enumerate() {
+        let bob = if n == 0 { "inaccurate" } else { "accurate" };
+        let ann = if n < 2 { "inaccurate" } else { "accurate" };
+        assert_eq!(
+            (grade(id, "ann", ann).status, grade(id, "bob", bob).status),
+            (200, 200)
+        );
+    }
+    assert!(
+        next("ann").is_empty() && next("eve").is_empty(),
+        "two graders are enough"
+    );
+    let report = gateway.admin_get("/admin/v1/grading/report").whole().json();
+    assert_eq!(
+        (&report["pairs"], &report["same"], &report["kappa"]),
+        (&4.into(), &0.75.into(), &0.5.into())
+    );
+    assert!(
+        grade(&ids[0], "ann", "good")
+            .text()
+            .contains("label: expected one of accurate, partly, inaccurate")
+    );
 }

@@ -1,5 +1,6 @@
 //! The admin listener: nothing without the token, but health.
 
+mod grading;
 mod privacy;
 mod records;
 
@@ -88,6 +89,13 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             StatusCode::OK,
             &json!({ "data": gateway.state.alerts.standings() }),
         )),
+        (&Method::GET, "/admin/v1/grading") => grading::next(gateway, head.uri.query()).await,
+        (&Method::GET, "/admin/v1/grading/report") => {
+            grading::report(gateway, head.uri.query()).await
+        }
+        (&Method::POST, "/admin/v1/grading") => {
+            grading::grade(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
         (&Method::GET, "/admin/v1/users/help") => records::help(gateway, head.uri.query()).await,
         (&Method::GET, "/admin/v1/records") => records::health(gateway),
         (&Method::POST, "/admin/v1/privacy/scan") => {

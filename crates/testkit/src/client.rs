@@ -39,6 +39,13 @@ impl Request {
         Request::post(address, dialect.path(), &chat_body(dialect, model, stream))
     }
 
+    /// Sets the method.
+    #[must_use]
+    pub fn with_method(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
     /// Sets the body, as JSON.
     #[must_use]
     pub fn body(mut self, bytes: &[u8]) -> Self {

@@ -25,7 +25,7 @@ const SECONDS_MAX: u64 = 60;
 const DAY_MS: u64 = 86_400_000;
 
 /// Runs a question where it may block.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     gateway: &Arc<Gateway>,
     work: impl FnOnce(&Reader) -> Result<T, AskError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -54,7 +54,7 @@ async fn ask<T: Send + 'static>(
 }
 
 /// The pairs of a query as JSON: numbers for fields that hold numbers.
-fn pairs(query: Option<&str>, numbers: &[&str]) -> Result<Value, ApiError> {
+pub(super) fn pairs(query: Option<&str>, numbers: &[&str]) -> Result<Value, ApiError> {
     let mut members = Map::new();
     for pair in query
         .unwrap_or_default()
