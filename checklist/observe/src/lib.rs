@@ -5,6 +5,7 @@
 //! [`store::embedded::ask::Reader`].
 
 pub mod alerts;
+pub mod evals;
 pub mod export;
 pub mod grading;
 pub mod help;

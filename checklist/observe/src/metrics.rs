@@ -118,6 +118,8 @@ pub struct TargetMetrics {
 /// All metrics of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// Evaluations.
+    pub evals: crate::evals::online::EvalMetrics,
     /// Exchanges by outcome, in the order of [`Outcome::ALL`].
     pub requests: [Counter; Outcome::ALL.len()],
     /// Requests that were refused before the pipeline (authentication, malformed, unknown model).
@@ -386,6 +388,7 @@ impl Metrics {
         self.render_records(&mut out);
         self.render_targets(&mut out);
         self.render_entities(&mut out);
+        self.render_evals(&mut out);
         out
     }
 
@@ -424,6 +427,14 @@ impl Metrics {
         let name = "aplomb_records_commit_seconds";
         header(out, name, "histogram", "Time of a commit of records.");
         self.records_commit.render(name, "", out);
+    }
+
+    fn render_evals(&self, out: &mut String) {
+        for (name, help, counter) in self.evals.plain() {
+            let name = format!("aplomb_evals_{name}_total");
+            header(out, &name, "counter", help);
+            let _ = writeln!(out, "{name} {}", counter.get());
+        }
     }
 
     fn render_targets(&self, out: &mut String) {

@@ -284,8 +284,21 @@ impl Prompt {
     }
 }
 
+/// Last user message of recorded messages: of a JSON array, or the plain prompt itself.
+pub(crate) fn last_user_text(messages: &str) -> String {
+    let Ok(list) = serde_json::from_str::<Vec<Message<'_>>>(messages) else {
+        return messages.to_owned();
+    };
+    let mut said = list
+        .iter()
+        .rev()
+        .filter(|message| message.role == "user")
+        .map(|message| plain(message.content));
+    said.find(|text| !text.is_empty()).unwrap_or_default()
+}
+
 /// Language of a text, where it can be told: by its script where that says it, else by its letters.
-fn language(text: &str) -> Option<&'static str> {
+pub(crate) fn language(text: &str) -> Option<&'static str> {
     let mut end = text.len().min(LANGUAGE_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use aplomb_config::scalar::Span;
+use aplomb_config::scalar::{Span, Usd};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +33,8 @@ pub enum Command {
     Privacy(PrivacyArgs),
     /// Show exchanges: the latest, those that fit, one, or as they come. Asks the running gateway.
     Logs(LogsArgs),
+    /// Judge answers: suites and traffic against models, what scores say, what has shifted.
+    Eval(EvalArgs),
     /// Ask the records in SQL. Asks the running gateway; only reading is possible.
     Sql(SqlArgs),
     /// Who needs help? Users ranked by the trouble they have, with the reasons. Asks the running gateway.
@@ -173,6 +175,123 @@ pub struct SqlArgs {
     /// JSON instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do about evaluations.
+#[derive(Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: EvalCommand,
+}
+
+/// Verbs about evaluations.
+#[derive(Subcommand)]
+pub enum EvalCommand {
+    /// Play a suite or recorded traffic against routes and models, and compare their answers, time and money.
+    Run(Box<EvalRunArgs>),
+    /// Make cases from answers that people did not like.
+    Grow(EvalGrowArgs),
+    /// Show scores with their agreement with people.
+    Report {
+        /// Days, today included.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=400))]
+        days: u64,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show which measures of a day differ from the two weeks before it.
+    Drift {
+        /// The day, `YYYY-MM-DD`. Default: yesterday, the last whole one.
+        #[arg(long)]
+        day: Option<String>,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where cases come from.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CasesFrom {
+    /// Recorded traffic of a route.
+    Traffic,
+}
+
+/// Where cases for a new suite come from.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum GrowFrom {
+    /// Thumbs down, bad labels and scores, corrections.
+    BadFeedback,
+}
+
+/// What to play.
+#[derive(Args)]
+pub struct EvalRunArgs {
+    /// Suite (YAML). Not needed with `--from traffic`.
+    pub suite: Option<PathBuf>,
+    /// Take the cases from here instead; the recorded answers are compared with.
+    #[arg(long, value_enum)]
+    pub from: Option<CasesFrom>,
+    /// Route whose traffic is taken.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Not older than this.
+    #[arg(long, default_value = "7d")]
+    pub since: Span,
+    /// Most cases of traffic.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// A further target: a route or `provider/model`; may be given several times.
+    #[arg(long)]
+    pub against: Vec<String>,
+    /// Who judges: `provider/model` or a route.
+    #[arg(long)]
+    pub judge: Option<String>,
+    /// What the judge is asked; may be given several times. Default with a judge: relevance and helpfulness.
+    #[arg(long = "rubric")]
+    pub rubrics: Vec<String>,
+    /// A check without a model; may be given several times.
+    #[arg(long = "rule")]
+    pub rules: Vec<String>,
+    /// Most money for answers and verdicts together. Default: as the suite says, else 1 USD.
+    #[arg(long)]
+    pub budget: Option<Usd>,
+    /// Requests a month, for the saving. Default: as the suite says, else by the traffic.
+    #[arg(long)]
+    pub requests_a_month: Option<u64>,
+    /// Fail if a target's mean is lower, such as `relevance=0.7`; may be given several times.
+    #[arg(long)]
+    pub min: Vec<String>,
+    /// Fail if a target's mean is higher, such as `refusal=0.05`; may be given several times.
+    #[arg(long)]
+    pub max: Vec<String>,
+    /// JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to make cases of.
+#[derive(Args)]
+pub struct EvalGrowArgs {
+    /// Which answers.
+    #[arg(long, value_enum, default_value = "bad-feedback")]
+    pub from: GrowFrom,
+    /// File to write: a new suite (`.yaml`), or cases that are added (`.jsonl`).
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Only of this route.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Not older than this.
+    #[arg(long, default_value = "30d")]
+    pub since: Span,
+    /// Most cases, the latest first.
+    #[arg(long, default_value_t = 200)]
+    pub limit: usize,
 }
 
 /// What to do about privacy.

@@ -5,6 +5,7 @@ mod alerts;
 mod check;
 mod cli;
 mod demo;
+mod eval;
 mod keys;
 mod load;
 mod log;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Privacy(args) => privacy::run(&args),
         Command::Logs(args) => records::logs(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Sql(args) => records::sql(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),

@@ -11,10 +11,13 @@ use aplomb_config::Parsed;
 use aplomb_config::file::ServerConfig;
 use aplomb_config::secret::ProcessEnvironment;
 use aplomb_control::key::{create_private, random_text};
+use aplomb_core::ask::Ask;
 use aplomb_core::clock::SystemClock;
 use aplomb_engines::tasks::Tasks;
+use aplomb_observe::evals::online::{WORKERS, Worker};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_pipeline::asker::Asker;
 use aplomb_pipeline::state::State;
 use aplomb_server::gateway::{AccessParts, Gateway};
 use aplomb_server::listener::{Listener, Plane};
@@ -206,6 +209,8 @@ pub async fn serve(
     // Commands look here: the file may name port 0, and environments differ.
     std::fs::write(server.data_dir.join(ADMIN_ADDRESS), format!("{admin_at}\n"))
         .map_err(Failure::start)?;
+    let evals = Tasks::default();
+    judge_samples(&gateway, &evals);
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;
@@ -213,6 +218,8 @@ pub async fn serve(
     gateway.drain();
     stop_data.send_replace(true);
     let clean = tasks.wait(server.drain.0 + FAREWELL).await;
+    gateway.state.evals.stop();
+    evals.wait(Duration::from_secs(1)).await;
     stop_admin.send_replace(true);
     admin_tasks.wait(Duration::from_secs(1)).await;
     if let Some(records) = &gateway.state.records {
@@ -220,6 +227,20 @@ pub async fn serve(
     }
     tracing::info!(clean, "stopped");
     Ok(())
+}
+
+/// Starts the workers of evaluations. They ask by the policy that is in force at each question.
+fn judge_samples(gateway: &Arc<Gateway>, tasks: &Tasks) {
+    let source = gateway.clone();
+    let asker = Asker::new(Box::new(move || source.policy()), gateway.state.clone());
+    let ask: Arc<dyn Ask> = Arc::new(asker);
+    for _ in 0..WORKERS {
+        let worker = Worker {
+            room: gateway.state.clone(),
+            ask: ask.clone(),
+        };
+        tasks.spawn(worker.run());
+    }
 }
 
 fn announce(gateway: &Gateway, server: &ServerConfig, data: SocketAddr, admin: SocketAddr) {

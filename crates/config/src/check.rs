@@ -1,6 +1,7 @@
 //! Checks a tree against the JSON Schema of the types and collects all that is wrong.
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::evals::{MoneyRate, Share};
 use crate::observe::{AlertCondition, AlertTarget};
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
@@ -261,6 +262,8 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "time-span" => text.parse::<Span>().map(|_| ()),
         "byte-size" => text.parse::<ByteSize>().map(|_| ()),
         "usd" => text.parse::<Usd>().map(|_| ()),
+        "share" => text.parse::<Share>().map(|_| ()),
+        "money-rate" => text.parse::<MoneyRate>().map(|_| ()),
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
         "alert-target" => text.parse::<AlertTarget>().map(|_| ()),
         "secret-reference" => text.parse::<Secret>().map(|_| ()),

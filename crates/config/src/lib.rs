@@ -7,6 +7,7 @@
 mod check;
 pub mod diagnostic;
 pub mod discover;
+pub mod evals;
 pub mod file;
 mod known;
 pub mod observe;
@@ -17,6 +18,7 @@ mod salvage;
 pub mod scalar;
 pub mod secret;
 mod semantic;
+pub mod suite;
 mod yaml;
 
 pub use known::{KNOWN_PROVIDERS, KnownProvider};

@@ -1,5 +1,6 @@
-//! The part of the file about looking at what happens: alerts.
+//! The part of the file about looking at what happens: alerts; evaluations are in `evals.rs`.
 
+use crate::evals::EvalConfig;
 use crate::scalar::{Span, text_scalar};
 use crate::secret::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -17,6 +18,8 @@ pub struct ObserveConfig {
     pub alerts: Vec<AlertConfig>,
     /// How often the rules are looked at. Default `15s`.
     pub alerts_every: Span,
+    /// Evaluations of a sampled share of recorded answers, away from the request path.
+    pub evals: Vec<EvalConfig>,
 }
 
 impl Default for ObserveConfig {
@@ -24,6 +27,7 @@ impl Default for ObserveConfig {
         ObserveConfig {
             alerts: Vec::new(),
             alerts_every: Span(Duration::from_secs(15)),
+            evals: Vec::new(),
         }
     }
 }

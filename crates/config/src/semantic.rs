@@ -58,6 +58,9 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
             Some(_) => {}
         }
     }
+    for index in 0..file.observe.evals.len() {
+        evaluation(file, index, &mut found);
+    }
     for (index, recognizer) in file.recognizers.iter().enumerate() {
         if recognizer.pattern.is_none() && recognizer.words.is_empty() {
             let path = format!("recognizers[{index}]");
@@ -76,6 +79,75 @@ fn recorded(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec
             format!("routes.{name}.record.text"),
             message,
         ));
+    }
+}
+
+/// An evaluation needs names that meet, text to look at, and money for its judge.
+fn evaluation(file: &ConfigFile, index: usize, found: &mut Vec<Diagnostic>) {
+    let Some(eval) = file.observe.evals.get(index) else {
+        return;
+    };
+    let path = format!("observe.evals[{index}]");
+    let mut error = |member: &str, message: String| {
+        found.push(Diagnostic::error(format!("{path}{member}"), message));
+    };
+    if !legal_name(&eval.name) {
+        error(
+            ".name",
+            "a name has 1 to 64 letters, digits, `.`, `_` or `-`".into(),
+        );
+    }
+    let before = file.observe.evals.iter().take(index);
+    if before
+        .map(|other| &other.name)
+        .any(|name| *name == eval.name)
+    {
+        error(
+            ".name",
+            format!("there are two evaluations `{}`", eval.name),
+        );
+    }
+    for (at, route) in eval.routes.iter().enumerate() {
+        let member = format!(".routes[{at}]");
+        match file.routes.get(route) {
+            None => error(&member, format!("there is no route `{route}`")),
+            Some(config) if config.record.text == RecordText::None => error(
+                &member,
+                format!(
+                    "evaluations see recorded text, and `{route}` records none: give it `record: {{ text: masked }}`"
+                ),
+            ),
+            Some(_) => {}
+        }
+    }
+    if eval.rules.is_empty() && eval.rubrics.is_empty() {
+        error("", "needs `rules`, `rubrics` or both".into());
+    }
+    let Some(judge) = &eval.judge else {
+        if !eval.rubrics.is_empty() {
+            error(
+                ".rubrics",
+                "rubrics need a `judge`; checks without a model stand under `rules`".into(),
+            );
+        }
+        return;
+    };
+    if eval.rubrics.is_empty() {
+        error(".judge", "a judge needs `rubrics`".into());
+    }
+    if eval.budget.is_none() {
+        error(
+            "",
+            "a judge costs money: say how much with `budget`, such as `3 USD per 1d`".into(),
+        );
+    }
+    let provider = judge.split_once('/').map(|(provider, _)| provider);
+    let known = provider.is_some_and(|provider| file.providers.contains_key(provider));
+    if !known && !file.routes.contains_key(judge) {
+        error(
+            ".judge",
+            format!("`{judge}` is no route and no `provider/model` of a provider in this file"),
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! Anthropic) are read and written in [`dialect`]; in between, an answer is always a stream of
 //! [`event::ChatEvent`]s.
 
+pub mod ask;
 pub mod caller;
 pub mod clock;
 pub mod conversation;

@@ -52,7 +52,11 @@ pub(crate) async fn mask(
 }
 
 /// What the analyzer finds. If it fails, the policy decides.
-async fn ask(rules: &Rules, analyzer: &Analyzer, request: &ChatRequest) -> Result<More, ApiError> {
+pub(crate) async fn ask(
+    rules: &Rules,
+    analyzer: &Analyzer,
+    request: &ChatRequest,
+) -> Result<More, ApiError> {
     let refuses = rules
         .shield
         .as_ref()

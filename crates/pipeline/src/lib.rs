@@ -6,8 +6,10 @@
 
 mod alerts;
 mod analyzer;
+pub mod asker;
 mod attempt;
 pub mod chat;
+mod evals;
 mod guard;
 mod plan;
 pub mod policy;

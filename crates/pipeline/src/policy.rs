@@ -1,6 +1,7 @@
 //! What the operator wants, compiled: everything that can fail has been done.
 
 use crate::analyzer::Analyzer;
+use crate::evals;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use aplomb_catalog::price::{Rate, Rates};
@@ -17,6 +18,7 @@ use aplomb_config::scalar::Usd;
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
 use aplomb_observe::alerts::Rule;
+use aplomb_observe::evals::online::Eval;
 use aplomb_observe::metrics::{Metrics, TargetMetrics};
 use aplomb_observe::record::KeepText;
 use aplomb_privacy::agreements::{Agreement, Known};
@@ -191,6 +193,8 @@ pub struct Policy {
     pub alerts: Vec<Rule>,
     /// What models cost.
     pub prices: Arc<Prices>,
+    /// Evaluations of recorded answers.
+    pub evals: Arc<[Arc<Eval>]>,
     /// First digits of the digest of the file.
     pub version: Arc<str>,
 }
@@ -262,6 +266,7 @@ impl Policy {
             direct: direct(&parsed.file, &shields),
             alerts,
             prices: Arc::new(prices(&parsed.file)),
+            evals: Arc::default(),
             version: version(&parsed.file),
         };
         for (name, config) in &parsed.file.routes {
@@ -272,6 +277,13 @@ impl Policy {
         policy
             .patterns
             .sort_by_key(|pattern| std::cmp::Reverse(pattern.head.len() + pattern.tail.len()));
+        match evals::build(&policy, state) {
+            Ok(evals) => policy.evals = evals,
+            Err(errors) => {
+                let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
+                return Err(Diagnostics::new(file_name, placed.collect()));
+            }
+        }
         Ok(policy)
     }
 

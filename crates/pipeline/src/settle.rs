@@ -14,6 +14,7 @@ use aplomb_core::id::{RequestId, TraceContext};
 use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
+use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::TargetMetrics;
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
@@ -41,6 +42,7 @@ pub struct Exchange {
     usage: Option<Usage>,
     target: Option<Arc<TargetMetrics>>,
     prices: Arc<Prices>,
+    evals: Arc<[Arc<Eval>]>,
     recording: Recording,
     texts: Option<Texts>,
     operation: Operation,
@@ -118,6 +120,7 @@ impl Exchange {
             usage: None,
             target: None,
             prices: policy.prices.clone(),
+            evals: policy.evals.clone(),
             recording: route.record,
             texts: None,
             operation: request.operation,
@@ -349,12 +352,21 @@ impl Exchange {
         } else {
             (None, None)
         };
+        let with_text = self.texts.is_some() && self.recording.keep != KeepText::None;
+        let sampled = if with_text && self.record.outcome == Outcome::Done {
+            sampling(&self.evals, &self.record)
+        } else {
+            Vec::new()
+        };
+        let id = self.record.id;
         records.put(Submission {
             record: std::mem::take(&mut self.record),
             texts: self.texts.take(),
             keep: self.recording.keep,
             ack,
         });
+        let counters = &self.state.metrics.evals;
+        self.state.evals.offer(sampled, id, counters);
         acked
     }
 

@@ -4,6 +4,7 @@ use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
 use aplomb_observe::alerts::Board;
+use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::writer::RecordWriter;
 use arc_swap::ArcSwap;
@@ -25,6 +26,8 @@ pub struct State {
     pub keys: ArcSwap<KeySnapshot>,
     /// Secret of the installation that keys placeholders.
     pub placeholder_key: Arc<[u8]>,
+    /// Answers that wait to be judged.
+    pub evals: EvalQueue,
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
 
@@ -42,6 +45,7 @@ impl State {
             alerts: Board::default(),
             keys: ArcSwap::default(),
             placeholder_key: Arc::from(&b"unset"[..]),
+            evals: EvalQueue::default(),
             clients: Mutex::default(),
         }
     }
@@ -61,5 +65,23 @@ impl State {
             .entry(key)
             .or_insert_with(|| HttpClient::new(connect_timeout))
             .clone()
+    }
+}
+
+impl Room for State {
+    fn queue(&self) -> &EvalQueue {
+        &self.evals
+    }
+
+    fn records(&self) -> Option<&RecordWriter> {
+        self.records.as_ref()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
     }
 }

@@ -1,5 +1,6 @@
 //! The admin listener: nothing without the token, but health.
 
+mod evals;
 mod grading;
 mod privacy;
 mod records;
@@ -98,6 +99,8 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         }
         (&Method::GET, "/admin/v1/users/help") => records::help(gateway, head.uri.query()).await,
         (&Method::GET, "/admin/v1/records") => records::health(gateway),
+        (&Method::GET, "/admin/v1/evals") => evals::scores(gateway, head.uri.query()).await,
+        (&Method::GET, "/admin/v1/evals/drift") => evals::drifted(gateway).await,
         (&Method::POST, "/admin/v1/privacy/scan") => {
             let body = read_body(body, SCAN_MAX, BODY_TIMEOUT).await?;
             privacy::scan(gateway, &body).await
