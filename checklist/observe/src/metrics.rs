@@ -1,6 +1,7 @@
 //! Metrics in the Prometheus text format. Handles are plain fields: counting costs one atomic addition, no look-up.
 
 use crate::record::Outcome;
+use crate::store::clickhouse::telemetry::ShipMetrics;
 use crate::store::embedded::Feedback;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -174,6 +175,8 @@ pub struct Metrics {
     pub privacy_unrestored: Counter,
     /// Texts of a placeholder's form in answers to requests that did not make them.
     pub privacy_foreign: Counter,
+    /// Shipping to ClickHouse.
+    pub clickhouse: ShipMetrics,
     targets: Mutex<BTreeMap<String, Arc<TargetMetrics>>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -389,6 +392,7 @@ impl Metrics {
         self.render_targets(&mut out);
         self.render_entities(&mut out);
         self.render_evals(&mut out);
+        self.clickhouse.render(&mut out);
         out
     }
 

@@ -7,6 +7,11 @@ use crate::metrics::Metrics;
 use crate::prompt::{Kept, Prompt};
 use crate::queue::{Ack, Fate, Item, Queue, Said, Submission};
 use crate::record::KeepText;
+use crate::store::Ask;
+use crate::store::clickhouse::ship::{Route, Shipper};
+use crate::store::clickhouse::telemetry::ShipHealth;
+use crate::store::clickhouse::{self, ClickHouse};
+use crate::store::embedded::ask::AskError;
 use crate::store::embedded::codec::Codec;
 use crate::store::embedded::{self, Bounds, DAY_MS, Embedded, Entry, Late, Started, StoreError};
 use aplomb_core::clock::Clock;
@@ -66,6 +71,9 @@ pub struct Health {
     /// What was lost with damaged files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<String>,
+    /// How shipping goes, where a ClickHouse is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clickhouse: Option<ShipHealth>,
 }
 
 #[derive(Default)]
@@ -84,8 +92,16 @@ pub struct RecordWriter {
     codec: Arc<Codec>,
     reader: Arc<embedded::ask::Reader>,
     bounds: Arc<Mutex<Bounds>>,
-    thread: std::thread::Thread,
+    door: Door,
+    clickhouse: Option<(Arc<ClickHouse>, Shipper)>,
     handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The way to the writer's thread.
+#[derive(Clone)]
+pub(crate) struct Door {
+    queue: Arc<Queue>,
+    thread: std::thread::Thread,
 }
 
 /// The folder of records below the data folder.
@@ -103,7 +119,7 @@ fn lock_file(folder: &Path) -> std::io::Result<File> {
         .open(folder.join("lock"))
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -113,6 +129,18 @@ impl RecordWriter {
     /// # Errors
     /// The folder can't be made.
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        Self::start_shipping(settings, None, metrics)
+    }
+
+    /// The same, and ships what it writes to a ClickHouse.
+    ///
+    /// # Errors
+    /// The folder can't be made, or the address of ClickHouse is none.
+    pub fn start_shipping(
+        settings: Settings,
+        to: Option<clickhouse::Settings>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let Settings {
             folder,
             codec,
@@ -126,13 +154,17 @@ impl RecordWriter {
         let queue = Arc::new(Queue::new(queue_bytes));
         let status = Arc::new(Mutex::new(Status::default()));
         let bounds = Arc::new(Mutex::new(bounds));
+        let mut store = Embedded::new(folder.clone(), codec.clone(), node);
+        if to.is_some() {
+            store = store.shipping();
+        }
         let work = Writer {
-            store: Embedded::new(folder.clone(), codec.clone(), node),
+            store,
             queue: queue.clone(),
             metrics: metrics.clone(),
             status: status.clone(),
             bounds: bounds.clone(),
-            clock,
+            clock: clock.clone(),
             lock,
             retained: 0,
         };
@@ -140,6 +172,23 @@ impl RecordWriter {
             .name("records".to_owned())
             .spawn(move || work.run())?;
         let reader = Arc::new(embedded::ask::Reader::new(folder.clone(), codec.clone()));
+        let door = Door {
+            queue: queue.clone(),
+            thread: handle.thread().clone(),
+        };
+        let ship = |to| -> std::io::Result<_> {
+            let store = Arc::new(ClickHouse::new(to)?);
+            let route = Route {
+                store: store.clone(),
+                door: door.clone(),
+                folder: folder.clone(),
+                codec: codec.clone(),
+                clock,
+                metrics: metrics.clone(),
+            };
+            Ok((store, Shipper::start(route)?))
+        };
+        let clickhouse = to.map(ship).transpose()?;
         Ok(RecordWriter {
             queue,
             metrics,
@@ -148,7 +197,8 @@ impl RecordWriter {
             codec,
             reader,
             bounds,
-            thread: handle.thread().clone(),
+            door,
+            clickhouse,
             handle: Mutex::new(Some(handle)),
         })
     }
@@ -169,7 +219,7 @@ impl RecordWriter {
             }
         }
         if wake {
-            self.thread.unpark();
+            self.door.thread.unpark();
         }
     }
 
@@ -177,7 +227,7 @@ impl RecordWriter {
     pub fn begin(&self, started: Started, ack: Option<Ack>) -> bool {
         let (taken, wake) = self.queue.begin(Box::new(started), ack);
         if wake {
-            self.thread.unpark();
+            self.door.thread.unpark();
         }
         taken
     }
@@ -190,6 +240,23 @@ impl RecordWriter {
     /// Answers questions about what is written.
     pub fn reader(&self) -> Arc<embedded::ask::Reader> {
         self.reader.clone()
+    }
+
+    /// The store of this name (`embedded`, `clickhouse`) that answers questions; without a name the one that is asked first.
+    ///
+    /// # Errors
+    /// There is no store of this name.
+    pub fn ask(&self, store: Option<&str>) -> Result<Arc<dyn Ask>, AskError> {
+        let click = self.clickhouse();
+        match (store, click) {
+            (None, Some(click)) if click.is_first() => Ok(click.clone()),
+            (Some("clickhouse"), Some(click)) => Ok(click.clone()),
+            (None | Some("embedded"), _) => Ok(self.reader()),
+            (Some(name), _) => Err(AskError::Wrong(format!(
+                "store: there is no store `{}` of records",
+                name.chars().take(64).collect::<String>()
+            ))),
+        }
     }
 
     /// How long and how much is kept from now on.
@@ -209,6 +276,10 @@ impl RecordWriter {
             queue_bytes,
             lag_ms: oldest.map_or(0, |oldest| oldest.elapsed().as_millis()),
             losses: status.losses.clone(),
+            clickhouse: self
+                .clickhouse
+                .as_ref()
+                .map(|(_, shipper)| shipper.health()),
         }
     }
 
@@ -220,8 +291,50 @@ impl RecordWriter {
         self.between(move |store| Ok(store.late(id, &late)?))
     }
 
+    /// The ClickHouse that records are shipped to.
+    pub fn clickhouse(&self) -> Option<&Arc<ClickHouse>> {
+        self.clickhouse.as_ref().map(|(store, _)| store)
+    }
+
     /// Runs work on the store between two writes, and waits for it. Blocking.
     fn between<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Embedded) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        self.door.between(work)
+    }
+
+    /// Waits until everything that was handed over before is written. Blocking.
+    ///
+    /// # Errors
+    /// The writer has ended.
+    pub fn flush(&self) -> Result<(), BoxError> {
+        self.between(|_| Ok(()))
+    }
+
+    /// Writes what waits and ends the threads. Blocking.
+    pub fn close(&self) {
+        if let Some((_, shipper)) = &self.clickhouse {
+            shipper.stop();
+        }
+        self.queue.lock().closed = true;
+        self.door.thread.unpark();
+        let handle = locked(&self.handle).take();
+        if let Some(handle) = handle {
+            let _ = handle.join();
+        }
+        if let Some((_, shipper)) = &self.clickhouse {
+            shipper.join();
+        }
+    }
+}
+
+impl Door {
+    /// Runs work on the store between two writes, and waits for it. Blocking.
+    ///
+    /// # Errors
+    /// The work fails, or the writer has ended.
+    pub(crate) fn between<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Embedded) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, BoxError> {
@@ -245,24 +358,6 @@ impl RecordWriter {
             Err(RecvTimeoutError::Timeout) => Err(
                 "the store does not answer: another process writes to it, or its disk fails".into(),
             ),
-        }
-    }
-
-    /// Waits until everything that was handed over before is written. Blocking.
-    ///
-    /// # Errors
-    /// The writer has ended.
-    pub fn flush(&self) -> Result<(), BoxError> {
-        self.between(|_| Ok(()))
-    }
-
-    /// Writes what waits and ends the thread. Blocking.
-    pub fn close(&self) {
-        self.queue.lock().closed = true;
-        self.thread.unpark();
-        let handle = locked(&self.handle).take();
-        if let Some(handle) = handle {
-            let _ = handle.join();
         }
     }
 }
@@ -401,6 +496,8 @@ impl Writer {
     fn lose_all(&self) {
         let mut waiting = self.queue.lock();
         let (items, _) = waiting.take(usize::MAX, usize::MAX);
+        // Who waits for a job learns that there is nobody to do it.
+        waiting.jobs.clear();
         waiting.bytes = 0;
         self.metrics
             .records_lost
@@ -531,6 +628,14 @@ impl Writer {
             Ok(0) => {}
             Ok(files) => tracing::info!(files, "records past their time were removed"),
             Err(error) => tracing::error!(%error, "old records could not be removed"),
+        }
+        let lost = std::mem::take(&mut self.store.unshipped);
+        if lost > 0 {
+            self.metrics.clickhouse.lost_rows.add(lost);
+            tracing::error!(
+                lost,
+                "records were removed for want of space before ClickHouse had taken them"
+            );
         }
     }
 }

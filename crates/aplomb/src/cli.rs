@@ -103,6 +103,9 @@ pub struct LogsArgs {
     pub id: Option<String>,
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Store that is asked: `embedded` or `clickhouse`. Default: the data folder, where it is a store of its own.
+    #[arg(long)]
+    pub store: Option<String>,
     /// Tenant.
     #[arg(long)]
     pub tenant: Option<String>,
@@ -169,6 +172,9 @@ pub struct SqlArgs {
     /// Only this tenant's rows.
     #[arg(long)]
     pub tenant: Option<String>,
+    /// Store that is asked, in its own SQL: `embedded` or `clickhouse`. Default: the data folder, where it is a store of its own.
+    #[arg(long)]
+    pub store: Option<String>,
     /// Most rows. Default 1000.
     #[arg(long)]
     pub rows: Option<usize>,

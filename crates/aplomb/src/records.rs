@@ -8,6 +8,7 @@ use aplomb_config::file::ConfigFile;
 use aplomb_config::secret::ProcessEnvironment;
 use aplomb_core::clock::{Clock, SystemClock};
 use aplomb_observe::export::{Form, Options, export as observe_export};
+use aplomb_observe::store::clickhouse;
 use aplomb_observe::store::embedded::ask::{Filter, Reader};
 use aplomb_observe::store::embedded::codec::Codec;
 use aplomb_observe::store::embedded::{Bounds, TenantAge};
@@ -59,13 +60,48 @@ pub fn bounds(file: &ConfigFile) -> Bounds {
         };
         (age.facts_days.is_some() || age.text_days.is_some()).then_some(age)
     });
+    // Where day files are only the way to ClickHouse, they go when they are shipped.
+    let local = |span: Duration| if file.store.embedded() { days(span) } else { 1 };
     Bounds {
-        facts_days: days(records.keep.0),
-        text_days: days(records.keep_text.0),
+        facts_days: local(records.keep.0),
+        text_days: local(records.keep_text.0),
         facts_bytes: bytes(records.max.0),
         text_bytes: bytes(records.max_text.0),
         tenants: tenants.collect(),
     }
+}
+
+/// The ClickHouse that records are shipped to, where there is one.
+///
+/// # Errors
+/// The password can't be read.
+pub fn clickhouse(
+    file: &ConfigFile,
+    base_dir: &Path,
+) -> Result<Option<clickhouse::Settings>, Failure> {
+    let Some(config) = file.store.clickhouse() else {
+        return Ok(None);
+    };
+    let password = config
+        .password
+        .as_ref()
+        .map(|secret| secret.resolve(&ProcessEnvironment, base_dir));
+    let password = password
+        .transpose()
+        .map_err(|error| Failure::start(format!("store.records: password: {error}")))?;
+    Ok(Some(clickhouse::Settings {
+        url: config.url.clone(),
+        database: config.database.clone(),
+        user: config.user.clone(),
+        password: password.map(|password| password.expose().to_owned()),
+        texts: config.texts,
+        keep: clickhouse::Keep {
+            facts_days: days(file.records.keep.0),
+            text_days: days(file.records.keep_text.0),
+        },
+        first: !file.store.embedded(),
+        insert: clickhouse::INSERT,
+    }))
 }
 
 /// How the writer is set up.
@@ -106,6 +142,7 @@ pub fn sql(args: &SqlArgs) -> Result<(), Failure> {
             ("since", &args.since),
             ("until", &args.until),
             ("tenant", &args.tenant),
+            ("store", &args.store),
         ];
         members.extend(
             texts
@@ -301,7 +338,7 @@ pub fn logs(args: &LogsArgs) -> Result<(), Failure> {
         let one = admin::ask(
             &file,
             &Method::GET,
-            &format!("/admin/v1/requests/{}", admin::encoded(id)),
+            &format!("/admin/v1/requests/{}{}", admin::encoded(id), store(args)),
             None,
         )?;
         line(&if args.json {
@@ -322,6 +359,13 @@ pub fn logs(args: &LogsArgs) -> Result<(), Failure> {
     }
 }
 
+/// The query that names the store.
+fn store(args: &LogsArgs) -> String {
+    let name = args.store.iter();
+    name.map(|name| format!("?store={}", admin::encoded(name)))
+        .collect()
+}
+
 fn query(args: &LogsArgs) -> String {
     let now_ms = SystemClock.now_ms();
     let since = args.since.map(|span| {
@@ -330,6 +374,7 @@ fn query(args: &LogsArgs) -> String {
             .to_string()
     });
     let texts = [
+        ("store", args.store.clone()),
         ("tenant", args.tenant.clone()),
         ("user", args.user.clone()),
         ("key", args.key.clone()),

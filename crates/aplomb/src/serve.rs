@@ -86,8 +86,9 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let token = admin_token(&server.data_dir)?;
     let metrics = Arc::new(Metrics::default());
     let settings = records::settings(&parsed.file, &origin.base_dir())?;
-    let records = RecordWriter::start(settings, metrics.clone())
-        .map_err(|error| Failure::start(format!("the records folder can't be made: {error}")))?;
+    let clickhouse = records::clickhouse(&parsed.file, &origin.base_dir())?;
+    let records = RecordWriter::start_shipping(settings, clickhouse, metrics.clone())
+        .map_err(|error| Failure::start(format!("the records can't be set up: {error}")))?;
     let state = State::new(Arc::new(SystemClock), metrics, Some(records));
     let state = Arc::new(state.with_placeholder_key(&hasher.derive("placeholders")));
     let policy = origin

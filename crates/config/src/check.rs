@@ -64,6 +64,27 @@ pub(crate) fn kind(schema: &Value) -> &str {
     }
 }
 
+/// Of a schema that wants a word or a section: the part that fits what is written.
+pub(crate) fn fitting<'a>(schema: &'a Value, node: &Node) -> &'a Value {
+    let section = || variants(schema).find(|variant| kind(variant) == "object");
+    match &node.data {
+        Data::Map(_) => section().unwrap_or(schema),
+        _ => schema,
+    }
+}
+
+fn variants(schema: &Value) -> impl Iterator<Item = &Value> {
+    let all = schema.get("oneOf").and_then(Value::as_array);
+    all.into_iter().flatten()
+}
+
+/// Names of the sections that may stand instead of a word.
+fn sections(schema: &Value) -> impl Iterator<Item = &str> {
+    variants(schema)
+        .filter_map(|variant| variant.get("properties")?.as_object())
+        .flat_map(|members| members.keys().map(String::as_str))
+}
+
 /// The words of an enumeration, however it is written.
 fn options(schema: &Value) -> Option<Vec<&str>> {
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {
@@ -89,6 +110,7 @@ impl Checker<'_> {
         if node.is_null() && nullable {
             return;
         }
+        let schema = fitting(schema, node);
         match kind(schema) {
             "object" => self.section(node, schema, path),
             "array" => self.list(node, schema, path),
@@ -208,7 +230,10 @@ impl Checker<'_> {
         if let Some(words) = options(schema) {
             if !words.contains(&text.as_str()) {
                 let shown: String = text.chars().take(64).collect();
-                let message = format!("`{shown}` is not one of: {}", words.join(", "));
+                let mut message = format!("`{shown}` is not one of: {}", words.join(", "));
+                for section in sections(schema) {
+                    message.push_str(&format!(", or a section `{section}`"));
+                }
                 let suggestion = did_you_mean(text, words);
                 self.found.push(
                     Diagnostic::error(path, message)
@@ -289,7 +314,7 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
 
 /// A checked tree as JSON, scalars in the type that the schema wants.
 pub(crate) fn to_json(node: &Node, schema: &Value, root: &Value) -> Value {
-    let (schema, _) = resolve(schema, root);
+    let schema = fitting(resolve(schema, root).0, node);
     match &node.data {
         Data::List(items) => {
             let item = schema.get("items").unwrap_or(&Value::Null);

@@ -6,6 +6,7 @@ use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireCo
 use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
 use crate::scalar::{ByteSize, Span};
 use crate::secret::Secret;
+use crate::store::StoreConfig;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub struct ConfigFile {
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
     pub recognizers: Vec<RecognizerConfig>,
+    /// Where things are kept.
+    pub store: StoreConfig,
     /// Records of exchanges in the data folder.
     pub records: RecordsConfig,
     /// How the gateway is observed.

@@ -18,6 +18,7 @@ mod salvage;
 pub mod scalar;
 pub mod secret;
 mod semantic;
+pub mod store;
 pub mod suite;
 mod yaml;
 

@@ -84,10 +84,27 @@ fn table(path: &str, section: &Value, root: &Value) -> (String, Vec<(String, Val
             .map(|entry| resolve(entry, root));
         match entry {
             Some(entry) => queue.push((format!("{below}.<name>"), entry)),
-            None => queue.push((below, inner)),
+            None => {
+                queue.extend(sections(&below, &inner, root));
+                queue.push((below, inner));
+            }
         }
     }
     (out, queue)
+}
+
+/// Sections that may stand in a list.
+fn sections(path: &str, list: &Value, root: &Value) -> Vec<(String, Value)> {
+    let item = resolve(list.get("items").unwrap_or(&Value::Null), root);
+    let variants = item.get("oneOf").and_then(Value::as_array);
+    let members = variants
+        .into_iter()
+        .flatten()
+        .filter_map(|variant| variant.get("properties")?.as_object())
+        .flatten();
+    members
+        .map(|(name, section)| (format!("{path}[].{name}"), resolve(section, root)))
+        .collect()
 }
 
 fn value(schema: &Value, root: &Value) -> String {
@@ -99,8 +116,13 @@ fn value(schema: &Value, root: &Value) -> String {
         let words = variants
             .iter()
             .filter_map(|v| v.get("const").unwrap_or(v).as_str());
+        let sections = variants
+            .iter()
+            .filter_map(|v| v.get("properties")?.as_object())
+            .flat_map(|members| members.keys().map(|name| format!("section `{name}`")));
         return words
             .map(|word| format!("`{word}`"))
+            .chain(sections)
             .collect::<Vec<_>>()
             .join(", ");
     }

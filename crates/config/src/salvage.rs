@@ -89,7 +89,7 @@ struct Salvage<'a> {
 
 impl Salvage<'_> {
     fn node(&mut self, node: Node, schema: &Value, path: &str) -> Option<Node> {
-        let resolved = check::resolve(schema, self.root).0;
+        let resolved = check::fitting(check::resolve(schema, self.root).0, &node);
         let place = node.place;
         let data = match (node.data, check::kind(resolved)) {
             (Data::Map(members), "object") => Data::Map(self.members(members, resolved, path)?),

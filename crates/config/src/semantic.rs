@@ -5,10 +5,12 @@ use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
 use crate::observe::Measure;
 use crate::records::RecordText;
+use crate::store::{ClickhouseConfig, RecordStoreConfig};
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     server(file, &mut found);
+    stores(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }
@@ -68,6 +70,53 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+fn stores(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let same = |one: &RecordStoreConfig, other: &RecordStoreConfig| {
+        std::mem::discriminant(one) == std::mem::discriminant(other)
+    };
+    for (index, store) in file.store.records.iter().enumerate() {
+        let path = format!("store.records[{index}]");
+        let before = file.store.records.iter().take(index);
+        if before.into_iter().any(|other| same(store, other)) {
+            found.push(Diagnostic::error(&path, "is there already"));
+        }
+        if let RecordStoreConfig::Clickhouse(config) = store {
+            clickhouse(file, config, &format!("{path}.clickhouse"), found);
+        }
+    }
+}
+
+fn clickhouse(
+    file: &ConfigFile,
+    config: &ClickhouseConfig,
+    path: &str,
+    found: &mut Vec<Diagnostic>,
+) {
+    let name = &config.database;
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let legal = name.len() <= 64
+        && name.bytes().all(word)
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+    if !legal {
+        found.push(Diagnostic::error(
+            format!("{path}.database"),
+            "a database's name has letters, digits and `_`, and does not begin with a digit",
+        ));
+    }
+    url(
+        format!("{path}.url"),
+        &config.url,
+        ("password", config.password.is_some()),
+        found,
+    );
+    if config.texts && file.records.encrypt.is_some() {
+        found.push(Diagnostic::warning(
+            format!("{path}.texts"),
+            "texts are encrypted in the data folder (`records.encrypt`), but not in ClickHouse",
+        ));
+    }
 }
 
 /// Text as masked needs somebody who masks.
@@ -254,7 +303,12 @@ fn address(path: &str, url: Option<&str>, has_key: bool, found: &mut Vec<Diagnos
         found.push(Diagnostic::error(path, "`base_url` is missing"));
         return;
     };
-    let path = format!("{path}.base_url");
+    self::url(format!("{path}.base_url"), url, ("api_key", has_key), found);
+}
+
+/// Checks an address. `secret`: the field that holds its secret, and whether it does.
+fn url(path: String, url: &str, secret: (&str, bool), found: &mut Vec<Diagnostic>) {
+    let (field, has_key) = secret;
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !matches!(scheme, "http" | "https") || host.is_empty() || url.contains(char::is_whitespace) {
@@ -265,12 +319,19 @@ fn address(path: &str, url: Option<&str>, has_key: bool, found: &mut Vec<Diagnos
     } else if host.contains('@') {
         found.push(Diagnostic::error(
             path,
-            "must not hold credentials; use `api_key`",
+            format!("must not hold credentials; use `{field}`"),
         ));
     } else if rest.contains(['?', '#']) {
         found.push(Diagnostic::error(path, "must not hold a query or fragment"));
     } else if scheme == "http" && has_key && !is_local(host) {
-        found.push(Diagnostic::warning(path, "the key travels without TLS"));
+        found.push(Diagnostic::warning(
+            path,
+            if field == "api_key" {
+                "the key travels without TLS"
+            } else {
+                "the password travels without TLS"
+            },
+        ));
     }
 }
 

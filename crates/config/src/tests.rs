@@ -192,3 +192,71 @@ proptest! {
         let _ = parse(&text, "f");
     }
 }
+
+#[test]
+fn stores_of_records_are_words_or_sections_with_errors_at_their_place() {
+    let good = parse(
+        "store:\n  records:\n    - embedded\n    - clickhouse: { url: \"http://127.0.0.1:8123\", password: env:P, texts: true }\n",
+        "f",
+    )
+    .unwrap();
+    let store = &good.file.store;
+    let click = store.clickhouse().unwrap();
+    assert!(store.embedded() && click.texts && good.warnings.is_empty());
+    assert_eq!(
+        (click.database.as_str(), click.user.as_str()),
+        ("aplomb", "default")
+    );
+    let none = parse("log: {}\n", "f").unwrap().file.store;
+    assert!(none.embedded() && none.clickhouse().is_none());
+    for (records, path, message) in [
+        ("[]", "store.records", "at least 1"),
+        (
+            "[embeded]",
+            "store.records[0]",
+            "not one of: embedded, or a section `clickhouse`",
+        ),
+        ("[embedded, embedded]", "store.records[1]", "there already"),
+        (
+            "[{ clickhouse: {} }]",
+            "store.records[0].clickhouse",
+            "`url` is missing",
+        ),
+        (
+            "[{ clickhouse: { url: \"ftp://x\" } }]",
+            "store.records[0].clickhouse.url",
+            "expected a URL",
+        ),
+        (
+            "[{ clickhouse: { url: \"http://u:p@x\" } }]",
+            "store.records[0].clickhouse.url",
+            "use `password`",
+        ),
+        (
+            "[{ clickhouse: { url: \"http://x\", database: a-b } }]",
+            "store.records[0].clickhouse.database",
+            "letters",
+        ),
+        (
+            "[{ clickhouse: { url: \"http://x\", password: hunter2 } }]",
+            "store.records[0].clickhouse.password",
+            "reference",
+        ),
+        (
+            "[{ clickhouse: { url: \"http://x\", txts: true } }]",
+            "store.records[0].clickhouse",
+            "unknown field `txts`",
+        ),
+    ] {
+        let found = parse(&format!("store: {{ records: {records} }}\n"), "f").unwrap_err();
+        assert!(
+            found
+                .list
+                .iter()
+                .any(|d| d.path == path && d.message.contains(message) && d.place.is_some()),
+            "{records}: {found}"
+        );
+    }
+    let plain = "records: { encrypt: env:K }\nstore: { records: [{ clickhouse: { url: \"http://x\", texts: true, password: env:P } }] }\n";
+    assert_eq!(parse(plain, "f").unwrap().warnings.len(), 2);
+}

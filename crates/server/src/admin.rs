@@ -81,7 +81,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         }
         (&Method::GET, "/admin/v1/requests") => records::list(gateway, head.uri.query()).await,
         (&Method::GET, path) if path.starts_with(records::REQUESTS) => {
-            records::one(gateway, path).await
+            records::one(gateway, path, head.uri.query()).await
         }
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await

@@ -5,11 +5,12 @@ use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::Origin;
 use crate::output::{Failure, error_line, line};
-use crate::records::codec;
+use crate::records::{clickhouse, codec};
 use aplomb_config::file::ConfigFile;
 use aplomb_control::store::{Act, ControlStore};
 use aplomb_core::clock::{Clock, SystemClock};
 use aplomb_core::erase::{Erase, Subject};
+use aplomb_observe::store::clickhouse::ClickHouse;
 use aplomb_observe::writer::RecordFolder;
 use aplomb_privacy::erase::{Receipt, Signer};
 use http::Method;
@@ -31,7 +32,8 @@ pub(super) fn erase(
     let base_dir = Origin::of(config).base_dir();
     let records = RecordFolder::new(&file.server.data_dir, codec(file, &base_dir)?);
     let now_ms = SystemClock.now_ms();
-    let stores: [&dyn Erase; 1] = [&records];
+    let shared = shared(file, &base_dir)?;
+    let stores = stores(&records, shared.as_ref());
     let receipt = aplomb_privacy::erase::erase(&stores, subject, &Signer(&key), now_ms)
         .map_err(Failure::wrong)?;
     let act = Act {
@@ -58,7 +60,8 @@ pub(super) fn export(
     }
     let base_dir = Origin::of(config).base_dir();
     let records = RecordFolder::new(&file.server.data_dir, codec(file, &base_dir)?);
-    let stores: [&dyn Erase; 1] = [&records];
+    let shared = shared(file, &base_dir)?;
+    let stores = stores(&records, shared.as_ref());
     let found = aplomb_privacy::erase::export(&stores, subject).map_err(Failure::wrong)?;
     line(&found.to_string());
     Ok(())
@@ -82,6 +85,22 @@ pub(super) fn verify(file: &ConfigFile, config: &ConfigArgs, from: &Path) -> Res
     }
     line("the receipt is genuine");
     Ok(())
+}
+
+/// The ClickHouse of the configuration.
+fn shared(file: &ConfigFile, base_dir: &Path) -> Result<Option<ClickHouse>, Failure> {
+    let settings = clickhouse(file, base_dir)?;
+    settings
+        .map(ClickHouse::new)
+        .transpose()
+        .map_err(Failure::wrong)
+}
+
+/// Every store that keeps something of a person, the data folder first: what is to be shipped from there is gone then.
+fn stores<'s>(records: &'s RecordFolder, shared: Option<&'s ClickHouse>) -> Vec<&'s dyn Erase> {
+    let mut all: Vec<&dyn Erase> = vec![records];
+    all.extend(shared.map(|shared| shared as &dyn Erase));
+    all
 }
 
 fn receipts_key(file: &ConfigFile, config: &ConfigArgs) -> Result<[u8; 32], Failure> {

@@ -1,6 +1,6 @@
 //! `GET /admin/v1/evals`: scores with their agreement with people, and what is configured.
 
-use super::records::ask;
+use super::records::ask_files;
 use crate::gateway::Gateway;
 use crate::reply::{self, Reply};
 use aplomb_core::error::ApiError;
@@ -28,7 +28,7 @@ pub(super) async fn scores(gateway: &Arc<Gateway>, query: Option<&str>) -> Resul
     };
     let today = gateway.state.clock.now_ms() / DAY_MS;
     let range = today.saturating_sub(days - 1)..=today;
-    let lines = ask(gateway, move |reader| report::report(reader, range)).await?;
+    let lines = ask_files(gateway, move |reader| report::report(reader, range)).await?;
     let evals = gateway.policy().file.observe.evals.clone();
     let spending = gateway.state.evals.spending(gateway.state.clock.now_ms());
     let spending: Vec<Value> = spending
@@ -44,6 +44,6 @@ pub(super) async fn scores(gateway: &Arc<Gateway>, query: Option<&str>) -> Resul
 /// `GET /admin/v1/evals/drift`: measures of the last whole day against the days before.
 pub(super) async fn drifted(gateway: &Arc<Gateway>) -> Result<Reply, ApiError> {
     let day = (gateway.state.clock.now_ms() / DAY_MS).saturating_sub(1);
-    let found = ask(gateway, move |reader| drift::check(reader, day)).await?;
+    let found = ask_files(gateway, move |reader| drift::check(reader, day)).await?;
     Ok(reply::json(StatusCode::OK, &json!({ "data": found })))
 }

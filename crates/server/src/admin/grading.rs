@@ -1,6 +1,6 @@
 //! Human grading on the admin listener.
 
-use super::records::{ask, pairs};
+use super::records::{ask_files, pairs};
 use crate::gateway::Gateway;
 use crate::reply::{self, Reply};
 use aplomb_core::error::{ApiError, ErrorCode};
@@ -58,7 +58,7 @@ pub(super) async fn next(gateway: &Arc<Gateway>, query: Option<&str>) -> Result<
         route: next.route,
         share: f64::from(percent) / 100.0,
     };
-    let items = ask(gateway, move |reader| {
+    let items = ask_files(gateway, move |reader| {
         queue(reader, &sample, &next.grader, next.limit.min(ITEMS_MAX))
     });
     Ok(reply::json(
@@ -136,7 +136,7 @@ pub(super) async fn report(gateway: &Arc<Gateway>, query: Option<&str>) -> Resul
     let span: Span = serde_json::from_value(pairs(query, &["days"])?)
         .map_err(|error| ApiError::invalid("", error))?;
     let today = gateway.state.clock.now_ms() / DAY_MS;
-    let found = ask(gateway, move |reader| {
+    let found = ask_files(gateway, move |reader| {
         agreement(reader, today.saturating_sub(span.days)..=today)
     });
     Ok(reply::json(StatusCode::OK, &json!(found.await?)))

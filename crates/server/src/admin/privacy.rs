@@ -127,8 +127,13 @@ pub(super) async fn export(gateway: &Arc<Gateway>, subject: &Subject) -> Result<
 
 /// Every store that keeps something of a person.
 fn stores(gateway: &Gateway) -> Vec<&dyn Erase> {
-    let records = gateway.state.records.iter();
-    records.map(|records| records as &dyn Erase).collect()
+    let mut stores: Vec<&dyn Erase> = Vec::new();
+    if let Some(records) = &gateway.state.records {
+        // In this order: what is still to be shipped from the data folder is gone when ClickHouse is looked at.
+        stores.push(records);
+        stores.extend(records.clickhouse().map(|click| &**click as &dyn Erase));
+    }
+    stores
 }
 
 fn outcome<T>(done: Result<Result<T, EraseError>, tokio::task::JoinError>) -> Result<T, ApiError> {

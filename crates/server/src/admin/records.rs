@@ -6,8 +6,10 @@ use crate::reply::{self, Reply};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::RequestId;
 use aplomb_observe::help::who_needs_help;
+use aplomb_observe::store::Ask;
 use aplomb_observe::store::embedded::ask::{AskError, Filter, Limits, Reader, Sql};
 use aplomb_observe::store::embedded::day_of;
+use aplomb_observe::writer::RecordWriter;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -24,20 +26,47 @@ const ROWS_MAX: usize = 100_000;
 const SECONDS_MAX: u64 = 60;
 const DAY_MS: u64 = 86_400_000;
 
-/// Runs a question where it may block.
-pub(super) async fn ask<T: Send + 'static>(
+/// Asks the store of this name.
+async fn ask<T: Send + 'static>(
+    gateway: &Arc<Gateway>,
+    store: Option<String>,
+    work: impl FnOnce(&dyn Ask) -> Result<T, AskError> + Send + 'static,
+) -> Result<T, ApiError> {
+    answered(gateway, move |records| {
+        work(&*records.ask(store.as_deref())?)
+    })
+    .await
+}
+
+/// Asks the files of the data folder, which hold what other stores do not.
+pub(super) async fn ask_files<T: Send + 'static>(
     gateway: &Arc<Gateway>,
     work: impl FnOnce(&Reader) -> Result<T, AskError> + Send + 'static,
 ) -> Result<T, ApiError> {
+    answered(gateway, move |records| work(&records.reader())).await
+}
+
+/// Runs a question where it may block.
+async fn answered<T: Send + 'static>(
+    gateway: &Arc<Gateway>,
+    work: impl FnOnce(&RecordWriter) -> Result<T, AskError> + Send + 'static,
+) -> Result<T, ApiError> {
     let gateway = gateway.clone();
     let done = tokio::task::spawn_blocking(move || match &gateway.state.records {
-        Some(records) => work(&records.reader()),
+        Some(records) => work(records),
         None => Err(AskError::Wrong("no records are kept".to_owned())),
     });
     match done.await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error @ (AskError::Wrong(_) | AskError::Slow(_)))) => {
             Err(ApiError::invalid("", error))
+        }
+        Ok(Err(AskError::Away(error))) => {
+            tracing::warn!(error, "the shared store of records gave no answer");
+            Err(ApiError::new(
+                ErrorCode::Internal,
+                format!("{error}; `store=embedded` asks the data folder"),
+            ))
         }
         Ok(Err(AskError::Store(error))) => {
             tracing::error!(%error, "the records could not be read");
@@ -51,6 +80,12 @@ pub(super) async fn ask<T: Send + 'static>(
             "the question was broken off",
         )),
     }
+}
+
+/// The store that a query names.
+fn store(query: Option<&str>) -> Option<String> {
+    let mut pairs = query.unwrap_or_default().split('&');
+    pairs.find_map(|pair| pair.strip_prefix("store=").map(decoded))
 }
 
 /// The pairs of a query as JSON: numbers for fields that hold numbers.
@@ -78,22 +113,30 @@ pub(super) fn pairs(query: Option<&str>, numbers: &[&str]) -> Result<Value, ApiE
 
 fn filter(query: Option<&str>) -> Result<Filter, ApiError> {
     let numbers = ["status", "slower_than_ms", "since_ms", "until_ms", "limit"];
-    serde_json::from_value(pairs(query, &numbers)?).map_err(|error| ApiError::invalid("", error))
+    let mut filter = pairs(query, &numbers)?;
+    if let Value::Object(members) = &mut filter {
+        members.remove("store");
+    }
+    serde_json::from_value(filter).map_err(|error| ApiError::invalid("", error))
 }
 
 /// `GET /admin/v1/requests?tenant=...&since_ms=...`: exchanges that fit, newest first.
 pub(super) async fn list(gateway: &Arc<Gateway>, query: Option<&str>) -> Result<Reply, ApiError> {
     let filter = filter(query)?;
-    let rows = ask(gateway, move |reader| reader.list(&filter)).await?;
+    let rows = ask(gateway, store(query), move |records| records.list(&filter)).await?;
     Ok(reply::json(StatusCode::OK, &json!({ "data": rows })))
 }
 
 /// `GET /admin/v1/requests/{id}`: one exchange with its calls, text, feedback and scores.
-pub(super) async fn one(gateway: &Arc<Gateway>, path: &str) -> Result<Reply, ApiError> {
+pub(super) async fn one(
+    gateway: &Arc<Gateway>,
+    path: &str,
+    query: Option<&str>,
+) -> Result<Reply, ApiError> {
     let text = path.strip_prefix(REQUESTS).unwrap_or_default();
     let id =
         RequestId::parse(text).ok_or_else(|| ApiError::invalid("id", "expected a record id"))?;
-    let found = ask(gateway, move |reader| reader.one(id, None)).await?;
+    let found = ask(gateway, store(query), move |records| records.one(id, None)).await?;
     match found {
         Some(value) => Ok(reply::json(StatusCode::OK, &value)),
         None => Err(ApiError::new(
@@ -114,6 +157,9 @@ struct Question {
     until: Option<String>,
     #[serde(default)]
     tenant: Option<String>,
+    /// `embedded` or `clickhouse`.
+    #[serde(default)]
+    store: Option<String>,
     #[serde(default)]
     rows: Option<usize>,
     #[serde(default)]
@@ -145,12 +191,13 @@ impl Question {
     }
 }
 
-/// `POST /admin/v1/sql {query, since?, until?, tenant?, rows?, seconds?}`: a table.
+/// `POST /admin/v1/sql {query, since?, until?, tenant?, store?, rows?, seconds?}`: a table.
 pub(super) async fn sql(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, ApiError> {
-    let question: Question =
+    let mut question: Question =
         serde_json::from_slice(body).map_err(|error| ApiError::invalid("", error))?;
+    let store = question.store.take();
     let sql = question.sql(gateway.state.clock.now_ms() / DAY_MS)?;
-    let table = ask(gateway, move |reader| reader.sql(&sql)).await?;
+    let table = ask(gateway, store, move |records| records.sql(&sql)).await?;
     Ok(reply::json(StatusCode::OK, &table.to_json()))
 }
 
@@ -178,7 +225,7 @@ pub(super) async fn help(gateway: &Arc<Gateway>, query: Option<&str>) -> Result<
         .map_err(|error| ApiError::invalid("", error))?;
     let today = gateway.state.clock.now_ms() / DAY_MS;
     let days = today.saturating_sub(help.days.saturating_sub(1))..=today;
-    let people = ask(gateway, move |reader| {
+    let people = ask_files(gateway, move |reader| {
         who_needs_help(reader, days, help.tenant.as_deref(), help.limit.min(1_000))
     });
     Ok(reply::json(
@@ -206,7 +253,10 @@ mod tests {
 
     #[test]
     fn filters_are_read_from_queries() {
-        let read = filter(Some("tenant=acme&user=u%2F1&status=502&limit=5&text=a+b")).unwrap();
+        let read = filter(Some(
+            "store=clickhouse&tenant=acme&user=u%2F1&status=502&limit=5&text=a+b",
+        ))
+        .unwrap();
         assert_eq!(
             (read.tenant.as_deref(), read.user.as_deref(), read.status),
             (Some("acme"), Some("u/1"), Some(502))

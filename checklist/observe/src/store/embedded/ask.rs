@@ -31,6 +31,9 @@ pub enum AskError {
     /// It took too long.
     #[error("the question took longer than {} s; ask for fewer days, or ask the rollups (minutes, hours, tenants, users)", .0.as_secs_f64())]
     Slow(Duration),
+    /// The shared store gives no answer.
+    #[error("{0}")]
+    Away(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -192,7 +195,7 @@ fn value(kind: Kind, raw: ValueRef<'_>) -> Value {
     }
 }
 
-fn plain(raw: ValueRef<'_>) -> Value {
+pub(super) fn plain(raw: ValueRef<'_>) -> Value {
     match raw {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(n) => n.into(),
@@ -538,7 +541,7 @@ fn text(connection: &Connection, id: RequestId) -> rusqlite::Result<Value> {
     }))
 }
 
-fn attach(connection: &Connection, path: &Path, name: &str) -> rusqlite::Result<()> {
+pub(super) fn attach(connection: &Connection, path: &Path, name: &str) -> rusqlite::Result<()> {
     let text = path
         .to_string_lossy()
         .replace('%', "%25")
@@ -552,14 +555,14 @@ fn attach(connection: &Connection, path: &Path, name: &str) -> rusqlite::Result<
         .map(|_| ())
 }
 
-fn version(connection: &Connection, schema: &str) -> rusqlite::Result<u32> {
+pub(super) fn version(connection: &Connection, schema: &str) -> rusqlite::Result<u32> {
     connection.query_row(&format!("PRAGMA {schema}.user_version"), [], |row| {
         row.get(0)
     })
 }
 
 /// The select of the view `texts`: `text` is their schema with a dot, `only` a condition on `h.id`.
-fn texts(text: &str, only: &str) -> String {
+pub(super) fn texts(text: &str, only: &str) -> String {
     let part = |n: i32| format!("aplomb_text(x.body, x.id, {n})");
     format!(
         "SELECT {id} AS id, aplomb_text(h.prompt, h.id, -1) AS prompt_head, aplomb_text(h.output, h.id, -1) AS output_head, \

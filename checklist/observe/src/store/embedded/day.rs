@@ -1,6 +1,7 @@
 //! A day's file of facts, open for writing.
 
 use super::connect::{named, open};
+use super::outbox::{self, What};
 use super::rollup::{Names, Rollups};
 use super::{Entry, Feedback, Late, Score, StoreError, ddl};
 use crate::record::{Outcome, Record};
@@ -60,6 +61,8 @@ pub(super) struct DayFile {
     connection: Connection,
     names: HashMap<String, i64>,
     rollups: Rollups,
+    /// Commits leave their keys in the outbox.
+    ships: bool,
 }
 
 /// A cell as SQLite takes it: names are numbers already.
@@ -79,7 +82,7 @@ impl ToSql for Bound<'_> {
 
 impl DayFile {
     /// Opens the file, or makes it.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, ships: bool) -> Result<Self, StoreError> {
         let upgrade =
             |connection: &Connection, from| connection.execute_batch(&ddl::upgrade_facts(from));
         let connection = open(path, VERSION, &ddl::create_facts(VERSION), upgrade)?;
@@ -88,6 +91,7 @@ impl DayFile {
             connection,
             names: HashMap::new(),
             rollups: Rollups::default(),
+            ships,
         })
     }
 
@@ -120,9 +124,20 @@ impl DayFile {
         done.map_err(named(&self.path))
     }
 
-    /// Writes entries, their calls and their rollups in one transaction.
-    pub(super) fn write(&mut self, entries: &[&Entry], node: &str) -> Result<(), StoreError> {
+    /// Runs work in one transaction that touches neither names nor rollups.
+    pub(super) fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.transaction(|tx, _, _| work(tx))
+    }
+
+    /// Writes entries, their calls, their rollups and, while the store ships, their ids for the shipper in one transaction.
+    /// Gives how many ids were left for it.
+    pub(super) fn write(&mut self, entries: &[&Entry], node: &str) -> Result<u64, StoreError> {
+        let ships = self.ships;
         self.transaction(|tx, names, rollups| {
+            let mut fresh = Vec::new();
             {
                 let mut insert = tx.prepare_cached(&ddl::insert_facts())?;
                 for entry in entries {
@@ -139,13 +154,18 @@ impl DayFile {
                         // It is there already: the batch is written a second time.
                         continue;
                     }
+                    if ships {
+                        fresh.extend_from_slice(&entry.record.id.to_bytes());
+                    }
                     calls(tx, names, &entry.record)?;
                     let keys = keys(tx, names, &entry.record)?;
                     rollups.add(tx, &entry.record, keys)?;
                 }
                 end_started(tx, entries)?;
             }
-            rollups.store(tx)
+            outbox::note(tx, What::Requests, &fresh)?;
+            rollups.store(tx)?;
+            Ok(u64::try_from(fresh.len() / 16).unwrap_or(0))
         })
     }
 
@@ -184,6 +204,7 @@ impl DayFile {
 
     /// Adds a late fact. False if there is no such exchange.
     pub(super) fn late(&mut self, id: RequestId, late: &Late) -> Result<bool, StoreError> {
+        let ships = self.ships;
         self.transaction(|tx, _, _| {
             let known = tx
                 .prepare_cached("SELECT 1 FROM facts WHERE id = ?1")?
@@ -192,10 +213,19 @@ impl DayFile {
             if known.is_none() {
                 return Ok(false);
             }
-            match late {
-                Late::Feedback(feedback) => add_feedback(tx, id, feedback)?,
-                Late::Score(score) => add_score(tx, id, score)?,
+            let what = match late {
+                Late::Feedback(feedback) => {
+                    add_feedback(tx, id, feedback)?;
+                    What::Feedback
+                }
+                Late::Score(score) => {
+                    add_score(tx, id, score)?;
+                    What::Scores
+                }
             };
+            if ships {
+                outbox::note(tx, what, &tx.last_insert_rowid().to_be_bytes())?;
+            }
             Ok(true)
         })
     }

@@ -101,7 +101,7 @@ pub(super) fn forget_facts(path: &Path, ids: &[Vec<u8>]) -> Result<(), StoreErro
                 statement.execute([id])?;
             }
         }
-        Ok(())
+        super::outbox::forget(tx, ids)
     })
 }
 
@@ -121,6 +121,7 @@ fn forget_person(path: &Path, subject: &Subject) -> Result<(), StoreError> {
         )?;
         if subject.tenant.is_none() {
             tx.execute("DELETE FROM feedback WHERE by = ?1", [&subject.user])?;
+            super::outbox::forget(tx, &[])?;
         }
         // The name goes when nothing refers to it any more: another tenant may have a user of the same name.
         let named: Vec<String> = FACTS

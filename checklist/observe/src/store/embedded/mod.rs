@@ -10,6 +10,7 @@ mod day;
 mod ddl;
 mod erase;
 mod functions;
+pub mod outbox;
 mod recover;
 mod retain;
 mod rollup;
@@ -95,6 +96,12 @@ pub struct Embedded {
     codec: Arc<Codec>,
     node: String,
     open: BTreeMap<u64, Open>,
+    /// Commits leave their keys in the outbox.
+    ships: bool,
+    /// Rows in the outboxes by day, once they were counted.
+    backlog: Option<BTreeMap<u64, u64>>,
+    /// Rows that were removed before they were shipped.
+    pub unshipped: u64,
     /// What was lost with damaged files.
     pub losses: Vec<recover::Loss>,
 }
@@ -159,6 +166,9 @@ impl Embedded {
             codec,
             node,
             open: BTreeMap::new(),
+            ships: false,
+            backlog: None,
+            unshipped: 0,
             losses: Vec::new(),
         }
     }
@@ -213,7 +223,9 @@ impl Embedded {
             };
             text.write(&codec, with_text())?;
         }
-        open.facts.write(entries, &node)
+        let left = open.facts.write(entries, &node)?;
+        self.left(day, left);
+        Ok(())
     }
 
     /// Notes that exchanges have begun, so that a crash leaves a trace of them.
@@ -262,7 +274,7 @@ impl Embedded {
             while self.open.len() >= OPEN_MAX {
                 self.open.pop_first();
             }
-            let facts = DayFile::open(&facts_path(&self.folder, day))?;
+            let facts = DayFile::open(&facts_path(&self.folder, day), self.ships)?;
             let text = TextFile::open(&text_path(&self.folder, day))?;
             self.open.insert(
                 day,
@@ -292,7 +304,11 @@ impl Embedded {
             return Ok(false);
         }
         let done = self.day(day).and_then(|open| open.facts.late(id, late));
-        self.checked(day, done)
+        let known = self.checked(day, done)?;
+        if known && self.ships {
+            self.left(day, 1);
+        }
+        Ok(known)
     }
 
     /// Removes files that are too old or too many.
@@ -301,7 +317,16 @@ impl Embedded {
     /// A file can't be removed.
     pub fn retain(&mut self, today: u64, bounds: &Bounds) -> Result<u64, StoreError> {
         self.close();
-        retain::retain(&self.folder, today, bounds)
+        if !self.ships {
+            return retain::retain(&self.folder, today, bounds, &BTreeMap::new())
+                .map(|gone| gone.0);
+        }
+        let waiting = outbox::waiting_by_day(&self.folder)?;
+        let gone = retain::retain(&self.folder, today, bounds, &waiting);
+        self.backlog = None;
+        let (files, unshipped) = gone?;
+        self.unshipped += unshipped;
+        Ok(files)
     }
 
     /// Removes all that is a person's.
@@ -310,6 +335,7 @@ impl Embedded {
     /// A file can't be read or written.
     pub fn erase(&mut self, subject: &Subject) -> Result<u64, BoxError> {
         self.close();
+        self.backlog = None;
         Ok(erase::erase(&self.folder, subject)?)
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn recover(folder: &Path, day: u64) -> Result<Loss, StoreError> {
             "users",
             "feedback",
             "scores",
+            "outbox",
         ];
         loss.kept_facts = salvage(
             &aside,

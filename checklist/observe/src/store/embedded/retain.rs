@@ -1,6 +1,7 @@
 //! How long files stay: by age and by size, facts and texts apart.
 
 use super::{StoreError, connect, days, facts_path, text_path};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a tenant keeps shorter than others.
@@ -53,14 +54,21 @@ pub(super) fn remove(path: &Path) -> std::io::Result<u64> {
     Ok(removed)
 }
 
-/// Removes what is too old, then the oldest of what is too much; today's files always stay. Gives how many files went.
+/// Removes what is too old, then the oldest of what is too much; today's files always stay. `waiting`: rows of a day that
+/// are not shipped yet; such a day stays however old it is, and goes only where there is too much. Gives how many files went,
+/// and how many rows that were not shipped.
 ///
 /// # Errors
 /// A file can't be removed or written.
-pub(super) fn retain(folder: &Path, today: u64, bounds: &Bounds) -> Result<u64, StoreError> {
+pub(super) fn retain(
+    folder: &Path,
+    today: u64,
+    bounds: &Bounds,
+    waiting: &BTreeMap<u64, u64>,
+) -> Result<(u64, u64), StoreError> {
     let mut removed = 0;
     let all = days(folder)?;
-    for day in &all {
+    for day in all.iter().filter(|day| !waiting.contains_key(day)) {
         let age = today.saturating_sub(*day);
         if age > bounds.facts_days {
             removed += remove(&facts_path(folder, *day))?;
@@ -78,7 +86,10 @@ pub(super) fn retain(folder: &Path, today: u64, bounds: &Bounds) -> Result<u64, 
     for tenant in &bounds.tenants {
         shorten(folder, today, tenant)?;
     }
-    Ok(removed)
+    let lost = waiting
+        .iter()
+        .filter(|(day, _)| !facts_path(folder, **day).exists());
+    Ok((removed, lost.map(|(_, rows)| rows).sum()))
 }
 
 /// Removes the oldest files until the rest is no more than so many bytes.
