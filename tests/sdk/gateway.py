@@ -32,7 +32,7 @@ class Gateway:
         )
         addresses = {}
         lines = []
-        while len(addresses) < 2:
+        while not {"data", "admin"} <= addresses.keys():
             line = self.process.stderr.readline()
             if not line:
                 raise RuntimeError("the gateway did not start:\n" + "".join(lines))
@@ -43,6 +43,8 @@ class Gateway:
                     addresses[event["plane"]] = event["address"]
         self.url = "http://" + addresses["data"]
         self.admin = "http://" + addresses["admin"]
+        # Only where the file asks for it.
+        self.metrics = addresses.get("metrics")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

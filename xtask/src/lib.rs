@@ -18,5 +18,9 @@ pub fn pages() -> Vec<(&'static str, String)> {
             "docs/record-columns.md",
             aplomb_observe::schema::reference(),
         ),
+        (
+            "docs/metrics.md",
+            aplomb_observe::metrics::families::reference(),
+        ),
     ]
 }

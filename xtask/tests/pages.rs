@@ -69,6 +69,8 @@ fn links_in_the_docs_lead_somewhere() {
         "CONTRIBUTING.md",
         "docs/ARCHITECTURE.md",
         "docs/robustness.md",
+        "docs/observability.md",
+        "docs/metrics.md",
         "docs/privacy.md",
         "docs/llm.md",
         "docs/records.md",

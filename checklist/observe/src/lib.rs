@@ -11,6 +11,7 @@ pub mod grading;
 pub mod help;
 pub mod histogram;
 pub mod metrics;
+pub mod otel;
 pub mod prompt;
 pub mod queue;
 pub mod record;

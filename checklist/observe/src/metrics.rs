@@ -1,12 +1,19 @@
-//! Metrics in the Prometheus text format. Handles are plain fields: counting costs one atomic addition, no look-up.
+//! What is counted. Handles are plain fields: counting costs one atomic addition, no look-up.
+//!
+//! [`families`] gives all of it as families of samples, from which the Prometheus text, the OTLP export and the reference
+//! page are made. Every label has a bound; users are never one.
 
+pub mod families;
+pub mod genai;
+
+use crate::queue::Queue;
 use crate::record::Outcome;
 use crate::store::clickhouse::telemetry::ShipMetrics;
 use crate::store::embedded::Feedback;
+use aplomb_core::error::ErrorCode;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A number that grows.
@@ -52,52 +59,117 @@ impl Gauge {
 }
 
 /// Upper bounds of the time buckets, in seconds. From a cached answer to a long one.
-const BOUNDS: [f64; 14] = [
+const BOUNDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
 ];
 
-/// Times in buckets.
-#[derive(Debug, Default)]
+/// Numbers in buckets.
+#[derive(Debug)]
 pub struct Histogram {
-    buckets: [Counter; BOUNDS.len()],
-    count: Counter,
+    bounds: &'static [f64],
+    /// One for each bound, and one for what is above all of them.
+    buckets: Box<[Counter]>,
+    /// Sum in millionths.
     micros: Counter,
 }
 
-impl Histogram {
-    /// Notes one time.
-    pub fn observe(&self, time: Duration) {
-        let seconds = time.as_secs_f64();
-        if let Some(bucket) = BOUNDS
-            .iter()
-            .position(|bound| seconds <= *bound)
-            .and_then(|at| self.buckets.get(at))
-        {
-            bucket.add(1);
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram::new(BOUNDS)
+    }
+}
+
+/// A histogram at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Upper bounds, ascending.
+    pub bounds: &'static [f64],
+    /// How many numbers are in each bucket, not summed up; one more than bounds.
+    pub counts: Vec<u64>,
+    /// Sum of all numbers.
+    pub sum: f64,
+}
+
+impl Snapshot {
+    /// Of nothing yet.
+    pub fn empty(bounds: &'static [f64]) -> Self {
+        Snapshot {
+            bounds,
+            counts: vec![0; bounds.len() + 1],
+            sum: 0.0,
         }
-        self.count.add(1);
-        self.micros
-            .add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    fn render(&self, name: &str, labels: &str, out: &mut String) {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut sum = 0;
-        for (bound, bucket) in BOUNDS.iter().zip(&self.buckets) {
-            sum += bucket.get();
-            let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {sum}");
+    /// How many numbers.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Adds those of another one with the same bounds.
+    pub fn add(&mut self, other: &Snapshot) {
+        for (own, more) in self.counts.iter_mut().zip(&other.counts) {
+            *own += more;
         }
-        let _ = writeln!(
-            out,
-            "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}",
-            self.count.get()
+        self.sum += other.sum;
+    }
+}
+
+impl Histogram {
+    /// With these upper bounds, ascending.
+    pub fn new(bounds: &'static [f64]) -> Self {
+        Histogram {
+            bounds,
+            buckets: (0..=bounds.len()).map(|_| Counter::default()).collect(),
+            micros: Counter::default(),
+        }
+    }
+
+    /// Notes one time, in seconds.
+    pub fn observe(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.note(time.as_secs_f64(), micros);
+    }
+
+    /// Notes a number of things.
+    pub fn observe_count(&self, n: u64) {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a bucket is wider than what is lost"
+        )]
+        let number = n as f64;
+        self.note(number, n.saturating_mul(1_000_000));
+    }
+
+    /// Notes a time in milliseconds; what is no time is passed over.
+    pub fn observe_ms(&self, ms: f64) {
+        if let Ok(time) = Duration::try_from_secs_f64(ms / 1000.0) {
+            self.observe(time);
+        }
+    }
+
+    fn note(&self, value: f64, micros: u64) {
+        self.add(
+            self.bounds.partition_point(|bound| *bound < value),
+            1,
+            micros,
         );
-        let _ = writeln!(
-            out,
-            "{name}_sum{{{labels}}} {}",
-            Duration::from_micros(self.micros.get()).as_secs_f64()
-        );
-        let _ = writeln!(out, "{name}_count{{{labels}}} {}", self.count.get());
+    }
+
+    /// Adds `count` numbers to the bucket at `at`; together they are so many millionths.
+    fn add(&self, at: usize, count: u64, micros: u64) {
+        if let Some(bucket) = self.buckets.get(at) {
+            bucket.add(count);
+        }
+        self.micros.add(micros);
+    }
+
+    /// As it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            bounds: self.bounds,
+            counts: self.buckets.iter().map(Counter::get).collect(),
+            sum: Duration::from_micros(self.micros.get()).as_secs_f64(),
+        }
     }
 }
 
@@ -112,12 +184,113 @@ pub struct TargetMetrics {
     pub input_tokens: Counter,
     /// Output tokens.
     pub output_tokens: Counter,
+    /// Cost of its answers in nano-dollars, where the price is known.
+    pub cost_nano: Counter,
+    /// Answers whose price is not known.
+    pub cost_unknown: Counter,
     /// Time from an attempt's start to its first content.
     pub ttft: Histogram,
+    /// What the GenAI conventions count of a client.
+    pub client: genai::Client,
+    /// Host and port, where the target is a server.
+    pub peer: OnceLock<(String, u16)>,
+    faults: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl TargetMetrics {
+    /// Counts a failed call by the class of its failure.
+    pub fn fault(&self, class: &'static str) {
+        self.failed.add(1);
+        *locked(&self.faults).entry(class).or_default() += 1;
+    }
+}
+
+/// What is counted for each route.
+#[derive(Debug, Default)]
+pub struct RouteMetrics {
+    /// Exchanges by outcome, in the order of [`Outcome::ALL`].
+    pub requests: [Counter; Outcome::ALL.len()],
+    /// Input tokens.
+    pub input_tokens: Counter,
+    /// Output tokens.
+    pub output_tokens: Counter,
+    /// Cost in nano-dollars, where the price is known.
+    pub cost_nano: Counter,
+    /// Answers whose price is not known.
+    pub cost_unknown: Counter,
+    /// Further calls to the target that failed before.
+    pub retries: Counter,
+    /// Calls to another target after a failed one.
+    pub fallbacks: Counter,
+    /// What the GenAI conventions count of a server.
+    pub server: genai::Server,
+}
+
+/// What is counted for each tenant.
+#[derive(Debug, Default)]
+pub struct TenantMetrics {
+    /// Exchanges.
+    pub requests: Counter,
+    /// Exchanges whose caller did not get what was asked for.
+    pub failed: Counter,
+    /// Input tokens.
+    pub input_tokens: Counter,
+    /// Output tokens.
+    pub output_tokens: Counter,
+    /// Cost in nano-dollars, where the price is known.
+    pub cost_nano: Counter,
+}
+
+/// What is counted of the OTLP export of one signal.
+#[derive(Debug, Default)]
+pub struct ExportMetrics {
+    /// Spans or metric points that the endpoint has taken.
+    pub sent: Counter,
+    /// Those that were given up: the queue was full, or the endpoint was away or refused them.
+    pub dropped: Counter,
+    /// Calls of the endpoint that failed.
+    pub failed: Counter,
+}
+
+/// Counters by a name that has many values: those beyond a bound share the name `other`.
+#[derive(Debug)]
+struct Named<T> {
+    max: usize,
+    map: Mutex<BTreeMap<String, Arc<T>>>,
+}
+
+impl<T: Default> Named<T> {
+    fn up_to(max: usize) -> Self {
+        Named {
+            max,
+            map: Mutex::default(),
+        }
+    }
+
+    fn get(&self, name: &str) -> Arc<T> {
+        let mut map = locked(&self.map);
+        if let Some(known) = map.get(name) {
+            return known.clone();
+        }
+        let full = map.len() >= self.max;
+        map.entry(if full { "other" } else { name }.to_owned())
+            .or_default()
+            .clone()
+    }
+
+    fn all(&self) -> Vec<(String, Arc<T>)> {
+        let map = locked(&self.map);
+        map.iter()
+            .map(|(name, one)| (name.clone(), one.clone()))
+            .collect()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All metrics of the process.
-#[derive(Debug, Default)]
 pub struct Metrics {
     /// Evaluations.
     pub evals: crate::evals::online::EvalMetrics,
@@ -177,23 +350,102 @@ pub struct Metrics {
     pub privacy_foreign: Counter,
     /// Shipping to ClickHouse.
     pub clickhouse: ShipMetrics,
-    targets: Mutex<BTreeMap<String, Arc<TargetMetrics>>>,
+    /// Answers that the gateway made itself instead of the wanted ones, by code, in the order of [`ErrorCode::ALL`].
+    errors: [Counter; ErrorCode::ALL.len()],
+    /// Export of spans.
+    pub otlp_traces: ExportMetrics,
+    /// Export of metrics.
+    pub otlp_metrics: ExportMetrics,
+    targets: Named<TargetMetrics>,
+    routes: Named<RouteMetrics>,
+    tenants: Named<TenantMetrics>,
+    records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
 }
 
 /// Most targets with metrics of their own. `provider/model` comes from clients, so labels need a bound.
 const TARGETS_MAX: usize = 500;
+/// Most routes with metrics of their own. They stand in the file; the bound is for files that are made by programs.
+const ROUTES_MAX: usize = 500;
+/// Most tenants with metrics of their own.
+const TENANTS_MAX: usize = 100;
+
+/// The route of requests that name a model without a route.
+pub const DIRECT: &str = "(direct)";
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics {
+            alerts_fired: Default::default(),
+            alerts_untold: Default::default(),
+            clickhouse: Default::default(),
+            evals: Default::default(),
+            requests: Default::default(),
+            refused: Counter::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            duration: Histogram::default(),
+            overhead: Histogram::default(),
+            records_queued: Counter::default(),
+            records_written: Counter::default(),
+            records_lost: Counter::default(),
+            records_text_shed: Counter::default(),
+            records_text_lost: Counter::default(),
+            records_commit_failed: Counter::default(),
+            records_store_down: Gauge::default(),
+            records_files_damaged: Counter::default(),
+            records_commit: Histogram::default(),
+            reload_ok: Counter::default(),
+            reload_error: Counter::default(),
+            privacy_refused: Counter::default(),
+            privacy_no_agreement: Counter::default(),
+            privacy_restored: Counter::default(),
+            feedback_up: Counter::default(),
+            feedback_down: Counter::default(),
+            feedback_other: Counter::default(),
+            privacy_unrestored: Counter::default(),
+            privacy_foreign: Counter::default(),
+            errors: Default::default(),
+            otlp_traces: ExportMetrics::default(),
+            otlp_metrics: ExportMetrics::default(),
+            records_queue: OnceLock::default(),
+            entities: Mutex::default(),
+            targets: Named::up_to(TARGETS_MAX),
+            routes: Named::up_to(ROUTES_MAX),
+            tenants: Named::up_to(TENANTS_MAX),
+        }
+    }
+}
 
 impl Metrics {
     /// The handle of a target, to be kept. Beyond a bound all share the target `other`.
     pub fn target(&self, name: &str) -> Arc<TargetMetrics> {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = targets.len() >= TARGETS_MAX && !targets.contains_key(name);
-        targets
-            .entry(if full { "other" } else { name }.to_owned())
-            .or_default()
-            .clone()
+        self.targets.get(name)
+    }
+
+    /// The handle of a route, to be kept. Beyond a bound all share the route `other`.
+    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        self.routes.get(name)
+    }
+
+    /// The handle of a tenant. Beyond a bound all share the tenant `other`.
+    pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
+        self.tenants.get(name)
+    }
+
+    /// Counts an error that a client got.
+    pub fn error(&self, code: ErrorCode) {
+        let at = ErrorCode::ALL.iter().position(|known| *known == code);
+        if let Some(counter) = at.and_then(|at| self.errors.get(at)) {
+            counter.add(1);
+        }
+    }
+
+    /// From now on the queue of the records is shown too.
+    pub(crate) fn watch(&self, queue: Arc<Queue>) {
+        // A process has one queue; a second one, in tests, is not shown.
+        let _ = self.records_queue.set(queue);
     }
 
     /// Counts feedback.
@@ -211,16 +463,6 @@ impl Metrics {
         for (name, count) in counts {
             let sum = all.entry(name.clone()).or_default();
             *sum = sum.saturating_add(u64::from(*count));
-        }
-    }
-
-    fn render_entities(&self, out: &mut String) {
-        let name = "aplomb_privacy_entities_total";
-        header(out, name, "counter", "Values found, by kind and action.");
-        let all = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, count) in &*all {
-            let (kind, action) = key.split_once(':').unwrap_or((key, ""));
-            let _ = writeln!(out, "{name}{{kind=\"{kind}\",action=\"{action}\"}} {count}");
         }
     }
 
@@ -334,178 +576,6 @@ impl Metrics {
             ),
         ]
     }
-
-    /// All of them as Prometheus text.
-    pub fn render(&self) -> String {
-        let mut out = String::with_capacity(8192);
-        header(
-            &mut out,
-            "aplomb_requests_total",
-            "counter",
-            "Exchanges by outcome.",
-        );
-        for (outcome, counter) in Outcome::ALL.iter().zip(&self.requests) {
-            let _ = writeln!(
-                out,
-                "aplomb_requests_total{{outcome=\"{}\"}} {}",
-                outcome.name(),
-                counter.get()
-            );
-        }
-        for (name, kind, help, value) in self.plain() {
-            header(&mut out, name, kind, help);
-            let _ = writeln!(out, "{name} {value}");
-        }
-        header(
-            &mut out,
-            "aplomb_config_reload_total",
-            "counter",
-            "Configuration reloads by outcome.",
-        );
-        let _ = writeln!(
-            out,
-            "aplomb_config_reload_total{{outcome=\"ok\"}} {}",
-            self.reload_ok.get()
-        );
-        let _ = writeln!(
-            out,
-            "aplomb_config_reload_total{{outcome=\"error\"}} {}",
-            self.reload_error.get()
-        );
-        header(
-            &mut out,
-            "aplomb_request_duration_seconds",
-            "histogram",
-            "Whole time of exchanges.",
-        );
-        self.duration
-            .render("aplomb_request_duration_seconds", "", &mut out);
-        header(
-            &mut out,
-            "aplomb_gateway_overhead_seconds",
-            "histogram",
-            "The gateway's own part of the time to the first content.",
-        );
-        self.overhead
-            .render("aplomb_gateway_overhead_seconds", "", &mut out);
-        self.render_records(&mut out);
-        self.render_targets(&mut out);
-        self.render_entities(&mut out);
-        self.render_evals(&mut out);
-        self.clickhouse.render(&mut out);
-        out
-    }
-
-    fn render_records(&self, out: &mut String) {
-        let by = |out: &mut String,
-                  (name, help, label): (&str, &str, &str),
-                  values: &[(&str, &Counter)]| {
-            header(out, name, "counter", help);
-            for (value, counter) in values {
-                let _ = writeln!(out, "{name}{{{label}=\"{value}\"}} {}", counter.get());
-            }
-        };
-        let shed = (
-            "aplomb_records_text_shed_total",
-            "Records whose text was not kept whole, since the queue was behind.",
-            "kept",
-        );
-        by(
-            out,
-            shed,
-            &[
-                ("head", &self.records_text_shed),
-                ("none", &self.records_text_lost),
-            ],
-        );
-        let feedback = ("aplomb_feedback_total", "Feedback by thumb.", "thumb");
-        by(
-            out,
-            feedback,
-            &[
-                ("up", &self.feedback_up),
-                ("down", &self.feedback_down),
-                ("none", &self.feedback_other),
-            ],
-        );
-        let name = "aplomb_records_commit_seconds";
-        header(out, name, "histogram", "Time of a commit of records.");
-        self.records_commit.render(name, "", out);
-    }
-
-    fn render_evals(&self, out: &mut String) {
-        for (name, help, counter) in self.evals.plain() {
-            let name = format!("aplomb_evals_{name}_total");
-            header(out, &name, "counter", help);
-            let _ = writeln!(out, "{name} {}", counter.get());
-        }
-    }
-
-    fn render_targets(&self, out: &mut String) {
-        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        header(
-            out,
-            "aplomb_upstream_calls_total",
-            "counter",
-            "Upstream calls by target and outcome.",
-        );
-        for (name, target) in targets.iter() {
-            let name = escape(name);
-            let _ = writeln!(
-                out,
-                "aplomb_upstream_calls_total{{target=\"{name}\",outcome=\"answered\"}} {}",
-                target.answered.get()
-            );
-            let _ = writeln!(
-                out,
-                "aplomb_upstream_calls_total{{target=\"{name}\",outcome=\"failed\"}} {}",
-                target.failed.get()
-            );
-        }
-        header(
-            out,
-            "aplomb_tokens_total",
-            "counter",
-            "Tokens by target and direction.",
-        );
-        for (name, target) in targets.iter() {
-            let name = escape(name);
-            let _ = writeln!(
-                out,
-                "aplomb_tokens_total{{target=\"{name}\",direction=\"input\"}} {}",
-                target.input_tokens.get()
-            );
-            let _ = writeln!(
-                out,
-                "aplomb_tokens_total{{target=\"{name}\",direction=\"output\"}} {}",
-                target.output_tokens.get()
-            );
-        }
-        header(
-            out,
-            "aplomb_upstream_ttft_seconds",
-            "histogram",
-            "Time from an attempt's start to its first content.",
-        );
-        for (name, target) in targets.iter() {
-            target.ttft.render(
-                "aplomb_upstream_ttft_seconds",
-                &format!("target=\"{}\"", escape(name)),
-                out,
-            );
-        }
-    }
-}
-
-fn header(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-fn escape(label: &str) -> String {
-    label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -527,11 +597,16 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_bounded() {
+    fn names_are_bounded() {
         let metrics = Metrics::default();
         for n in 0..TARGETS_MAX + 50 {
             metrics.target(&n.to_string()).failed.add(1);
+            metrics.route(&n.to_string()).retries.add(1);
+            metrics.tenant(&n.to_string()).requests.add(1);
         }
         assert_eq!(metrics.target("new one").failed.get(), 50);
+        assert_eq!(metrics.route("new one").retries.get(), 50);
+        assert_eq!(metrics.tenant("new one").requests.get(), 450);
+        assert_eq!(metrics.tenant("7").requests.get(), 1);
     }
 }

@@ -152,6 +152,7 @@ impl RecordWriter {
         std::fs::create_dir_all(&folder)?;
         let lock = lock_file(&folder)?;
         let queue = Arc::new(Queue::new(queue_bytes));
+        metrics.watch(queue.clone());
         let status = Arc::new(Mutex::new(Status::default()));
         let bounds = Arc::new(Mutex::new(bounds));
         let mut store = Embedded::new(folder.clone(), codec.clone(), node);

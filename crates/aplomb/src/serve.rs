@@ -37,6 +37,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Time for the last error events to reach their clients after the drain deadline.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Time for the last spans and metrics to be exported.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
+
 /// `aplomb serve`.
 ///
 /// # Errors
@@ -91,6 +94,9 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
         .map_err(|error| Failure::start(format!("the records can't be set up: {error}")))?;
     let state = State::new(Arc::new(SystemClock), metrics, Some(records));
     let state = Arc::new(state.with_placeholder_key(&hasher.derive("placeholders")));
+    state
+        .otel
+        .hash_users_with(&hasher.derive("telemetry users"));
     let policy = origin
         .build(parsed, &ProcessEnvironment, &state)
         .map_err(Failure::start)?;
@@ -165,10 +171,15 @@ pub async fn serve(
     started: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), Failure> {
     let Wired { gateway, tasks } = wired;
+    let metrics_at = parsed.file.observe.metrics.listen;
     let server = parsed.file.server;
     let tls = acceptor(&origin, &server)?;
     let data = bind(server.listen, "server.listen").await?;
     let admin = bind(server.admin, "server.admin").await?;
+    let metrics = match metrics_at {
+        Some(address) => Some(bind(address, "observe.metrics.listen").await?),
+        None => None,
+    };
     let (data_at, admin_at) = (
         data.local_addr().map_err(Failure::start)?,
         admin.local_addr().map_err(Failure::start)?,
@@ -193,7 +204,8 @@ pub async fn serve(
         header_timeout,
         write_timeout,
     };
-    let admin_tasks = Tasks::default();
+    let (admin_tasks, otel_tasks) = (Tasks::default(), Tasks::default());
+    otel_tasks.spawn(gateway.state.otel.clone().run());
     tasks.spawn(data.serve(
         gateway.clone(),
         tasks.clone(),
@@ -207,6 +219,24 @@ pub async fn serve(
         Duration::from_millis(100),
     ));
     admin_tasks.spawn(alerts::watch(gateway.clone(), stop_admin.subscribe()));
+    if let Some(socket) = metrics {
+        let address = socket.local_addr().map_err(Failure::start)?;
+        let metrics = Listener {
+            plane: Plane::Metrics,
+            socket,
+            tls: None,
+            connections_max: 100,
+            header_timeout,
+            write_timeout,
+        };
+        admin_tasks.spawn(metrics.serve(
+            gateway.clone(),
+            admin_tasks.clone(),
+            stop_admin.subscribe(),
+            Duration::from_millis(100),
+        ));
+        tracing::info!(plane = "metrics", address = %address, "listening");
+    }
     // Commands look here: the file may name port 0, and environments differ.
     std::fs::write(server.data_dir.join(ADMIN_ADDRESS), format!("{admin_at}\n"))
         .map_err(Failure::start)?;
@@ -221,6 +251,10 @@ pub async fn serve(
     let clean = tasks.wait(server.drain.0 + FAREWELL).await;
     gateway.state.evals.stop();
     evals.wait(Duration::from_secs(1)).await;
+    gateway.state.otel.close();
+    if !otel_tasks.wait(LAST_EXPORT).await {
+        tracing::warn!("the OTLP endpoint did not take the last spans and metrics in time");
+    }
     stop_admin.send_replace(true);
     admin_tasks.wait(Duration::from_secs(1)).await;
     if let Some(records) = &gateway.state.records {

@@ -34,7 +34,7 @@ pub struct ConfigFile {
     pub store: StoreConfig,
     /// Records of exchanges in the data folder.
     pub records: RecordsConfig,
-    /// How the gateway is observed.
+    /// How the gateway is observed: alerts, evaluations, metrics and traces for other systems.
     pub observe: ObserveConfig,
     /// Prices by `provider/model` (or `provider/*`), in US dollars for a million tokens. Default: the built-in price list.
     pub prices: IndexMap<String, PriceConfig>,

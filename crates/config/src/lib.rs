@@ -20,6 +20,7 @@ pub mod secret;
 mod semantic;
 pub mod store;
 pub mod suite;
+pub mod telemetry;
 mod yaml;
 
 pub use known::{KNOWN_PROVIDERS, KnownProvider};

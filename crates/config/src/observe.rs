@@ -1,8 +1,10 @@
-//! The part of the file about looking at what happens: alerts; evaluations are in `evals.rs`.
+//! The part of the file about looking at what happens: alerts; evaluations are in `evals.rs`, metrics and traces for
+//! other systems in `telemetry.rs`.
 
 use crate::evals::EvalConfig;
 use crate::scalar::{Span, text_scalar};
 use crate::secret::Secret;
+use crate::telemetry::{MetricsConfig, OtlpConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -20,6 +22,10 @@ pub struct ObserveConfig {
     pub alerts_every: Span,
     /// Evaluations of a sampled share of recorded answers, away from the request path.
     pub evals: Vec<EvalConfig>,
+    /// Metrics in the Prometheus format. `/metrics` on the admin listener is always there, with the token.
+    pub metrics: MetricsConfig,
+    /// Traces and metrics to an OpenTelemetry endpoint. Default: none.
+    pub otlp: Option<OtlpConfig>,
 }
 
 impl Default for ObserveConfig {
@@ -28,6 +34,8 @@ impl Default for ObserveConfig {
             alerts: Vec::new(),
             alerts_every: Span(Duration::from_secs(15)),
             evals: Vec::new(),
+            metrics: MetricsConfig::default(),
+            otlp: None,
         }
     }
 }

@@ -6,11 +6,13 @@ use crate::known::KNOWN_PROVIDERS;
 use crate::observe::Measure;
 use crate::records::RecordText;
 use crate::store::{ClickhouseConfig, RecordStoreConfig};
+use crate::telemetry::OtlpConfig;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     server(file, &mut found);
     stores(file, &mut found);
+    observe(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }
@@ -106,9 +108,9 @@ fn clickhouse(
         ));
     }
     url(
-        format!("{path}.url"),
+        &format!("{path}.url"),
         &config.url,
-        ("password", config.password.is_some()),
+        (config.password.is_some(), "`password`"),
         found,
     );
     if config.texts && file.records.encrypt.is_some() {
@@ -234,6 +236,50 @@ fn server(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     }
 }
 
+fn observe(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let (observe, server) = (&file.observe, &file.server);
+    if let Some(listen) = observe.metrics.listen
+        && listen.port() != 0
+        && [server.listen, server.admin].contains(&listen)
+    {
+        found.push(Diagnostic::error(
+            "observe.metrics.listen",
+            "must differ from `server.listen` and `server.admin`",
+        ));
+    }
+    let Some(otlp) = &observe.otlp else { return };
+    url(
+        "observe.otlp.endpoint",
+        &otlp.endpoint,
+        (!otlp.headers.is_empty(), "`headers`"),
+        found,
+    );
+    otlp_values(otlp, found);
+    if otlp.content && file.privacy.is_empty() {
+        found.push(Diagnostic::error(
+            "observe.otlp.content",
+            "texts leave only as a privacy policy has masked them, and the file has none: add one called `default` below `privacy`",
+        ));
+    }
+}
+
+fn otlp_values(otlp: &OtlpConfig, found: &mut Vec<Diagnostic>) {
+    for (field, span) in [("interval", otlp.interval), ("timeout", otlp.timeout)] {
+        if span.0.is_zero() {
+            found.push(Diagnostic::error(
+                format!("observe.otlp.{field}"),
+                "must be longer than 0",
+            ));
+        }
+    }
+    if otlp.service.trim().is_empty() {
+        found.push(Diagnostic::error(
+            "observe.otlp.service",
+            "must not be empty",
+        ));
+    }
+}
+
 fn legal_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 64
@@ -303,12 +349,13 @@ fn address(path: &str, url: Option<&str>, has_key: bool, found: &mut Vec<Diagnos
         found.push(Diagnostic::error(path, "`base_url` is missing"));
         return;
     };
-    self::url(format!("{path}.base_url"), url, ("api_key", has_key), found);
+    let path = format!("{path}.base_url");
+    self::url(&path, url, (has_key, "`api_key`"), found);
 }
 
-/// Checks an address. `secret`: the field that holds its secret, and whether it does.
-fn url(path: String, url: &str, secret: (&str, bool), found: &mut Vec<Diagnostic>) {
-    let (field, has_key) = secret;
+/// Checks a URL; `secret` says whether a secret travels with it, and where secrets belong.
+fn url(path: &str, url: &str, secret: (bool, &str), found: &mut Vec<Diagnostic>) {
+    let (has_key, secrets) = secret;
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !matches!(scheme, "http" | "https") || host.is_empty() || url.contains(char::is_whitespace) {
@@ -319,17 +366,17 @@ fn url(path: String, url: &str, secret: (&str, bool), found: &mut Vec<Diagnostic
     } else if host.contains('@') {
         found.push(Diagnostic::error(
             path,
-            format!("must not hold credentials; use `{field}`"),
+            format!("must not hold credentials; use {secrets}"),
         ));
     } else if rest.contains(['?', '#']) {
         found.push(Diagnostic::error(path, "must not hold a query or fragment"));
     } else if scheme == "http" && has_key && !is_local(host) {
         found.push(Diagnostic::warning(
             path,
-            if field == "api_key" {
-                "the key travels without TLS"
-            } else {
+            if secrets == "`password`" {
                 "the password travels without TLS"
+            } else {
+                "the key travels without TLS"
             },
         ));
     }

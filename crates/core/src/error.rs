@@ -42,6 +42,46 @@ pub enum ErrorCode {
     Internal,
 }
 
+impl ErrorCode {
+    /// All codes, in the order of their metrics.
+    pub const ALL: [ErrorCode; 14] = [
+        ErrorCode::InvalidRequest,
+        ErrorCode::InvalidApiKey,
+        ErrorCode::NotAllowed,
+        ErrorCode::ModelNotFound,
+        ErrorCode::NotFound,
+        ErrorCode::MethodNotAllowed,
+        ErrorCode::RequestTimeout,
+        ErrorCode::RequestTooLarge,
+        ErrorCode::PrivacyRefused,
+        ErrorCode::Upstream,
+        ErrorCode::UpstreamFailed,
+        ErrorCode::UpstreamTimeout,
+        ErrorCode::Overloaded,
+        ErrorCode::Internal,
+    ];
+
+    /// Name in metrics: one of few, unlike [`ApiError::code_text`], which may hold a provider's own word.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorCode::InvalidRequest => "invalid_request",
+            ErrorCode::InvalidApiKey => "invalid_api_key",
+            ErrorCode::NotAllowed => "not_allowed",
+            ErrorCode::ModelNotFound => "model_not_found",
+            ErrorCode::NotFound => "not_found",
+            ErrorCode::MethodNotAllowed => "method_not_allowed",
+            ErrorCode::RequestTimeout => "request_timeout",
+            ErrorCode::RequestTooLarge => "request_too_large",
+            ErrorCode::PrivacyRefused => "privacy_refused",
+            ErrorCode::Upstream => "upstream",
+            ErrorCode::UpstreamFailed => "upstream_failed",
+            ErrorCode::UpstreamTimeout => "upstream_timeout",
+            ErrorCode::Overloaded => "overloaded",
+            ErrorCode::Internal => "internal_error",
+        }
+    }
+}
+
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

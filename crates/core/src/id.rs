@@ -138,13 +138,23 @@ impl TraceContext {
         text
     }
 
-    /// The `traceparent` value for one upstream call, with a span id of its own.
-    pub fn child_header(&self) -> String {
+    /// A new span id, never zero.
+    pub fn new_span() -> u64 {
+        fastrand::u64(1..)
+    }
+
+    /// Whether the caller records this trace (flag `sampled`).
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// The `traceparent` value that travels with the span `span_id` of this trace.
+    pub fn header(&self, span_id: u64) -> String {
         let mut text = String::with_capacity(55);
         text.push_str("00-");
         push_hex(&mut text, self.trace_id, 32);
         text.push('-');
-        push_hex(&mut text, u128::from(fastrand::u64(1..)), 16);
+        push_hex(&mut text, u128::from(span_id), 16);
         text.push('-');
         push_hex(&mut text, u128::from(self.flags), 2);
         text
@@ -189,9 +199,9 @@ mod tests {
     #[test]
     fn traceparent_keeps_the_trace_and_changes_the_span() {
         let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let child = TraceContext::parse(header).unwrap().child_header();
+        let child = TraceContext::parse(header).unwrap().header(0xabc);
         assert_eq!(&child[..36], &header[..36]);
-        assert_ne!(&child[36..52], &header[36..52]);
+        assert_eq!(&child[36..52], "0000000000000abc");
         assert_eq!(&child[52..], "-01");
     }
 

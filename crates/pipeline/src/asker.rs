@@ -107,6 +107,7 @@ impl Asker {
                     attempts: 1,
                     rules: Rules::default(),
                     record: crate::policy::Recording::default(),
+                    metrics: metrics.route(aplomb_observe::metrics::DIRECT),
                 })
             }
             _ => policy

@@ -87,7 +87,9 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
             );
             return Err(give_up(error, exchange));
         };
-        context.traceparent = Some(trace.child_header());
+        let span_id = TraceContext::new_span();
+        context.traceparent = Some(trace.header(span_id));
+        exchange.calling(target, span_id);
         let begun_at = Instant::now();
         let ask = Ask {
             request: &request,
@@ -120,6 +122,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
                         return Err(failed);
                     }
                     Next::Call { target, wait } => {
+                        exchange.again(at == target);
                         at = target;
                         if !wait.is_zero() {
                             tokio::time::sleep(wait).await;

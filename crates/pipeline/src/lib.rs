@@ -11,6 +11,7 @@ mod attempt;
 pub mod chat;
 mod evals;
 mod guard;
+mod otlp;
 mod plan;
 pub mod policy;
 pub mod relay;

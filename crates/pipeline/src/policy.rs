@@ -2,6 +2,7 @@
 
 use crate::analyzer::Analyzer;
 use crate::evals;
+use crate::otlp;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use aplomb_catalog::price::{Rate, Rates};
@@ -19,7 +20,8 @@ use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
 use aplomb_observe::alerts::Rule;
 use aplomb_observe::evals::online::Eval;
-use aplomb_observe::metrics::{Metrics, TargetMetrics};
+use aplomb_observe::metrics::{Metrics, RouteMetrics, TargetMetrics};
+use aplomb_observe::otel::export::Settings;
 use aplomb_observe::record::KeepText;
 use aplomb_privacy::agreements::{Agreement, Known};
 use aplomb_privacy::detect::Detector;
@@ -28,6 +30,7 @@ use aplomb_providers::call::{Base, Kind, Provider};
 use aplomb_providers::openai::quirks::{MaxTokensField, Quirks};
 use aplomb_providers::practice::{Practice, PracticeSettings};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
@@ -68,8 +71,12 @@ impl Target {
         metrics: &Metrics,
     ) -> Self {
         let name = format!("{}/{model}", provider.name);
+        let metrics = metrics.target(&name);
+        if let Some(base) = &provider.base {
+            metrics.peer.get_or_init(|| base.peer());
+        }
         Target {
-            metrics: metrics.target(&name),
+            metrics,
             name: name.into(),
             model: model.into(),
             agreement,
@@ -92,6 +99,8 @@ pub struct Route {
     pub rules: Rules,
     /// What is recorded.
     pub record: Recording,
+    /// What is counted for it.
+    pub metrics: Arc<RouteMetrics>,
 }
 
 /// What is recorded of a route's exchanges.
@@ -146,6 +155,8 @@ pub struct Pattern {
     pub rules: Rules,
     /// What is recorded.
     pub record: Recording,
+    /// What is counted for it.
+    pub metrics: Arc<RouteMetrics>,
 }
 
 /// A key that stands in the file by its hash.
@@ -195,6 +206,8 @@ pub struct Policy {
     pub prices: Arc<Prices>,
     /// Evaluations of recorded answers.
     pub evals: Arc<[Arc<Eval>]>,
+    /// Where spans and metrics go; none where they stay.
+    pub otlp: Option<Arc<Settings>>,
     /// First digits of the digest of the file.
     pub version: Arc<str>,
 }
@@ -253,6 +266,7 @@ impl Policy {
         for (name, config) in &parsed.file.routes {
             uncovered(&parsed.file, name, config, &mut errors);
         }
+        let otlp = otlp::settings(&parsed.file, sources, &mut errors);
         if !errors.is_empty() {
             let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
             return Err(Diagnostics::new(file_name, placed.collect()));
@@ -267,6 +281,7 @@ impl Policy {
             alerts,
             prices: Arc::new(prices(&parsed.file)),
             evals: Arc::default(),
+            otlp: otlp.map(Arc::new),
             version: version(&parsed.file),
         };
         for (name, config) in &parsed.file.routes {
@@ -327,6 +342,7 @@ impl Policy {
                 attempts,
                 rules,
                 record,
+                metrics: metrics.route(name),
             });
         } else {
             let targets = targets
@@ -342,6 +358,7 @@ impl Policy {
                 attempts,
                 rules,
                 record,
+                metrics: metrics.route(name),
             };
             self.routes.insert(name.to_owned(), Arc::new(route));
         }
@@ -532,8 +549,23 @@ fn extra_headers(
     sources: &Sources<'_>,
     headers: &mut HeaderMap,
 ) -> Result<(), Diagnostic> {
-    for (name, text) in &config.headers {
-        let at = format!("{path}.headers.{name}");
+    further_headers(
+        &config.headers,
+        &format!("{path}.headers"),
+        sources,
+        headers,
+    )
+}
+
+/// Headers as written in the file; their values are texts, or secrets by reference.
+pub(crate) fn further_headers(
+    written: &IndexMap<String, String>,
+    path: &str,
+    sources: &Sources<'_>,
+    headers: &mut HeaderMap,
+) -> Result<(), Diagnostic> {
+    for (name, text) in written {
+        let at = format!("{path}.{name}");
         let header: HeaderName = name
             .parse()
             .map_err(|_| Diagnostic::error(&at, "is not a header name"))?;

@@ -179,7 +179,9 @@ impl Relay {
         loop {
             match self.events.poll_next(cx) {
                 Poll::Ready(Some(Ok(event))) => {
-                    self.last = Instant::now();
+                    let now = Instant::now();
+                    self.exchange.paused(now.duration_since(self.last));
+                    self.last = now;
                     return Poll::Ready(Some(Ok(event)));
                 }
                 Poll::Ready(Some(Err(fault))) => return Poll::Ready(Some(Err(fault.error))),

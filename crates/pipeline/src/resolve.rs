@@ -3,7 +3,7 @@
 use crate::policy::{Direct, Listed, Policy, Recording, Route, Target, default_timeouts};
 use aplomb_config::file::RetryConfig;
 use aplomb_core::error::{ApiError, ErrorCode};
-use aplomb_observe::metrics::Metrics;
+use aplomb_observe::metrics::{DIRECT, Metrics};
 use aplomb_privacy::agreements::Known;
 use aplomb_providers::call::Provider;
 use std::sync::Arc;
@@ -52,6 +52,7 @@ impl Policy {
             attempts: RetryConfig::default().attempts,
             rules: rules.clone(),
             record: Recording::default(),
+            metrics: metrics.route(DIRECT),
         }))
     }
 
@@ -73,6 +74,7 @@ impl Policy {
             attempts: pattern.attempts,
             rules: pattern.rules.clone(),
             record: pattern.record,
+            metrics: pattern.metrics.clone(),
         }))
     }
 

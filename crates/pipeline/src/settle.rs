@@ -15,7 +15,9 @@ use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_observe::evals::online::{Eval, sampling};
-use aplomb_observe::metrics::TargetMetrics;
+use aplomb_observe::metrics::genai::Pauses;
+use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
+use aplomb_observe::otel::span::{Call, Finished, Trace};
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
 use aplomb_observe::record::{Attempt, KeepText, Outcome, PrivacyFacts, Record, Texts};
@@ -23,7 +25,7 @@ use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
 use aplomb_privacy::restore::Restored;
 use aplomb_privacy::room::Shield;
-use aplomb_providers::call::Kind;
+use aplomb_providers::call::{Base, Kind};
 use aplomb_providers::fault::UpstreamFault;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +48,14 @@ pub struct Exchange {
     recording: Recording,
     texts: Option<Texts>,
     operation: Operation,
+    route: Arc<RouteMetrics>,
+    tenant: Arc<TenantMetrics>,
+    /// Its spans, where they are exported.
+    trace: Option<Box<Trace>>,
+    /// Pauses between the events of its stream.
+    pauses: Pauses,
+    /// Class of its failure.
+    error: Option<ErrorCode>,
     settled: bool,
 }
 
@@ -88,6 +98,8 @@ impl Exchange {
             route,
         } = *opening;
         state.metrics.in_flight.up();
+        let tenant = state.metrics.tenant(&caller.tenant);
+        let followed = state.otel.follow(trace).map(Box::new);
         let record = Box::new(Record {
             id,
             at_ms: id.at_ms(),
@@ -124,13 +136,19 @@ impl Exchange {
             recording: route.record,
             texts: None,
             operation: request.operation,
+            route: route.metrics.clone(),
+            tenant,
+            trace: followed,
+            pauses: Pauses::default(),
+            error: None,
             settled: false,
         }
     }
 
     /// The request as the provider sees it: the record looks into it, or keeps it, as the route says.
     pub fn asked(&mut self, request: &Masked<ChatRequest>) {
-        if self.state.records.is_some() && has_text(self.operation) {
+        let looked_at = self.state.records.is_some() || self.trace.is_some();
+        if looked_at && has_text(self.operation) {
             self.texts = Some(Texts {
                 operation: Some(self.operation),
                 request: request.get().body.clone(),
@@ -216,9 +234,34 @@ impl Exchange {
         }
     }
 
+    /// An attempt begins; `span_id` travels upstream.
+    pub fn calling(&mut self, target: &Target, span_id: u64) {
+        let Some(trace) = &mut self.trace else { return };
+        let now = self.state.clock.instant();
+        trace.calls.push(Call {
+            span_id,
+            target: target.name.clone(),
+            start: now.saturating_duration_since(self.arrived),
+            peer: target.provider.base.as_ref().map(Base::peer),
+        });
+    }
+
+    /// After a failed attempt another one follows, at the same target or at the next one.
+    pub fn again(&self, same_target: bool) {
+        let counter = if same_target {
+            &self.route.retries
+        } else {
+            &self.route.fallbacks
+        };
+        counter.add(1);
+    }
+
     /// An attempt failed after `took`.
     pub fn attempt_failed(&mut self, target: &Target, fault: &UpstreamFault, took: Duration) {
-        target.metrics.failed.add(1);
+        target.metrics.fault(fault.kind.name());
+        if let Some(series) = target.metrics.client.of(self.operation) {
+            series.duration.observe(took, Some(fault.kind.name()));
+        }
         self.upstream += took;
         let status = fault
             .error
@@ -243,6 +286,11 @@ impl Exchange {
     pub fn committed(&mut self, target: &Target, took: Duration) {
         target.metrics.answered.add(1);
         target.metrics.ttft.observe(took);
+        if let Some(series) = target.metrics.client.of(self.operation)
+            && self.record.stream
+        {
+            series.first_chunk.observe(took);
+        }
         self.upstream += took;
         let since = self
             .state
@@ -266,6 +314,17 @@ impl Exchange {
         self.target = Some(target.metrics.clone());
     }
 
+    /// So long the provider's stream stood still before its next event.
+    pub(crate) fn paused(&mut self, pause: Duration) {
+        self.pauses.note(pause);
+    }
+
+    /// Whether the answer's text is looked at besides its size.
+    fn transcribes(&self) -> bool {
+        let exported = self.trace.as_ref().is_some_and(|trace| trace.content);
+        self.recording.keep != KeepText::None || exported && self.record.privacy.is_some()
+    }
+
     /// Notes what an event of the answer says.
     pub fn saw(&mut self, event: &ChatEvent) {
         self.output_bytes += u64::from(event.output_bytes());
@@ -278,7 +337,7 @@ impl Exchange {
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             _ => {}
         }
-        if self.recording.keep != KeepText::None
+        if self.transcribes()
             && let Some(texts) = &mut self.texts
         {
             texts.answer.on_event(event);
@@ -296,6 +355,8 @@ impl Exchange {
     /// The client gets an error: instead of an answer, or in the middle of one (`Cut`).
     pub fn failed(&mut self, outcome: Outcome, error: &ApiError) {
         self.record.outcome = outcome;
+        self.error = Some(error.code);
+        self.state.metrics.error(error.code);
         if outcome == Outcome::Error {
             self.record.status = error.status();
         }
@@ -316,13 +377,90 @@ impl Exchange {
             self.record.outcome = Outcome::Panic;
         }
         self.record.usage = self.usage.unwrap_or_else(|| self.estimate());
-        if let Some(target) = &self.target {
-            target.input_tokens.add(self.record.usage.input_total());
-            target.output_tokens.add(self.record.usage.output);
-        }
         self.record.cost_nano = self.cost();
+        self.count(total);
         self.state.metrics.in_flight.down();
         self.state.metrics.ended(self.record.outcome, total);
+    }
+
+    /// Counts the exchange by its target, its route and its tenant.
+    fn count(&self, total: Duration) {
+        let usage = &self.record.usage;
+        let (input, output) = (usage.input_total(), usage.output);
+        let (cost, unknown) = match self.record.cost_nano {
+            Some(nano) => (u64::try_from(nano).unwrap_or(0), 0),
+            None => (0, 1),
+        };
+        let failure = self.failure();
+        if let Some(target) = &self.target {
+            target.input_tokens.add(input);
+            target.output_tokens.add(output);
+            target.cost_nano.add(cost);
+            target.cost_unknown.add(unknown);
+            self.count_call(target, total, failure);
+        }
+        let (route, tenant) = (&self.route, &self.tenant);
+        let outcome = self.record.outcome;
+        let at = Outcome::ALL.iter().position(|known| *known == outcome);
+        if let Some(counter) = at.and_then(|at| route.requests.get(at)) {
+            counter.add(1);
+        }
+        route.input_tokens.add(input);
+        route.output_tokens.add(output);
+        route.cost_nano.add(cost);
+        route.cost_unknown.add(unknown);
+        tenant.requests.add(1);
+        tenant.failed.add(u64::from(outcome.is_failure()));
+        tenant.input_tokens.add(input);
+        tenant.output_tokens.add(output);
+        tenant.cost_nano.add(cost);
+        if let Some(series) = route.server.of(self.operation) {
+            series.duration.observe(total, failure);
+            if let Some(ttft) = self.record.ttft_ms.filter(|_| self.record.stream) {
+                series.ttft.observe_ms(ttft);
+            }
+            if let Some(pace) = self.record.ms_per_output_token() {
+                series.per_token.observe_ms(pace);
+            }
+        }
+    }
+
+    /// Counts the call that answered. It ends with the exchange.
+    fn count_call(&self, target: &TargetMetrics, total: Duration, failure: Option<&'static str>) {
+        let Some(series) = target.client.of(self.operation) else {
+            return;
+        };
+        let (first, upstream) = (self.record.ttft_ms, self.record.upstream_ttft_ms);
+        let began = first.unwrap_or(0.0) - upstream.unwrap_or(0.0);
+        let before = Duration::try_from_secs_f64(began / 1000.0).unwrap_or_default();
+        series
+            .duration
+            .observe(total.saturating_sub(before), failure);
+        series.input.observe_count(self.record.usage.input_total());
+        series.output.observe_count(self.record.usage.output);
+        self.pauses.add_to(&series.per_chunk);
+    }
+
+    /// Class of the exchange's failure; none where the client got a whole answer.
+    fn failure(&self) -> Option<&'static str> {
+        match self.record.outcome {
+            Outcome::Done => None,
+            Outcome::Error | Outcome::Cut => Some(self.error.map_or("unknown", ErrorCode::name)),
+            other => Some(other.name()),
+        }
+    }
+
+    /// The exchange's spans, to be exported.
+    fn finished(&mut self) -> Option<Finished> {
+        let trace = *self.trace.take()?;
+        let content = trace.content;
+        let mut finished = Finished::new((*self.record).clone(), trace, self.operation);
+        finished.error = self.error.map(ErrorCode::name);
+        if let Some(texts) = &self.texts {
+            finished = finished.asked(&texts.request);
+            finished.answer = content.then(|| texts.answer.clone());
+        }
+        Some(finished)
     }
 
     /// What the answer cost; `None` where the price is not known. Nothing, if no upstream began to answer.
@@ -344,6 +482,9 @@ impl Exchange {
             return None;
         }
         self.settle();
+        if let Some(finished) = self.finished() {
+            self.state.otel.put(finished);
+        }
         let records = self.state.records.as_ref()?;
         let waits = self.recording.ack != RecordAck::Relaxed;
         let (ack, acked) = if waits {

@@ -6,6 +6,7 @@ use aplomb_engines::http::HttpClient;
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
+use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct State {
     pub records: Option<RecordWriter>,
     /// How the alert rules stand.
     pub alerts: Board,
+    /// Export to OpenTelemetry.
+    pub otel: Arc<Otel>,
     /// Keys made with `aplomb keys`, as last read from the control store.
     pub keys: ArcSwap<KeySnapshot>,
     /// Secret of the installation that keys placeholders.
@@ -38,9 +41,11 @@ impl State {
         metrics: Arc<Metrics>,
         records: Option<RecordWriter>,
     ) -> Self {
+        let otel = Arc::new(Otel::new(metrics.clone(), clock.clone()));
         State {
             clock,
             metrics,
+            otel,
             records,
             alerts: Board::default(),
             keys: ArcSwap::default(),

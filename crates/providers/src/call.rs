@@ -94,6 +94,17 @@ impl Base {
         })
     }
 
+    /// Host and port.
+    pub fn peer(&self) -> (String, u16) {
+        let usual = if self.scheme == Scheme::HTTPS {
+            443
+        } else {
+            80
+        };
+        let port = self.authority.port_u16().unwrap_or(usual);
+        (self.authority.host().to_owned(), port)
+    }
+
     fn uri(&self, path: &str) -> Option<Uri> {
         let full = PathAndQuery::try_from(format!("{}{path}", self.prefix)).ok()?;
         let builder = Uri::builder()

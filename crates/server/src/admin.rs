@@ -40,6 +40,31 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Reply {
     }
 }
 
+/// Answers one request of the listener for scrapers: metrics and health, which hold nothing of anyone.
+pub fn scrape<B>(gateway: &Gateway, request: &Request<B>) -> Reply {
+    let path = request.uri().path();
+    if let Some(reply) = crate::data::health(gateway, path) {
+        return reply;
+    }
+    if request.method() == Method::GET && path.trim_end_matches('/') == "/metrics" {
+        return metrics(gateway);
+    }
+    let error = ApiError::new(
+        ErrorCode::NotFound,
+        "this listener has /metrics, /livez and /readyz",
+    );
+    let id = RequestId::new(gateway.state.clock.now_ms()).to_string();
+    reply::error(Dialect::OpenAi, &id, &error)
+}
+
+fn metrics(gateway: &Gateway) -> Reply {
+    reply::text(
+        StatusCode::OK,
+        "text/plain; version=0.0.4; charset=utf-8",
+        gateway.state.metrics.render(),
+    )
+}
+
 fn is_signed_in(gateway: &Gateway, headers: &HeaderMap) -> bool {
     let text = headers
         .get(header::AUTHORIZATION)
@@ -62,11 +87,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
     let path = head.uri.path().trim_end_matches('/').to_owned();
     let gateway = &gateway.clone();
     match (&head.method, path.as_str()) {
-        (&Method::GET, "/metrics") => Ok(reply::text(
-            StatusCode::OK,
-            "text/plain; version=0.0.4; charset=utf-8",
-            gateway.state.metrics.render(),
-        )),
+        (&Method::GET, "/metrics") => Ok(metrics(gateway)),
         (&Method::GET, "/admin/v1/config") => Ok(reply::json(StatusCode::OK, &config(gateway))),
         (&Method::GET, "/admin/v1/keys") => {
             let keys = blocking(gateway, |gateway| gateway.control.list_keys(None)).await?;

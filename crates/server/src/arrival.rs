@@ -196,7 +196,7 @@ pub fn admit(
         now_ms: gateway.state.clock.now_ms(),
         typed: false,
     };
-    let trace = trace.unwrap_or_else(TraceContext::start);
+    let trace = trace.unwrap_or_else(|| gateway.state.otel.start_trace());
     let opening = Opening {
         id,
         request: &request,

@@ -102,6 +102,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Sock
         Ok(reply) => reply,
         Err(error) => {
             gateway.state.metrics.refused.add(1);
+            gateway.state.metrics.error(error.code);
             tracing::debug!(request_id = %id, code = error.code_text(), "request refused");
             let mut reply = reply::error(dialect, &id.to_string(), &error);
             if error.code == ErrorCode::MethodNotAllowed

@@ -63,6 +63,7 @@ impl Gateway {
             control,
             admin_token,
         } = access;
+        state.otel.configure(policy.otlp.clone());
         let gateway = Gateway {
             policy: ArcSwap::from_pointee(policy),
             state,
@@ -91,6 +92,7 @@ impl Gateway {
         };
         match built {
             Ok(policy) => {
+                self.state.otel.configure(policy.otlp.clone());
                 self.policy.store(Arc::new(policy));
                 self.keys_version.store(u64::MAX, Ordering::Release);
                 if let Err(error) = self.refresh_keys() {

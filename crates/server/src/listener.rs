@@ -31,6 +31,8 @@ pub enum Plane {
     Data,
     /// Operators.
     Admin,
+    /// Scrapers of metrics.
+    Metrics,
 }
 
 /// One bound listener.
@@ -163,6 +165,7 @@ impl Service {
                 let reply = match plane {
                     Plane::Data => data::serve(gateway, request, peer).await,
                     Plane::Admin => admin::serve(gateway, request).await,
+                    Plane::Metrics => admin::scrape(&gateway, &request),
                 };
                 Ok::<_, Infallible>(reply)
             }

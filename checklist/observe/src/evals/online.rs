@@ -129,36 +129,48 @@ impl EvalMetrics {
     /// Names, meanings and values, for `/metrics`.
     pub fn plain(&self) -> [(&'static str, &'static str, &Counter); 9] {
         [
-            ("sampled", "Answers sampled for evaluation.", &self.sampled),
             (
-                "dropped",
+                "aplomb_evals_sampled_total",
+                "Answers sampled for evaluation.",
+                &self.sampled,
+            ),
+            (
+                "aplomb_evals_dropped_total",
                 "Sampled answers not judged: the queue was full.",
                 &self.dropped,
             ),
             (
-                "without_text",
+                "aplomb_evals_without_text_total",
                 "Sampled answers whose text is not kept whole.",
                 &self.without_text,
             ),
             (
-                "over_budget",
+                "aplomb_evals_over_budget_total",
                 "Sampled answers no judge saw: the budget is used up.",
                 &self.over_budget,
             ),
-            ("scores", "Scores stored with a number.", &self.scored),
             (
-                "invalid",
+                "aplomb_evals_scores_total",
+                "Scores stored with a number.",
+                &self.scored,
+            ),
+            (
+                "aplomb_evals_invalid_total",
                 "Verdicts without a usable number.",
                 &self.invalid,
             ),
-            ("failed", "Judge calls without an answer.", &self.failed),
             (
-                "unwritten",
+                "aplomb_evals_failed_total",
+                "Judge calls without an answer.",
+                &self.failed,
+            ),
+            (
+                "aplomb_evals_unwritten_total",
                 "Scores that could not be stored.",
                 &self.unwritten,
             ),
             (
-                "cost_nano_usd",
+                "aplomb_evals_cost_nano_usd_total",
                 "Cost of judges in nano-dollars.",
                 &self.cost_nano,
             ),

@@ -1,8 +1,8 @@
 //! Metrics of shipping, and its state for people.
 
+use crate::metrics::families::Kind;
 use crate::metrics::{Counter, Gauge};
 use serde::Serialize;
-use std::fmt::Write;
 
 /// What is counted of shipping.
 #[derive(Debug, Default)]
@@ -22,48 +22,40 @@ pub struct ShipMetrics {
 }
 
 impl ShipMetrics {
-    /// Appends them as Prometheus text.
-    pub fn render(&self, out: &mut String) {
-        if self.configured.get() == 0 {
-            return;
-        }
-        for (name, kind, help, value) in [
+    /// Names, kinds, meanings and values. All are 0 where no ClickHouse is configured.
+    pub fn samples(&self) -> [(&'static str, Kind, &'static str, u64); 5] {
+        [
             (
                 "aplomb_clickhouse_shipped_rows_total",
-                "counter",
+                Kind::Counter,
                 "Rows that ClickHouse has taken.",
                 self.shipped_rows.get(),
             ),
             (
                 "aplomb_clickhouse_failed_inserts_total",
-                "counter",
+                Kind::Counter,
                 "Inserts that failed and were tried again.",
                 self.failed_inserts.get(),
             ),
             (
                 "aplomb_clickhouse_lost_rows_total",
-                "counter",
+                Kind::Counter,
                 "Rows that were removed for want of space before they were shipped.",
                 self.lost_rows.get(),
             ),
             (
                 "aplomb_clickhouse_backlog_rows",
-                "gauge",
+                Kind::Gauge,
                 "Rows that wait to be shipped.",
                 self.backlog_rows.get(),
             ),
             (
                 "aplomb_clickhouse_lag_seconds",
-                "gauge",
+                Kind::Gauge,
                 "Age of the oldest row that waits.",
                 self.lag_seconds.get(),
             ),
-        ] {
-            let _ = writeln!(
-                out,
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
-            );
-        }
+        ]
     }
 }
 
