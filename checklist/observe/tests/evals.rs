@@ -3,6 +3,7 @@
 
 mod support;
 
+use aplomb_observe::alerts::{Board, Rule};
 use aplomb_observe::evals::{drift, report};
 use aplomb_observe::store::embedded::ask::Reader;
 use aplomb_observe::store::embedded::codec::Codec;
@@ -76,6 +77,21 @@ fn drift_and_agreement_are_read_from_the_files() {
     assert!(shifted.contains(&"output_tokens") && shifted.contains(&"score:quality/relevance"));
     assert_eq!(found[0].route, "chat");
     assert!(drift::check(&reader, TODAY + 1).unwrap().is_empty());
+
+    // An alert looks at the last whole day.
+    let rule = |route: Option<&str>| Rule {
+        name: "drift".into(),
+        condition: "drift > 0".parse().unwrap(),
+        route: route.map(str::to_owned),
+        channels: Vec::new(),
+    };
+    let rules = [rule(None), rule(Some("chat")), rule(Some("other"))];
+    let look = |now_ms| {
+        let changes = Board::default().look(&rules, &reader, now_ms).unwrap();
+        changes.iter().map(|(rule, ..)| *rule).collect::<Vec<_>>()
+    };
+    assert_eq!(look(NOON), Vec::<usize>::new());
+    assert_eq!(look(NOON + DAY_MS), [0, 1]);
 
     let lines = report::report(&reader, TODAY - 20..=TODAY).unwrap();
     assert_eq!(lines.len(), 1, "{lines:?}");

@@ -17,13 +17,16 @@ use std::sync::Arc;
 /// An environment in which every secret is there: checking needs none. What is missing is a warning.
 struct AnyValue;
 
+/// Fits wherever a secret may stand, addresses included. The name leads nowhere (RFC 2606 section 2).
+const UNSET: &str = "http://unset.invalid";
+
 impl Environment for AnyValue {
     fn get(&self, _: &str) -> Option<String> {
-        Some("unset".to_owned())
+        Some(UNSET.to_owned())
     }
 
     fn file(&self, path: &Path) -> std::io::Result<String> {
-        Ok(std::fs::read_to_string(path).unwrap_or_else(|_| "unset".to_owned()))
+        Ok(std::fs::read_to_string(path).unwrap_or_else(|_| UNSET.to_owned()))
     }
 }
 

@@ -44,7 +44,7 @@ impl Default for ObserveConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlertConfig {
-    /// The condition, such as `error_rate > 5% for 5m`, `ttft_p95 > 3s for 5m`, `spend_per_minute > 2 USD for 10m`, `thumbs_down_rate > 30% for 1h`, `score.relevance < 0.6 for 1d`.
+    /// The condition, such as `error_rate > 5% for 5m`, `ttft_p95 > 3s for 5m`, `spend_per_minute > 2 USD for 10m`, `thumbs_down_rate > 30% for 1h`, `score.relevance < 0.6 for 1d`, `drift > 0`.
     pub when: AlertCondition,
     /// Only exchanges of this route. Default: all.
     #[serde(default)]
@@ -82,6 +82,8 @@ pub enum Measure {
     ThumbsDownRate,
     /// Mean of a score, 0 to 1.
     Score(String),
+    /// Measures (scores, lengths, refusals, languages) whose distribution has shifted on the last whole day.
+    Drift,
 }
 
 /// `MEASURE > VALUE for SPAN`.
@@ -134,6 +136,7 @@ fn measure(name: &str) -> Option<Measure> {
         "spend_per_minute" => Measure::SpendPerMinute,
         "spend" => Measure::Spend,
         "thumbs_down_rate" => Measure::ThumbsDownRate,
+        "drift" => Measure::Drift,
         _ => return None,
     })
 }
@@ -163,9 +166,10 @@ fn value(measure: &Measure, text: &str) -> Result<f64, String> {
         Measure::SpendPerMinute | Measure::Spend => {
             number(text.trim_end_matches("USD")).ok_or("expected an amount such as `2 USD`")
         }
-        Measure::RequestsPerMinute | Measure::TokensPerMinute | Measure::Score(_) => {
-            number(text).ok_or("expected a number")
-        }
+        Measure::RequestsPerMinute
+        | Measure::TokensPerMinute
+        | Measure::Score(_)
+        | Measure::Drift => number(text).ok_or("expected a number"),
     };
     found.map_err(str::to_owned)
 }
@@ -191,7 +195,7 @@ impl FromStr for AlertCondition {
         let measure = measure(name).ok_or_else(|| {
             format!(
                 "`{name}` is not known; expected one of error_rate, gone_rate, ttft_p50/p90/p95/p99, total_p95, overhead_p95, requests_per_minute, \
-                 tokens_per_minute, spend_per_minute, spend, thumbs_down_rate, score.NAME"
+                 tokens_per_minute, spend_per_minute, spend, thumbs_down_rate, score.NAME, drift"
             )
         })?;
         let value = value(&measure, rest.get(1..).unwrap_or_default())?;

@@ -51,9 +51,11 @@ pub(super) fn measure(
         Measure::SpendPerMinute => Some(number(0).unwrap_or(0.0) / 1e9 / minutes),
         Measure::Spend => Some(number(0).unwrap_or(0.0) / 1e9),
         Measure::Ttft(_) | Measure::Total(_) | Measure::Overhead(_) => number(0).map(|us| us / 1e6),
-        Measure::ErrorRate | Measure::GoneRate | Measure::ThumbsDownRate | Measure::Score(_) => {
-            number(0)
-        }
+        Measure::ErrorRate
+        | Measure::GoneRate
+        | Measure::ThumbsDownRate
+        | Measure::Score(_)
+        | Measure::Drift => number(0),
     };
     let enough = !counted || number(1).unwrap_or(0.0) >= LEAST;
     Ok(value.filter(|_| enough))
@@ -94,6 +96,8 @@ fn question(measure: &Measure, route: Option<&str>, since_ms: u64) -> (String, b
         Measure::RequestsPerMinute => sum("requests"),
         Measure::TokensPerMinute => sum("input_tokens + output_tokens"),
         Measure::SpendPerMinute | Measure::Spend => sum("cost_nano"),
+        // Not in the rollups: `Board::drift` looks at it.
+        Measure::Drift => ("SELECT NULL, 0".to_owned(), true),
         Measure::ThumbsDownRate => (
             format!(
                 "SELECT sum(thumb = -1) * 1.0 / count(*), count(*) FROM feedback WHERE thumb <> 0 AND at >= {since_us}"

@@ -6,10 +6,12 @@ mod tell;
 
 pub use tell::{Channel, Teller};
 
+use crate::evals::drift;
+use crate::store::embedded::DAY_MS;
 use crate::store::embedded::ask::{AskError, Reader};
-use aplomb_config::observe::AlertCondition;
+use aplomb_config::observe::{AlertCondition, Measure};
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Looks without the condition after which an alert ends. Chosen: one quiet look may be chance.
 const QUIET_LOOKS: u32 = 2;
@@ -108,15 +110,40 @@ impl Standing {
 
 /// How all rules stand. Kept over reloads: a rule that is still there stands as it did.
 #[derive(Default)]
-pub struct Board(Mutex<Vec<Standing>>);
+pub struct Board {
+    standings: Mutex<Vec<Standing>>,
+    /// The last whole day, and the route of each measure that has shifted on it: looked at once a day, since it reads weeks.
+    shifted: Mutex<Option<(u64, Vec<String>)>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Board {
     /// How all rules stand.
     pub fn standings(&self) -> Vec<Standing> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locked(&self.standings).clone()
+    }
+
+    /// How many measures of a route (of all without one) have shifted on the last whole day.
+    fn drift(&self, reader: &Reader, route: Option<&str>, now_ms: u64) -> Result<f64, AskError> {
+        let day = (now_ms / DAY_MS).saturating_sub(1);
+        let mut shifted = locked(&self.shifted);
+        let known = shifted.take().filter(|(of, _)| *of == day);
+        let (_, routes) = match known {
+            Some(known) => shifted.insert(known),
+            None => {
+                let found = drift::check(reader, day)?.into_iter();
+                let routes = found.filter(|one| one.shifted).map(|one| one.route);
+                shifted.insert((day, routes.collect()))
+            }
+        };
+        let count = routes
+            .iter()
+            .filter(|of| route.is_none_or(|route| *of == route))
+            .count();
+        Ok(u32::try_from(count).map_or(f64::from(u32::MAX), f64::from))
     }
 
     /// Looks at every rule, and says what has changed. Blocking.
@@ -131,14 +158,13 @@ impl Board {
     ) -> Result<Vec<(usize, Change, Standing)>, AskError> {
         let mut values = Vec::with_capacity(rules.len());
         for rule in rules {
-            values.push(measure::measure(
-                reader,
-                &rule.condition,
-                rule.route.as_deref(),
-                now_ms,
-            )?);
+            let route = rule.route.as_deref();
+            values.push(match rule.condition.measure {
+                Measure::Drift => Some(self.drift(reader, route, now_ms)?),
+                _ => measure::measure(reader, &rule.condition, route, now_ms)?,
+            });
         }
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = locked(&self.standings);
         let before = std::mem::take(&mut *board);
         let mut changes = Vec::new();
         for (index, (rule, value)) in rules.iter().zip(values).enumerate() {
