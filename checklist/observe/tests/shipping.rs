@@ -349,7 +349,8 @@ fn without_a_clickhouse_nothing_waits_for_one() {
         .write(&[entry(record_at(NOW, "acme", "u1"), None)])
         .unwrap();
     assert_eq!(store.backlog().unwrap(), 0);
-    assert!(!Metrics::default().render().contains("clickhouse"));
+    let shown = Metrics::default().render();
+    assert!(shown.contains("aplomb_clickhouse_backlog_rows 0\n"));
 }
 
 const BATCH: BatchBounds = BatchBounds {
