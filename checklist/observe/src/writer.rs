@@ -586,7 +586,9 @@ impl Writer {
             let error = match done {
                 Ok(()) => {
                     self.metrics.records_commit.observe(begun_at.elapsed());
-                    if locked(&self.status).state.take().is_some() {
+                    let mut status = locked(&self.status);
+                    status.error = None;
+                    if status.state.take().is_some() {
                         tracing::info!("records are written again");
                     }
                     self.metrics.records_store_down.set(0);
