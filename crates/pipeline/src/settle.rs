@@ -27,6 +27,7 @@ use aplomb_privacy::restore::Restored;
 use aplomb_privacy::room::Shield;
 use aplomb_providers::call::{Base, Kind};
 use aplomb_providers::fault::UpstreamFault;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,6 +66,16 @@ pub(crate) const DURABLE_WAIT: Duration = Duration::from_secs(5);
 fn ms(time: Duration) -> f64 {
     // Microseconds are enough, and short in text.
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A body may be a piece of its connection's read buffer, and a record that waits for the disk would keep all of that: so it
+/// is copied, unless it is so long that it is most of its buffer.
+fn on_its_own(body: &Bytes) -> Bytes {
+    const LONG: usize = 64 * 1024;
+    if body.len() >= LONG {
+        return body.clone();
+    }
+    Bytes::copy_from_slice(body)
 }
 
 /// What is known of an exchange when it opens.
@@ -151,7 +162,7 @@ impl Exchange {
         if looked_at && has_text(self.operation) {
             self.texts = Some(Texts {
                 operation: Some(self.operation),
-                request: request.get().body.clone(),
+                request: on_its_own(&request.get().body),
                 ..Texts::default()
             });
         }
@@ -540,5 +551,19 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         // Nobody is left to wait for it.
         let _ = self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_waits_does_not_hold_a_connections_buffer() {
+        let buffer = Bytes::from(vec![b'x'; 128 * 1024]);
+        let body = buffer.slice(1_000..2_000);
+        let kept = on_its_own(&body);
+        assert_eq!(kept, body);
+        assert!(kept.is_unique(), "a piece of a buffer is not");
     }
 }
