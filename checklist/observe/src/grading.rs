@@ -1,6 +1,8 @@
 //! Human grading: a sample of answers is graded by two people who see neither who answered nor each other's grades; how far
-//! they agree is told by Cohen's kappa (J. Cohen, "A coefficient of agreement for nominal scales", 1960).
+//! they agree is told by Cohen's kappa.
 
+use crate::evals::online::fraction;
+use crate::evals::stats::kappa;
 use crate::store::embedded::ask::{AskError, Reader};
 use aplomb_core::id::RequestId;
 use serde::Serialize;
@@ -22,15 +24,6 @@ pub struct Sample {
     pub route: Option<String>,
     /// Share of all answers, 0 to 1. The same share takes the same answers.
     pub share: f64,
-}
-
-/// Whether an exchange is in a share of all: by the random bits of its id, so the same everywhere.
-pub fn sampled(id: RequestId, share: f64) -> bool {
-    let bytes = id.to_bytes();
-    let tail = bytes
-        .last_chunk::<4>()
-        .map_or(0, |tail| u32::from_be_bytes(*tail));
-    f64::from(tail) < share * f64::from(u32::MAX)
 }
 
 /// Grades by exchange: who, and which label.
@@ -80,7 +73,7 @@ pub fn queue(
             let id = RequestId::from_bytes(row.get(0)?);
             let given = grades.get(&id).map(Vec::as_slice).unwrap_or_default();
             let open = given.len() < GRADERS && given.iter().all(|(by, _)| by != grader);
-            if open && ids.len() < limit && sampled(id, sample.share) {
+            if open && ids.len() < limit && fraction(id, "grading") < sample.share {
                 ids.push(id);
             }
         }
@@ -120,22 +113,6 @@ fn ratio(a: usize, b: usize) -> f64 {
     float(a) / float(b)
 }
 
-/// Cohen's kappa of pairs of labels. `None` for no pairs, or where only one label was ever given.
-pub fn kappa(pairs: &[(&str, &str)]) -> Option<f64> {
-    if pairs.is_empty() {
-        return None;
-    }
-    let share = |pick: &dyn Fn(&(&str, &str)) -> bool| {
-        ratio(pairs.iter().filter(|pair| pick(pair)).count(), pairs.len())
-    };
-    let same = share(&|(a, b)| a == b);
-    let chance: f64 = LABELS
-        .iter()
-        .map(|label| share(&|(a, _)| a == label) * share(&|(_, b)| b == label))
-        .sum();
-    (chance < 1.0).then(|| (same - chance) / (1.0 - chance))
-}
-
 /// Agreement of all grades in these days.
 ///
 /// # Errors
@@ -165,34 +142,4 @@ pub fn agreement(reader: &Reader, days: RangeInclusive<u64>) -> Result<Agreement
         kappa: kappa(&pairs),
         labels,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kappa_takes_chance_out() {
-        // 20 x both yes, 15 x both no, 5 and 10 mixed: a textbook case, kappa 0.4.
-        let of = |a: &'static str, b: &'static str, n: usize| std::iter::repeat_n((a, b), n);
-        let (yes, no) = ("accurate", "inaccurate");
-        let pairs: Vec<(&str, &str)> = of(yes, yes, 20)
-            .chain(of(yes, no, 5))
-            .chain(of(no, yes, 10))
-            .chain(of(no, no, 15))
-            .collect();
-        assert!((kappa(&pairs).unwrap() - 0.4).abs() < 1e-9);
-        assert_eq!(kappa(&[]), None);
-        assert_eq!(kappa(&[(yes, yes), (yes, yes)]), None);
-    }
-
-    #[test]
-    fn a_share_is_about_that_share() {
-        let all = 20_000;
-        let taken = (0..all)
-            .filter(|_| sampled(RequestId::new(1), 0.05))
-            .count();
-        assert!((800..1_200).contains(&taken), "{taken}");
-        assert!(sampled(RequestId::new(1), 1.0) && !sampled(RequestId::new(1), 0.0));
-    }
 }

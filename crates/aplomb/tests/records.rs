@@ -92,7 +92,7 @@ fn text_is_kept_where_the_route_says_so_and_as_the_provider_saw_it() {
             );
             assert_eq!(
                 (&kept["language"], &kept["text_kept"], &kept["cost_usd"]),
-                (&"eng".into(), &"whole".into(), &"0.00".into())
+                (&"eng".into(), &"whole".into(), &"0".into())
             );
             let quiet = one(
                 &gateway,

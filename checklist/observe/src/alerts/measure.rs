@@ -1,17 +1,13 @@
 //! What an alert looks at, read from the rollups and late facts.
 
 use crate::store::embedded::DAY_MS;
-use crate::store::embedded::ask::{AskError, Limits, Reader, Sql};
+use crate::store::embedded::ask::{AskError, Limits, Reader, Sql, quoted};
 use aplomb_config::observe::{AlertCondition, Measure};
 use serde_json::Value;
 use std::time::Duration;
 
 /// Least number of things that a share, a quantile or a mean is taken of. Chosen: one failure out of three is no alarm.
 const LEAST: f64 = 10.0;
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
 
 /// The value of a measure over the time of its condition; `None` where too little has happened. Blocking.
 ///

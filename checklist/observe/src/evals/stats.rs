@@ -1,6 +1,7 @@
 //! The few statistics that evaluations need. All give `None` where they say nothing, never a number that looks like one.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// Resamples of a bootstrap. Chosen: ends of a 95 % interval then vary by about a hundredth of its width.
 const RESAMPLES: usize = 2_000;
@@ -88,19 +89,22 @@ pub fn bootstrap(values: &[f64], seed: u64) -> Option<Interval> {
     })
 }
 
-/// Cohen's kappa of two raters: 1 they always agree, 0 as often as by chance. `None` where one of them always says the same,
-/// since chance alone explains everything then.
-pub fn kappa(pairs: &[(bool, bool)]) -> Option<f64> {
+/// Cohen's kappa of two raters (J. Cohen, "A coefficient of agreement for nominal scales", 1960): 1 they always agree, 0 as
+/// often as by chance. `None` where one of them always says the same, since chance alone explains everything then.
+pub fn kappa<T: Ord>(pairs: &[(T, T)]) -> Option<f64> {
     let n = pairs.len() as f64;
-    let share = |fits: &dyn Fn(&(bool, bool)) -> bool| {
-        pairs.iter().filter(|pair| fits(pair)).count() as f64 / n
-    };
-    let (first, second) = (share(&|pair| pair.0), share(&|pair| pair.1));
-    if pairs.is_empty() || [first, second].iter().any(|p| *p == 0.0 || *p == 1.0) {
+    let share =
+        |fits: &dyn Fn(&(T, T)) -> bool| pairs.iter().filter(|pair| fits(pair)).count() as f64 / n;
+    let labels: BTreeSet<&T> = pairs.iter().flat_map(|(a, b)| [a, b]).collect();
+    let shares: Vec<(f64, f64)> = labels
+        .iter()
+        .map(|label| (share(&|(a, _)| a == *label), share(&|(_, b)| b == *label)))
+        .collect();
+    if pairs.is_empty() || shares.iter().any(|(a, b)| *a == 1.0 || *b == 1.0) {
         return None;
     }
-    let agreed = share(&|pair| pair.0 == pair.1);
-    let chance = first * second + (1.0 - first) * (1.0 - second);
+    let agreed = share(&|(a, b)| a == b);
+    let chance: f64 = shares.iter().map(|(a, b)| a * b).sum();
     Some((agreed - chance) / (1.0 - chance))
 }
 
@@ -220,6 +224,21 @@ fn ln_gamma(x: f64) -> f64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn kappa_takes_chance_out() {
+        // 20 x both yes, 15 x both no, 5 and 10 mixed: a textbook case, kappa 0.4.
+        let of = |a: &'static str, b: &'static str, n: usize| std::iter::repeat_n((a, b), n);
+        let (yes, no) = ("accurate", "inaccurate");
+        let pairs: Vec<(&str, &str)> = of(yes, yes, 20)
+            .chain(of(yes, no, 5))
+            .chain(of(no, yes, 10))
+            .chain(of(no, no, 15))
+            .collect();
+        assert!((kappa(&pairs).unwrap() - 0.4).abs() < 1e-9);
+        assert_eq!(kappa::<&str>(&[]), None);
+        assert_eq!(kappa(&[(yes, yes), (yes, yes)]), None);
+    }
+
     fn near(found: Option<f64>, expected: f64) {
         assert!(
             (found.unwrap() - expected).abs() < 1e-3,
@@ -243,7 +262,7 @@ mod tests {
         pairs.extend([(false, false); 15]);
         near(kappa(&pairs), 0.4);
         assert_eq!(kappa(&[(true, true), (true, false)]), None);
-        assert_eq!(kappa(&[]), None);
+        assert_eq!(kappa::<bool>(&[]), None);
         near(
             auc(&[(0.1, false), (0.4, false), (0.35, true), (0.8, true)]),
             0.75,

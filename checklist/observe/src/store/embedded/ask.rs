@@ -5,6 +5,7 @@ use super::connect::{named, open_to_read};
 use super::{StoreError, date, days, ddl, facts_path, functions, text_path};
 use crate::schema::{FACTS, Kind};
 use aplomb_core::id::RequestId;
+use aplomb_core::money::NanoUsd;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
@@ -182,7 +183,7 @@ fn file_key(path: &Path) -> FileKey {
 }
 
 /// A text in single quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -227,16 +228,8 @@ fn facts(row: &Row<'_>) -> rusqlite::Result<Map<String, Value>> {
 
 /// Nano-dollars as decimal text.
 pub(crate) fn usd(nano: &Value) -> Value {
-    let Some(nano) = nano.as_i64() else {
-        return Value::Null;
-    };
-    let sign = if nano < 0 { "-" } else { "" };
-    let nano = nano.unsigned_abs();
-    let mut text = format!("{sign}{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000);
-    let keep = text.trim_end_matches('0').len();
-    let least = text.find('.').map_or(keep, |dot| dot + 3);
-    text.truncate(keep.max(least));
-    text.into()
+    nano.as_i64()
+        .map_or(Value::Null, |nano| NanoUsd(nano).to_string().into())
 }
 
 /// Microseconds since 1970 as `YYYY-MM-DDThh:mm:ss.mmmZ`.
