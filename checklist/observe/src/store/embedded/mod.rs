@@ -15,6 +15,7 @@ mod recover;
 mod retain;
 mod rollup;
 mod text;
+mod views;
 
 pub use day::Started;
 pub use retain::{Bounds, TenantAge};

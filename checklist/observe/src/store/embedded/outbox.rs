@@ -431,7 +431,7 @@ fn exchanges(connection: &Connection, batch: &Batch, with_texts: bool) -> rusqli
     ))?;
     let mut calls = connection.prepare(&super::ddl::attempts("", "f.id = ?1"))?;
     let mut texts = if with_texts {
-        Some(connection.prepare(&super::ask::texts("t.", " WHERE h.id = ?1"))?)
+        Some(connection.prepare(&super::views::texts("t.", " WHERE h.id = ?1"))?)
     } else {
         None
     };
