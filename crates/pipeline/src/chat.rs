@@ -1,8 +1,8 @@
 //! One request's way: routed, tried, committed.
 
-use crate::attempt::{Ask, attempt};
+use crate::attempts::Way;
 use crate::guard;
-use crate::plan::{Next, Plan};
+use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
@@ -78,59 +78,26 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         exchange.no_agreement();
         return Err(give_up(error, exchange));
     }
-    let mut at = plan.first().unwrap_or(usize::MAX);
-    loop {
-        let Some(target) = route.targets.get(at) else {
-            let error = ApiError::new(
-                aplomb_core::error::ErrorCode::Internal,
-                "the route has no target",
-            );
-            return Err(give_up(error, exchange));
-        };
-        let span_id = TraceContext::new_span();
-        context.traceparent = Some(trace.header(span_id));
-        exchange.calling(target, span_id);
-        let begun_at = Instant::now();
-        let ask = Ask {
-            request: &request,
-            context: &context,
-            timeouts: &route.timeouts,
-            deadline,
-        };
-        match attempt(target, &ask).await {
-            Ok(begun) => {
-                exchange.committed(target, begun_at.elapsed());
-                let filters = Filters { screen, restorer };
-                return Ok(Relay::new(
-                    begun,
-                    exchange,
-                    filters,
-                    &route.timeouts,
-                    deadline,
-                ));
-            }
-            Err(fault) => {
-                exchange.attempt_failed(target, &fault, begun_at.elapsed());
-                let left = deadline.saturating_duration_since(Instant::now());
-                match plan.after(&fault, left, fastrand::f64()) {
-                    Next::GiveUp => {
-                        let mut failed = give_up(fault.error, exchange);
-                        // What was noted is what the provider said; the client reads its own words.
-                        restorer.error(&mut failed.error);
-                        let restored = restorer.restored();
-                        failed.exchange.restored(restored, &BTreeMap::new());
-                        return Err(failed);
-                    }
-                    Next::Call { target, wait } => {
-                        exchange.again(at == target);
-                        at = target;
-                        if !wait.is_zero() {
-                            tokio::time::sleep(wait).await;
-                            exchange.waited(wait);
-                        }
-                    }
-                }
-            }
+    let way = Way {
+        route: &route,
+        request: &request,
+        trace: &trace,
+        context,
+        deadline,
+    };
+    match way.walk(plan, &mut exchange).await {
+        Ok(begun) => {
+            let filters = Filters { screen, restorer };
+            let timeouts = &route.timeouts;
+            Ok(Relay::new(begun, exchange, filters, timeouts, deadline))
+        }
+        Err(error) => {
+            let mut failed = give_up(error, exchange);
+            // What was noted is what the provider said; the client reads its own words.
+            restorer.error(&mut failed.error);
+            let restored = restorer.restored();
+            failed.exchange.restored(restored, &BTreeMap::new());
+            Err(failed)
         }
     }
 }
