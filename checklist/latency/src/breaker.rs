@@ -134,7 +134,7 @@ impl Breaker {
         false
     }
 
-    /// A call failed, with a weight up to 1. `random`: in `0.0..1.0`. True if that opened the breaker.
+    /// A call failed, with a weight up to 1. `random`: in `0.0..1.0`. True if that opened a closed breaker.
     pub fn failed(&mut self, rule: &Rule, weight: f64, now: Instant, random: f64) -> bool {
         self.turn(now);
         self.in_a_row += 1;
@@ -142,7 +142,7 @@ impl Breaker {
         match self.phase {
             Phase::HalfOpen => {
                 self.open(now, random);
-                true
+                false
             }
             // Calls that were made all the same, since nothing else was left.
             Phase::Open { .. } => false,
@@ -268,7 +268,7 @@ mod tests {
             times.push((until - now).as_secs());
             now = until;
             assert!(breaker.begin(now));
-            assert!(breaker.failed(&RULE, 1.0, now, 0.5));
+            assert!(!breaker.failed(&RULE, 1.0, now, 0.5));
         }
         assert_eq!(times, [5, 10, 20, 40, 80, 160, 300, 300]);
     }

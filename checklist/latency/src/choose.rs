@@ -41,7 +41,7 @@ pub struct Candidate {
     /// Share of calls that failed lately.
     pub error_rate: f64,
     /// Price of a typical call; none where it is not known.
-    pub price: Option<f64>,
+    pub price: Option<i64>,
     /// A number of its own that stays the same.
     pub seat: u64,
 }
@@ -112,9 +112,9 @@ pub fn order(choose: Choose, candidates: &mut [Candidate], conversation: Option<
 }
 
 /// A price that is not known comes last.
-fn by_price(a: Option<f64>, b: Option<f64>) -> Ordering {
+fn by_price(a: Option<i64>, b: Option<i64>) -> Ordering {
     match (a, b) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
+        (Some(a), Some(b)) => a.cmp(&b),
         (Some(_), None) => Ordering::Less,
         (None, Some(_)) => Ordering::Greater,
         (None, None) => Ordering::Equal,
@@ -183,7 +183,7 @@ mod tests {
                 for one in &mut all {
                     one.in_flight = random.u32(0..4);
                     one.ttft_ms = random.bool().then(|| random.f64() * 1e3);
-                    one.price = random.bool().then(|| random.f64());
+                    one.price = random.bool().then(|| random.i64(0..9));
                 }
                 order(choose, &mut all, None, random.u64(..));
                 let mut found: Vec<usize> = all.iter().map(|one| one.index).collect();
@@ -238,8 +238,8 @@ mod tests {
     #[test]
     fn the_cheapest_has_to_be_fast_enough() {
         let mut all = candidates(3);
-        all[0].price = Some(3.0);
-        all[1].price = Some(1.0);
+        all[0].price = Some(3);
+        all[1].price = Some(1);
         all[1].ttft_ms = Some(5000.0);
         let any = Choose::Cheapest { ttft_max: None };
         assert_eq!(first(any, &all, None, 1), 1);

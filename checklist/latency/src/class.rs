@@ -99,6 +99,25 @@ impl Class {
         Class::OutOfTime,
     ];
 
+    /// Name in lists.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Connection => "connection",
+            Class::Overloaded => "overloaded",
+            Class::Slow => "slow",
+            Class::RateLimited => "rate_limited",
+            Class::Quota => "quota",
+            Class::Credentials => "credentials",
+            Class::Forbidden => "forbidden",
+            Class::NotFound => "not_found",
+            Class::ContextLength => "context_length",
+            Class::ContentFilter => "content_filter",
+            Class::Untranslatable => "untranslatable",
+            Class::BadRequest => "bad_request",
+            Class::OutOfTime => "out_of_time",
+        }
+    }
+
     /// The table.
     pub const fn action(self) -> Action {
         let none = Action {

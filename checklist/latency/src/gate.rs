@@ -38,21 +38,37 @@ impl Learned {
 
 /// Longest time a gate stays shut for one word of the provider. Chosen: a limit by the day is looked at again each hour.
 const SHUT_MAX: Duration = Duration::from_secs(3600);
-/// How long, where the provider did not say. Chosen: most limits are by the minute, and refill all the time.
-const SHUT: Duration = Duration::from_secs(2);
+/// How long others are asked first, where the provider did not say. Chosen: most limits are by the minute, and refill all
+/// the time.
+const SHUNNED: Duration = Duration::from_secs(2);
 
 /// The gate of one target. Of fixed size.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gate {
     shut_until: Option<Instant>,
+    /// Until when others are asked first, if there are others.
+    shunned_until: Option<Instant>,
     requests: Option<Learned>,
     tokens: Option<Learned>,
 }
 
 impl Gate {
-    /// Shuts for as long as the provider asked for.
+    /// Shuts for as long as the provider asked for; without a word of it others are asked first for a while.
     pub fn shut(&mut self, asked: Option<Duration>, now: Instant) {
-        self.shut_until = Some(now + asked.unwrap_or(SHUT).min(SHUT_MAX));
+        match asked {
+            Some(asked) => self.shut_until = Some(now + asked.min(SHUT_MAX)),
+            None => self.shun(SHUNNED, now),
+        }
+    }
+
+    /// Others are asked first for so long.
+    pub fn shun(&mut self, time: Duration, now: Instant) {
+        self.shunned_until = Some(now + time);
+    }
+
+    /// Whether others are asked first.
+    pub fn is_shunned(&self, now: Instant) -> bool {
+        self.shunned_until.is_some_and(|until| until > now)
     }
 
     /// Learns what is left.
@@ -122,8 +138,10 @@ mod tests {
         assert_eq!(gate.wait(1, now + seconds(20)), None);
         gate.shut(Some(seconds(1_000_000)), now);
         assert_eq!(gate.wait(1, now), Some(SHUT_MAX));
+        let mut gate = Gate::default();
         gate.shut(None, now);
-        assert_eq!(gate.wait(1, now), Some(SHUT));
+        assert_eq!((gate.wait(1, now), gate.is_shunned(now)), (None, true));
+        assert!(!gate.is_shunned(now + SHUNNED));
     }
 
     #[test]

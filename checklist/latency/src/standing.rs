@@ -72,6 +72,8 @@ impl ProviderStanding {
 pub struct Changed {
     /// The breaker opened.
     pub opened: bool,
+    /// The breaker closed: the target is there, whatever it thinks of the request.
+    pub closed: bool,
     /// The key was set aside.
     pub key_aside: bool,
 }
@@ -102,6 +104,8 @@ pub struct Standing {
     in_flight: AtomicU32,
     /// Of its key.
     pub key: Arc<KeyStanding>,
+    /// Number of the key among those of its provider, from 1.
+    pub key_number: usize,
 }
 
 /// A standing at one moment.
@@ -130,7 +134,7 @@ pub struct View {
 }
 
 impl Standing {
-    fn new(key: Arc<KeyStanding>, now: Instant) -> Self {
+    fn new(key: Arc<KeyStanding>, key_number: usize, now: Instant) -> Self {
         Standing {
             inner: Mutex::new(Inner {
                 breaker: Breaker::new(now),
@@ -140,6 +144,7 @@ impl Standing {
             }),
             in_flight: AtomicU32::new(0),
             key,
+            key_number,
         }
     }
 
@@ -148,7 +153,7 @@ impl Standing {
         let aside = self.key.aside(now);
         let inner = locked(&self.inner);
         View {
-            healthy: aside.is_none() && inner.breaker.allows(now),
+            healthy: aside.is_none() && inner.breaker.allows(now) && !inner.gate.is_shunned(now),
             gate: inner.gate.wait(tokens, now),
             phase: inner.breaker.phase(),
             in_flight: self.in_flight.load(Ordering::Relaxed),
@@ -167,7 +172,9 @@ impl Standing {
             return false;
         }
         let inner = locked(&self.inner);
-        inner.breaker.allows(now) && inner.gate.wait(tokens, now).is_none()
+        inner.breaker.allows(now)
+            && !inner.gate.is_shunned(now)
+            && inner.gate.wait(tokens, now).is_none()
     }
 
     /// Ninety-fifth percentile of its times to the first content.
@@ -189,13 +196,15 @@ impl Standing {
         }
     }
 
-    /// Forgets failures, gates and what its key did.
-    pub fn reset(&self, now: Instant) {
+    /// Forgets failures, gates and what its key did. True if its breaker was not closed.
+    pub fn reset(&self, now: Instant) -> bool {
         let mut inner = locked(&self.inner);
+        let was = inner.breaker.phase();
         inner.breaker = Breaker::new(now);
         inner.gate = Gate::default();
         inner.last_failure = None;
         *locked(&self.key.aside) = None;
+        was != Phase::Closed
     }
 }
 
@@ -218,21 +227,27 @@ impl InFlight {
         inner.breaker.succeeded(now)
     }
 
+    /// Number of its key among those of its provider, from 1.
+    pub fn key_number(&self) -> usize {
+        self.standing.key_number
+    }
+
     /// It was given up after `took`, since another one was faster.
     pub fn lost(&mut self, took: Duration, now: Instant) {
         locked(&self.standing.inner).pace.first_content(took, now);
     }
 
-    /// It failed.
-    pub fn failed(&mut self, rule: &Rule, failure: &Failure, now: Instant) -> Changed {
+    /// It failed, and its provider told this.
+    pub fn failed(&mut self, rule: &Rule, failure: &Failure, told: &Told, now: Instant) -> Changed {
         let mut changed = Changed::default();
         let mut inner = locked(&self.standing.inner);
+        inner.gate.told(told, now);
         inner.last_failure = Some((failure.class, now));
         match failure.class.action().health {
             // The target is there: a probe that ends so has found it well.
             Health::Unharmed => {
                 if std::mem::take(&mut self.probes) {
-                    inner.breaker.succeeded(now);
+                    changed.closed = inner.breaker.succeeded(now);
                 }
             }
             Health::Failed(weight) => {
@@ -240,13 +255,8 @@ impl InFlight {
                 inner.pace.ended(true, now);
                 changed.opened = inner.breaker.failed(rule, weight, now, failure.random);
             }
-            Health::Gated => {
-                let asked = match failure.class {
-                    Class::Forbidden => Some(FORBIDDEN),
-                    _ => failure.retry_after,
-                };
-                inner.gate.shut(asked, now);
-            }
+            Health::Gated if failure.class == Class::Forbidden => inner.gate.shun(FORBIDDEN, now),
+            Health::Gated => inner.gate.shut(failure.retry_after, now),
             Health::KeyAside => {
                 let time = match failure.class {
                     Class::Quota => QUOTA_ASIDE,
@@ -317,7 +327,9 @@ impl Standings {
     pub fn target(&self, provider: &str, model: &str, key: usize, now: Instant) -> Arc<Standing> {
         let of_key = || get(&self.keys, &with_key(provider, key), KeyStanding::default);
         let name = with_key(&format!("{provider}/{model}"), key);
-        get(&self.targets, &name, || Standing::new(of_key(), now))
+        get(&self.targets, &name, || {
+            Standing::new(of_key(), key + 1, now)
+        })
     }
 
     /// Of a provider.

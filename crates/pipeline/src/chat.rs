@@ -13,6 +13,7 @@ use aplomb_observe::record::Outcome;
 use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub struct Arrival {
     pub context: CallContext,
     /// The caller's patience, where it is known.
     pub patience: Option<Duration>,
+    /// How often the client's SDK has sent this request before.
+    pub sent_before: u32,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -52,6 +55,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         trace,
         mut context,
         patience,
+        sent_before,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
@@ -73,7 +77,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         return Err(give_up(error, exchange));
     }
     context.typed = screen.is_some();
-    let mut plan = Plan::new(route.targets.len(), route.attempts);
+    let mut plan = Plan::new(&route);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
         exchange.no_agreement();
         return Err(give_up(error, exchange));
@@ -84,12 +88,14 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         trace: &trace,
         context,
         deadline,
+        conversation: conversation(&exchange),
+        sent_before,
     };
     match way.walk(plan, &mut exchange).await {
-        Ok(begun) => {
+        Ok(won) => {
             let filters = Filters { screen, restorer };
             let timeouts = &route.timeouts;
-            Ok(Relay::new(begun, exchange, filters, timeouts, deadline))
+            Ok(Relay::new(won, exchange, filters, timeouts, deadline))
         }
         Err(error) => {
             let mut failed = give_up(error, exchange);
@@ -100,6 +106,15 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
             Err(failed)
         }
     }
+}
+
+/// What the turns of a conversation have in common, where the client names it.
+fn conversation(exchange: &Exchange) -> Option<u64> {
+    let record = exchange.record();
+    let session = record.session.as_ref()?;
+    let mut hasher = DefaultHasher::new();
+    (&record.tenant, session).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 fn give_up(error: ApiError, mut exchange: Exchange) -> Box<Failed> {

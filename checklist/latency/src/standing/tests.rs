@@ -22,14 +22,21 @@ fn each_class_has_the_effect_that_the_table_says() {
         let target = standings.target("p", "m", 0, now);
         let mut opened = false;
         for _ in 0..5 {
-            let changed = target.begin(10, now).failed(&RULE, &failure(class), now);
+            let changed =
+                target
+                    .begin(10, now)
+                    .failed(&RULE, &failure(class), &Told::default(), now);
             opened |= changed.opened;
         }
         let view = target.view(10, now);
         let action = class.action().health;
         let counts = matches!(action, Health::Failed(_));
         assert_eq!(opened, counts, "{class:?}");
-        assert_eq!(view.gate.is_some(), action == Health::Gated, "{class:?}");
+        assert_eq!(
+            view.gate.is_some(),
+            class == Class::RateLimited,
+            "{class:?}"
+        );
         assert_eq!(
             view.aside.is_some(),
             action == Health::KeyAside,
@@ -50,13 +57,13 @@ fn a_refused_key_takes_all_its_models_along_and_no_other_key() {
     let standings = Standings::default();
     let [one, other, second] =
         [("m", 0), ("n", 0), ("m", 1)].map(|(model, key)| standings.target("p", model, key, now));
-    let changed = one
-        .begin(1, now)
-        .failed(&RULE, &failure(Class::Credentials), now);
+    let changed =
+        one.begin(1, now)
+            .failed(&RULE, &failure(Class::Credentials), &Told::default(), now);
     assert!(changed.key_aside);
-    let again = one
-        .begin(1, now)
-        .failed(&RULE, &failure(Class::Credentials), now);
+    let again =
+        one.begin(1, now)
+            .failed(&RULE, &failure(Class::Credentials), &Told::default(), now);
     assert!(!again.key_aside, "told once");
     assert!(!other.is_free(1, now) && second.is_free(1, now));
     standings.keys_may_have_changed();
@@ -71,7 +78,7 @@ fn whoever_goes_away_frees_the_probe() {
     for _ in 0..5 {
         target
             .begin(1, now)
-            .failed(&RULE, &failure(Class::Overloaded), now);
+            .failed(&RULE, &failure(Class::Overloaded), &Told::default(), now);
     }
     let due = now + Duration::from_secs(10);
     let probe = target.begin(1, due);
