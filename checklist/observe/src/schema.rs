@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Version of the schema: of the newest column, or of the last change of another table.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -525,6 +525,30 @@ pub const FACTS: &[Column] = &[
     column!("node", Name, 2, false, "Node that served it.", |s| name(
         Some(s.node)
     )),
+    column!(
+        "sent_before",
+        Count,
+        3,
+        false,
+        "How often the client's SDK had sent the request before (`x-stainless-retry-count`).",
+        |s| count(u64::from(s.record.sent_before))
+    ),
+    column!(
+        "hedge",
+        Name,
+        3,
+        false,
+        "`won` where the second of two calls at once gave the answer, `lost` where it did not; null where there was none.",
+        |s| name(s.record.hedge)
+    ),
+    column!(
+        "lost_cost_nano",
+        Nano,
+        3,
+        false,
+        "Estimated cost of calls that gave no answer although they were at work: hedges that lost, calls that were too slow.",
+        |s| s.record.lost_cost_nano.map_or(Cell::Null, Cell::Int)
+    ),
 ];
 
 fn tags(record: &Record) -> Cell<'_> {

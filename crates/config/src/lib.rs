@@ -14,6 +14,7 @@ pub mod observe;
 pub mod privacy;
 pub mod records;
 mod reference;
+pub mod resilience;
 mod salvage;
 pub mod scalar;
 pub mod secret;

@@ -1,6 +1,8 @@
 //! An answer on its way to the client, after its first content.
 
 use crate::attempt::Begun;
+use crate::attempts::Won;
+use crate::flight::Flight;
 use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
 use aplomb_core::error::ApiError;
@@ -22,6 +24,8 @@ use tokio::time::{Instant, Sleep};
 /// The events of a committed answer. Dropping it ends the upstream call and settles the exchange.
 pub struct Relay {
     exchange: Exchange,
+    /// The upstream call, in flight until the answer ends.
+    flight: Flight,
     held: VecDeque<ChatEvent>,
     events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
@@ -94,7 +98,7 @@ fn durable(acked: oneshot::Receiver<()>) -> Pin<Box<dyn Future<Output = ()> + Se
 
 impl Relay {
     pub(crate) fn new(
-        begun: Begun,
+        won: Won,
         exchange: Exchange,
         filters: Filters,
         timeouts: &Timeouts,
@@ -106,9 +110,11 @@ impl Relay {
             held,
             events,
             dropped,
-        } = begun;
+            limits: _,
+        } = won.begun;
         Relay {
             exchange,
+            flight: won.flight,
             held,
             events,
             dropped,
@@ -184,7 +190,10 @@ impl Relay {
                     self.last = now;
                     return Poll::Ready(Some(Ok(event)));
                 }
-                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Some(Err(fault.error))),
+                Poll::Ready(Some(Err(fault))) => {
+                    self.flight.failed(&fault);
+                    return Poll::Ready(Some(Err(fault.error)));
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }

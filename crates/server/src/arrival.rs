@@ -150,6 +150,13 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
         .filter(|d| !d.is_zero())
 }
 
+/// How often the official SDKs say they have sent this request before.
+fn sent_before(headers: &HeaderMap) -> u32 {
+    text(headers, &names::X_STAINLESS_RETRY_COUNT)
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}
+
 /// A request whose sender is known.
 pub struct Asked<'a> {
     /// Number of the request.
@@ -205,6 +212,7 @@ pub fn admit(
         arrived,
         policy,
         route: &route,
+        sent_before: sent_before(headers),
     };
     let exchange = Exchange::open(gateway.state.clone(), &opening);
     Ok((
@@ -214,6 +222,7 @@ pub fn admit(
             trace,
             context,
             patience: patience(headers),
+            sent_before: sent_before(headers),
         },
         exchange,
     ))
