@@ -1,5 +1,6 @@
-//! Checklist item 4, latency. So far: how long to wait before the next attempt.
+//! Checklist item 4, latency: how long to wait before the next attempt, and answers that are given again.
 //!
-//! Plans, breakers, hedges, queues and caches join as this room is built.
+//! Plans, breakers, hedges and queues join as this room is built.
 
 pub mod backoff;
+pub mod cache;

@@ -107,6 +107,7 @@ impl Asker {
                     attempts: 1,
                     rules: Rules::default(),
                     record: crate::policy::Recording::default(),
+                    cache: None,
                     metrics: metrics.route(aplomb_observe::metrics::DIRECT),
                 })
             }

@@ -1,6 +1,7 @@
 //! One request's way: routed, tried, committed.
 
 use crate::attempt::{Ask, attempt};
+use crate::cached;
 use crate::guard;
 use crate::plan::{Next, Plan};
 use crate::policy::Route;
@@ -9,9 +10,11 @@ use crate::settle::Exchange;
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::request::ChatRequest;
+use aplomb_latency::cache::directive::Directives;
 use aplomb_observe::record::Outcome;
 use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
+use aplomb_providers::stream::Typed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,8 @@ pub struct Arrival {
     pub context: CallContext,
     /// The caller's patience, where it is known.
     pub patience: Option<Duration>,
+    /// What the caller wants of the response cache.
+    pub cache: Directives,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -52,6 +57,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         trace,
         mut context,
         patience,
+        cache,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
@@ -72,7 +78,17 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
     if let Err(error) = exchange.begin().await {
         return Err(give_up(error, exchange));
     }
-    context.typed = screen.is_some();
+    let looked = cached::look(&route, &request, &restorer, cache, &mut exchange);
+    match looked {
+        Ok(None) => {}
+        Ok(Some(hit)) => {
+            let filters = Filters { screen, restorer };
+            let relay = hit.relay(&route, exchange, filters, deadline).await;
+            return Ok(relay);
+        }
+        Err(error) => return Err(give_up(error, exchange)),
+    }
+    context.typed = typed(screen.is_some(), &exchange);
     let mut plan = Plan::new(route.targets.len(), route.attempts);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
         exchange.no_agreement();
@@ -132,6 +148,15 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
                 }
             }
         }
+    }
+}
+
+/// Whether somebody looks into the texts of the answer.
+fn typed(screened: bool, exchange: &Exchange) -> Typed {
+    match (exchange.is_kept(), screened) {
+        (true, _) => Typed::Always,
+        (false, true) => Typed::Streams,
+        (false, false) => Typed::Never,
     }
 }
 

@@ -8,6 +8,7 @@ mod alerts;
 mod analyzer;
 pub mod asker;
 mod attempt;
+pub mod cached;
 pub mod chat;
 mod evals;
 mod guard;

@@ -124,6 +124,22 @@ impl Relay {
         }
     }
 
+    /// An answer that is given again: what is there of it, and where the rest comes from.
+    pub(crate) fn replaying(
+        (held, events): (VecDeque<ChatEvent>, EventStream),
+        exchange: Exchange,
+        filters: Filters,
+        timeouts: &Timeouts,
+        deadline: Instant,
+    ) -> Self {
+        let begun = Begun {
+            held,
+            events,
+            dropped: Vec::new(),
+        };
+        Relay::new(begun, exchange, filters, timeouts, deadline)
+    }
+
     /// The record as it is so far.
     pub fn record(&self) -> &Record {
         self.exchange.record()

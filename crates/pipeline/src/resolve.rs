@@ -52,6 +52,7 @@ impl Policy {
             attempts: RetryConfig::default().attempts,
             rules: rules.clone(),
             record: Recording::default(),
+            cache: None,
             metrics: metrics.route(DIRECT),
         }))
     }
@@ -74,6 +75,7 @@ impl Policy {
             attempts: pattern.attempts,
             rules: pattern.rules.clone(),
             record: pattern.record,
+            cache: pattern.cache.clone(),
             metrics: pattern.metrics.clone(),
         }))
     }
