@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod directive;
+pub mod index;
 pub mod key;
 pub mod request;
 pub mod store;
