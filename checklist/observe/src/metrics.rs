@@ -257,6 +257,74 @@ pub struct TenantMetrics {
     pub cost_nano: Counter,
 }
 
+/// What is counted for each response cache.
+#[derive(Debug, Default)]
+pub struct CacheMetrics {
+    /// Answers given again to the same request.
+    pub hits_exact: Counter,
+    /// What those answers would have cost in nano-dollars, where the price is known.
+    pub saved_nano: Counter,
+    /// Answers that were kept.
+    pub kept: Counter,
+    /// Answers that were pushed out by others.
+    pub evicted: Counter,
+    /// Answers that are kept now.
+    pub entries: Gauge,
+    /// Memory of them.
+    pub bytes: Gauge,
+    /// Bound of that memory.
+    pub bytes_max: Gauge,
+    misses: Reasons,
+    bypasses: Reasons,
+    unkept: Reasons,
+}
+
+/// Counters by a word of the code: few.
+#[derive(Debug, Default)]
+struct Reasons(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Reasons {
+    fn add(&self, reason: &'static str) {
+        *locked(&self.0).entry(reason).or_default() += 1;
+    }
+
+    fn all(&self) -> BTreeMap<&'static str, u64> {
+        locked(&self.0).clone()
+    }
+}
+
+impl CacheMetrics {
+    /// Nothing was found.
+    pub fn miss(&self, reason: &'static str) {
+        self.misses.add(reason);
+    }
+
+    /// The cache was not asked.
+    pub fn bypass(&self, reason: &'static str) {
+        self.bypasses.add(reason);
+    }
+
+    /// An answer was not kept.
+    pub fn unkept(&self, reason: &'static str) {
+        self.unkept.add(reason);
+    }
+
+    /// Requests by why nothing was found.
+    pub fn misses(&self) -> BTreeMap<&'static str, u64> {
+        self.misses.all()
+    }
+
+    /// Requests by why the cache was not asked.
+    pub fn bypasses(&self) -> BTreeMap<&'static str, u64> {
+        self.bypasses.all()
+    }
+
+    /// Answers by why they were not kept.
+    pub fn left_out(&self) -> BTreeMap<&'static str, u64> {
+        self.unkept.all()
+    }
+}
+
 /// What is counted of the OTLP export of one signal.
 #[derive(Debug, Default)]
 pub struct ExportMetrics {
@@ -375,6 +443,7 @@ pub struct Metrics {
     targets: Named<TargetMetrics>,
     routes: Named<RouteMetrics>,
     tenants: Named<TenantMetrics>,
+    caches: Named<CacheMetrics>,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -386,6 +455,9 @@ const TARGETS_MAX: usize = 500;
 const ROUTES_MAX: usize = 500;
 /// Most tenants with metrics of their own.
 const TENANTS_MAX: usize = 100;
+
+/// Most response caches with metrics of their own.
+const CACHES_MAX: usize = 50;
 
 /// The route of requests that name a model without a route.
 pub const DIRECT: &str = "(direct)";
@@ -430,6 +502,7 @@ impl Default for Metrics {
             targets: Named::up_to(TARGETS_MAX),
             routes: Named::up_to(ROUTES_MAX),
             tenants: Named::up_to(TENANTS_MAX),
+            caches: Named::up_to(CACHES_MAX),
         }
     }
 }
@@ -448,6 +521,11 @@ impl Metrics {
     /// The handle of a tenant. Beyond a bound all share the tenant `other`.
     pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
         self.tenants.get(name)
+    }
+
+    /// The handle of a response cache, to be kept. Beyond a bound all share the cache `other`.
+    pub fn cache(&self, name: &str) -> Arc<CacheMetrics> {
+        self.caches.get(name)
     }
 
     /// Counts an error that a client got.

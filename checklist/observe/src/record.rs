@@ -95,6 +95,50 @@ pub struct PrivacyFacts {
     pub foreign: u64,
 }
 
+/// What the response cache did with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheResult {
+    /// The answer to the same request was given again.
+    HitExact,
+    /// It had nothing to give.
+    Miss,
+    /// It was not asked.
+    #[default]
+    Bypass,
+}
+
+impl CacheResult {
+    /// Name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            CacheResult::HitExact => "hit_exact",
+            CacheResult::Miss => "miss",
+            CacheResult::Bypass => "bypass",
+        }
+    }
+
+    /// Whether the answer came from the cache.
+    pub fn is_hit(self) -> bool {
+        matches!(self, CacheResult::HitExact)
+    }
+}
+
+/// What the response cache did, and why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CacheFacts {
+    /// What it did.
+    pub result: CacheResult,
+    /// Why it had nothing to give or was not asked: one of few words.
+    pub reason: Option<&'static str>,
+    /// How old the answer is, in milliseconds.
+    pub age_ms: Option<u64>,
+    /// The exchange that the answer comes from.
+    pub source: Option<RequestId>,
+    /// What the answer would have cost in nano-dollars, where the price is known.
+    pub saved_nano: Option<i64>,
+}
+
 /// One exchange: facts, no text.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
@@ -162,6 +206,8 @@ pub struct Record {
     pub privacy: Option<Box<PrivacyFacts>>,
     /// In which form the route keeps text.
     pub keep: KeepText,
+    /// What the response cache did; absent where the route has none.
+    pub cache: Option<Box<CacheFacts>>,
     /// First digits of the digest of the configuration that was in force.
     pub policy_version: Arc<str>,
     /// How often the client's SDK had sent the request before.
@@ -175,6 +221,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether the answer came from the response cache: it cost nothing, and its tokens were billed before.
+    pub fn is_cached(&self) -> bool {
+        self.cache
+            .as_ref()
+            .is_some_and(|cache| cache.result.is_hit())
+    }
+
     /// Whether the caller did not get what was asked for, and it was not their own doing: a request that is wrong, refused
     /// or over a limit of the gateway is no failure; one that the provider limits is.
     pub fn is_failure(&self) -> bool {

@@ -4,7 +4,7 @@
 //! retyped.
 
 use crate::prompt::Prompt;
-use crate::record::{Attempt, Record};
+use crate::record::{Attempt, CacheFacts, Record};
 use aplomb_core::usage::UsageSource;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -549,7 +549,60 @@ pub const FACTS: &[Column] = &[
         "Estimated cost of calls that gave no answer although they were at work: hedges that lost, calls that were too slow.",
         |s| s.record.lost_cost_nano.map_or(Cell::Null, Cell::Int)
     ),
+    column!(
+        "cache_result",
+        Name,
+        3,
+        false,
+        "What the response cache did: `hit_exact`, `miss` or `bypass`; null where the route has none.",
+        |s| name(s.record.cache.as_ref().map(|cache| cache.result.name()))
+    ),
+    column!(
+        "cache_reason",
+        Name,
+        3,
+        false,
+        "Why the response cache had nothing to give, or was not asked.",
+        |s| name(s.record.cache.as_ref().and_then(|cache| cache.reason))
+    ),
+    column!(
+        "cache_age_us",
+        Micros,
+        3,
+        false,
+        "How old the answer from the response cache is.",
+        |s| cached(s, |cache| cache
+            .age_ms
+            .map(|ms| count(ms.saturating_mul(1000))))
+    ),
+    column!(
+        "cache_source",
+        Text,
+        3,
+        false,
+        "Id of the exchange that the answer from the response cache comes from.",
+        |s| cached(s, |cache| {
+            let id = cache.source.as_ref()?;
+            Some(Cell::Text(Cow::Owned(id.to_string())))
+        })
+    ),
+    column!(
+        "cache_saved_nano",
+        Nano,
+        3,
+        false,
+        "What the answer from the response cache would have cost; `cost_nano` is 0 then. Null where the price is not known.",
+        |s| cached(s, |cache| cache.saved_nano.map(Cell::Int))
+    ),
 ];
+
+fn cached<'a>(
+    source: &Source<'a>,
+    pick: impl FnOnce(&'a CacheFacts) -> Option<Cell<'a>>,
+) -> Cell<'a> {
+    let facts = source.record.cache.as_deref();
+    facts.and_then(pick).unwrap_or(Cell::Null)
+}
 
 fn tags(record: &Record) -> Cell<'_> {
     if record.tags.is_empty() {

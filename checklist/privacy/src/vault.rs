@@ -3,6 +3,8 @@
 use crate::detect::entity::EntityKind;
 use crate::placeholder::{Labels, Minter};
 use crate::private::Private;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -176,6 +178,25 @@ impl Vault {
             .any(|entry| entry.value.contains(special))
     }
 
+    /// Keyed digest of all values with what stands for them; `None` if there are none. Whoever keeps an answer for another
+    /// request needs it: placeholders are short, and surrogates are nobody's.
+    pub fn digest(&self, secret: &[u8]) -> Option<[u8; 32]> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret)
+            .unwrap_or_else(|_| Hmac::<Sha256>::new(&Default::default()));
+        mac.update(b"aplomb vault 1");
+        for (name, entry) in self.named.iter().chain(&self.surrogates) {
+            for text in [name, &*entry.value] {
+                let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                mac.update(&length.to_be_bytes());
+                mac.update(text.as_bytes());
+            }
+        }
+        Some(mac.finalize().into_bytes().into())
+    }
+
     /// Surrogates with their values, as far as they may stand in this place.
     pub fn surrogates(&self, place: Place) -> impl Iterator<Item = (&str, &str)> {
         self.surrogates
@@ -253,6 +274,26 @@ mod tests {
         let taken = Taken::new(request.as_bytes());
         let long = vault.placeholder(&minter(), &kind, "a@b.example", &taken);
         assert_eq!(long.len(), short.len() + 4);
+    }
+
+    #[test]
+    fn a_digest_tells_values_apart_and_needs_the_secret() {
+        let of = |value: &str| {
+            let mut vault = Vault::default();
+            vault.placeholder(&minter(), &EntityKind::Email, value, &Taken::new(b""));
+            vault
+        };
+        let one = of("a@b.example").digest(b"k");
+        assert!(one.is_some());
+        assert_eq!(one, of("a@b.example").digest(b"k"));
+        assert_ne!(one, of("a@c.example").digest(b"k"));
+        assert_ne!(one, of("a@b.example").digest(b"l"));
+        let mut made_up = Vault::default();
+        made_up.surrogate("x@y.example", "a@b.example", Restore::Everywhere);
+        let mut other = Vault::default();
+        other.surrogate("x@y.example", "c@d.example", Restore::Everywhere);
+        assert_ne!(made_up.digest(b"k"), other.digest(b"k"));
+        assert_eq!(Vault::default().digest(b"k"), None);
     }
 
     #[test]

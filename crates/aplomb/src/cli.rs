@@ -39,8 +39,57 @@ pub enum Command {
     Sql(SqlArgs),
     /// Who needs help? Users ranked by the trouble they have, with the reasons. Asks the running gateway.
     Users(UsersArgs),
+    /// See what the response caches hold and do, and remove answers from them. Asks the running gateway.
+    Cache(CacheArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
+}
+
+/// About the response caches.
+#[derive(Args)]
+pub struct CacheArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+/// Verbs about response caches.
+#[derive(Subcommand)]
+pub enum CacheCommand {
+    /// Show how full each cache is, what it gave again and what it passed over, with the reasons.
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove the kept answers that fit everything that is said; at least one thing must be said.
+    Purge(PurgeArgs),
+}
+
+/// Which kept answers to remove.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub struct PurgeArgs {
+    /// Those that this user asked for first.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Of this route.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Older than this, such as `1h`.
+    #[arg(long)]
+    pub older_than: Option<Span>,
+    /// Of this cache.
+    #[arg(long)]
+    pub cache: Option<String>,
+    /// All of them.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Whose trouble.

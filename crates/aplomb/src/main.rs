@@ -2,6 +2,7 @@
 
 mod admin;
 mod alerts;
+mod cache;
 mod check;
 mod cli;
 mod demo;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Logs(args) => records::logs(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Sql(args) => records::sql(&args),
+        Command::Cache(args) => cache::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

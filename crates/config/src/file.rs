@@ -1,5 +1,6 @@
 //! The shapes of `aplomb.yaml`. The comments on the fields are their reference documentation.
 
+use crate::caches::CacheConfig;
 use crate::known::{KnownProvider, known};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
@@ -29,6 +30,8 @@ pub struct ConfigFile {
     pub routes: IndexMap<String, RouteConfig>,
     /// Organisations that pay. As soon as one has a key, every request needs a key.
     pub tenants: IndexMap<String, TenantConfig>,
+    /// Response caches by name; routes pick one with `cache`.
+    pub caches: IndexMap<String, CacheConfig>,
     /// Privacy policies by name; routes pick one with `privacy`.
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
@@ -283,6 +286,9 @@ pub struct RouteConfig {
     /// What is recorded of its exchanges.
     #[serde(default)]
     pub record: RouteRecordConfig,
+    /// Name of the response cache. Default: none, every request goes to a provider.
+    #[serde(default)]
+    pub cache: Option<String>,
 }
 
 /// How long to wait for an answer.

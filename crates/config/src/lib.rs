@@ -4,6 +4,7 @@
 //! at once, with line, column and a suggestion), the schema for editors, and the reference page. The environment is
 //! read in this crate only.
 
+pub mod caches;
 mod check;
 pub mod diagnostic;
 pub mod discover;

@@ -43,6 +43,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     }
     for (name, config) in &file.routes {
         recorded(file, name, config, &mut found);
+        cached(file, name, config, &mut found);
     }
     for name in file.prices.keys() {
         let path = format!("prices.{name}");
@@ -73,6 +74,20 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+fn cached(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {
+    let Some(cache) = &config.cache else { return };
+    if !file.caches.contains_key(cache) {
+        let suggestion = did_you_mean(cache, file.caches.keys().map(String::as_str));
+        found.push(
+            Diagnostic::error(
+                format!("routes.{name}.cache"),
+                format!("there is no cache `{cache}`"),
+            )
+            .suggest(suggestion),
+        );
+    }
 }
 
 fn stores(file: &ConfigFile, found: &mut Vec<Diagnostic>) {

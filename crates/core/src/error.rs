@@ -36,6 +36,8 @@ pub enum ErrorCode {
     UpstreamFailed,
     /// First-token or total timeout.
     UpstreamTimeout,
+    /// Only a kept answer was wanted, and there is none.
+    NotCached,
     /// The gateway sheds load or is shutting down.
     Overloaded,
     /// A defect of the gateway.
@@ -44,7 +46,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 14] = [
+    pub const ALL: [ErrorCode; 15] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -57,6 +59,7 @@ impl ErrorCode {
         ErrorCode::Upstream,
         ErrorCode::UpstreamFailed,
         ErrorCode::UpstreamTimeout,
+        ErrorCode::NotCached,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
     ];
@@ -76,6 +79,7 @@ impl ErrorCode {
             ErrorCode::Upstream => "upstream",
             ErrorCode::UpstreamFailed => "upstream_failed",
             ErrorCode::UpstreamTimeout => "upstream_timeout",
+            ErrorCode::NotCached => "not_cached",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
         }
@@ -143,7 +147,8 @@ impl ApiError {
             | ErrorCode::MethodNotAllowed
             | ErrorCode::RequestTimeout
             | ErrorCode::RequestTooLarge
-            | ErrorCode::PrivacyRefused => Fault::Client,
+            | ErrorCode::PrivacyRefused
+            | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
             code,
@@ -183,7 +188,7 @@ impl ApiError {
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::Overloaded => 503,
-            ErrorCode::UpstreamTimeout => 504,
+            ErrorCode::UpstreamTimeout | ErrorCode::NotCached => 504,
             ErrorCode::Upstream => self.upstream.as_ref().map_or(502, |up| up.status),
         }
     }
@@ -202,6 +207,7 @@ impl ApiError {
             ErrorCode::PrivacyRefused => Some("privacy_refused"),
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
             ErrorCode::UpstreamTimeout => Some("upstream_timeout"),
+            ErrorCode::NotCached => Some("not_cached"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
             ErrorCode::Upstream => self.upstream.as_ref().and_then(|up| up.code.as_deref()),

@@ -110,6 +110,7 @@ impl Asker {
                     manner: Manner::default(),
                     rules: Rules::default(),
                     record: crate::policy::Recording::default(),
+                    cache: None,
                     metrics: metrics.route(aplomb_observe::metrics::DIRECT),
                 })
             }

@@ -1,6 +1,7 @@
 //! One request's way: routed, tried, committed.
 
 use crate::attempts::Way;
+use crate::cached;
 use crate::guard;
 use crate::plan::Plan;
 use crate::policy::Route;
@@ -9,9 +10,11 @@ use crate::settle::Exchange;
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::request::ChatRequest;
+use aplomb_latency::cache::directive::Directives;
 use aplomb_observe::record::Outcome;
 use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
+use aplomb_providers::stream::Typed;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -32,6 +35,8 @@ pub struct Arrival {
     pub patience: Option<Duration>,
     /// How often the client's SDK has sent this request before.
     pub sent_before: u32,
+    /// What the caller wants of the response cache.
+    pub cache: Directives,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -56,6 +61,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         mut context,
         patience,
         sent_before,
+        cache,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
@@ -76,7 +82,17 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
     if let Err(error) = exchange.begin().await {
         return Err(give_up(error, exchange));
     }
-    context.typed = screen.is_some();
+    let looked = cached::look(&route, &request, &restorer, cache, &mut exchange);
+    match looked {
+        Ok(None) => {}
+        Ok(Some(hit)) => {
+            let filters = Filters { screen, restorer };
+            let relay = hit.relay(&route, exchange, filters, deadline).await;
+            return Ok(relay);
+        }
+        Err(error) => return Err(give_up(error, exchange)),
+    }
+    context.typed = typed(screen.is_some(), &exchange);
     let mut plan = Plan::new(&route);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
         exchange.no_agreement();
@@ -95,7 +111,8 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         Ok(won) => {
             let filters = Filters { screen, restorer };
             let timeouts = &route.timeouts;
-            Ok(Relay::new(won, exchange, filters, timeouts, deadline))
+            let call = (won.begun, Some(won.flight));
+            Ok(Relay::new(call, exchange, filters, timeouts, deadline))
         }
         Err(error) => {
             let mut failed = give_up(error, exchange);
@@ -115,6 +132,15 @@ fn conversation(exchange: &Exchange) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     (&record.tenant, session).hash(&mut hasher);
     Some(hasher.finish())
+}
+
+/// Whether somebody looks into the texts of the answer.
+fn typed(screened: bool, exchange: &Exchange) -> Typed {
+    match (exchange.is_kept(), screened) {
+        (true, _) => Typed::Always,
+        (false, true) => Typed::Streams,
+        (false, false) => Typed::Never,
+    }
 }
 
 fn give_up(error: ApiError, mut exchange: Exchange) -> Box<Failed> {

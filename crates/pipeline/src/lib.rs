@@ -9,6 +9,7 @@ mod analyzer;
 pub mod asker;
 mod attempt;
 mod attempts;
+pub mod cached;
 pub mod chat;
 mod evals;
 mod flight;

@@ -1,6 +1,7 @@
 //! What the operator wants, compiled: everything that can fail has been done.
 
 use crate::analyzer::Analyzer;
+use crate::cached::{self, Cached};
 use crate::evals;
 use crate::otlp;
 use crate::shields::{self, Shields};
@@ -23,7 +24,7 @@ use aplomb_control::key::KeyHash;
 use aplomb_latency::standing::{ProviderStanding, Standing, Standings};
 use aplomb_observe::alerts::Rule;
 use aplomb_observe::evals::online::Eval;
-use aplomb_observe::metrics::{Metrics, RouteMetrics, TargetMetrics};
+use aplomb_observe::metrics::{RouteMetrics, TargetMetrics};
 use aplomb_observe::otel::export::Settings;
 use aplomb_observe::record::KeepText;
 use aplomb_privacy::agreements::{Agreement, Known};
@@ -94,6 +95,8 @@ pub struct Route {
     pub rules: Rules,
     /// What is recorded.
     pub record: Recording,
+    /// Its response cache.
+    pub cache: Option<Arc<Cached>>,
     /// What is counted for it.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -150,6 +153,8 @@ pub struct Pattern {
     pub rules: Rules,
     /// What is recorded.
     pub record: Recording,
+    /// Its response cache.
+    pub cache: Option<Arc<Cached>>,
     /// What is counted for it.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -286,8 +291,9 @@ impl Policy {
         };
         for (name, config) in &parsed.file.routes {
             let rules = rules(&parsed.file, config, &shields);
-            policy.add_route(name, config, rules, &state.metrics);
+            policy.add_route(name, config, rules, state);
         }
+        state.caches.only(&parsed.file.caches);
         // The most specific pattern is tried first.
         policy
             .patterns
@@ -317,7 +323,9 @@ impl Policy {
         best.map(|shield| shield.detector.clone())
     }
 
-    fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, metrics: &Metrics) {
+    fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
+        let metrics = &state.metrics;
+        let cache = cached::compile(&self.file, name, config, state).map(Arc::new);
         let known = |(rank, target): (usize, &TargetConfig)| {
             let (provider, model) = target.split_once('/')?;
             let offers = self.providers.get(provider)?.offers(rank, target.weight);
@@ -340,6 +348,7 @@ impl Policy {
                 manner,
                 rules,
                 record,
+                cache,
                 metrics: metrics.route(name),
             });
         } else {
@@ -354,6 +363,7 @@ impl Policy {
                 manner,
                 rules,
                 record,
+                cache,
                 metrics: metrics.route(name),
             };
             self.routes.insert(name.to_owned(), Arc::new(route));
@@ -365,7 +375,7 @@ impl Policy {
 const DEFAULT_PRIVACY: &str = "default";
 
 /// Name of the privacy policy of a route.
-fn policy_name(config: &RouteConfig) -> &str {
+pub(crate) fn policy_name(config: &RouteConfig) -> &str {
     config.privacy.as_deref().unwrap_or(DEFAULT_PRIVACY)
 }
 

@@ -1,7 +1,6 @@
 //! An answer on its way to the client, after its first content.
 
 use crate::attempt::Begun;
-use crate::attempts::Won;
 use crate::flight::Flight;
 use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
@@ -12,6 +11,7 @@ use aplomb_privacy::restore::Restorer;
 use aplomb_privacy::screen::Screen;
 use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::FaultKind;
+use aplomb_providers::limits::Limits;
 use aplomb_providers::stream::EventStream;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -24,8 +24,8 @@ use tokio::time::{Instant, Sleep};
 /// The events of a committed answer. Dropping it ends the upstream call and settles the exchange.
 pub struct Relay {
     exchange: Exchange,
-    /// The upstream call, in flight until the answer ends.
-    flight: Flight,
+    /// The upstream call, in flight until the answer ends; none where an answer is given again.
+    flight: Option<Flight>,
     held: VecDeque<ChatEvent>,
     events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
@@ -98,7 +98,7 @@ fn durable(acked: oneshot::Receiver<()>) -> Pin<Box<dyn Future<Output = ()> + Se
 
 impl Relay {
     pub(crate) fn new(
-        won: Won,
+        (begun, flight): (Begun, Option<Flight>),
         exchange: Exchange,
         filters: Filters,
         timeouts: &Timeouts,
@@ -111,10 +111,10 @@ impl Relay {
             events,
             dropped,
             limits: _,
-        } = won.begun;
+        } = begun;
         Relay {
             exchange,
-            flight: won.flight,
+            flight,
             held,
             events,
             dropped,
@@ -128,6 +128,23 @@ impl Relay {
             ended: false,
             acked: None,
         }
+    }
+
+    /// An answer that is given again: what is there of it, and where the rest comes from.
+    pub(crate) fn replaying(
+        (held, events): (VecDeque<ChatEvent>, EventStream),
+        exchange: Exchange,
+        filters: Filters,
+        timeouts: &Timeouts,
+        deadline: Instant,
+    ) -> Self {
+        let begun = Begun {
+            held,
+            events,
+            dropped: Vec::new(),
+            limits: Limits::default(),
+        };
+        Relay::new((begun, None), exchange, filters, timeouts, deadline)
     }
 
     /// The record as it is so far.
@@ -191,7 +208,9 @@ impl Relay {
                     return Poll::Ready(Some(Ok(event)));
                 }
                 Poll::Ready(Some(Err(fault))) => {
-                    self.flight.failed(&fault);
+                    if let Some(flight) = &mut self.flight {
+                        flight.failed(&fault);
+                    }
                     return Poll::Ready(Some(Err(fault.error)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),

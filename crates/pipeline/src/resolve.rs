@@ -52,6 +52,7 @@ impl Policy {
             manner: Manner::default(),
             rules: rules.clone(),
             record: Recording::default(),
+            cache: None,
             metrics: metrics.route(DIRECT),
         }))
     }
@@ -73,6 +74,7 @@ impl Policy {
             manner: pattern.manner.clone(),
             rules: pattern.rules.clone(),
             record: pattern.record,
+            cache: pattern.cache.clone(),
             metrics: pattern.metrics.clone(),
         }))
     }

@@ -3,6 +3,7 @@
 //! An [`Exchange`] belongs to the answer. However it ends (whole, with an error, client gone in any phase, panic), its
 //! `Drop` settles: the record goes to the writer's queue, counters grow. No I/O, no wait.
 
+use crate::cached::{Hit, Keep};
 use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::state::State;
@@ -22,7 +23,7 @@ use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
 use aplomb_observe::otel::span::{Call, Finished, Trace};
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
-use aplomb_observe::record::{Attempt, KeepText, Outcome, PrivacyFacts, Record, Texts};
+use aplomb_observe::record::{Attempt, CacheFacts, KeepText, Outcome, PrivacyFacts, Record, Texts};
 use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
 use aplomb_privacy::restore::Restored;
@@ -59,6 +60,8 @@ pub struct Exchange {
     pauses: Pauses,
     /// Class of its failure.
     error: Option<ErrorCode>,
+    /// Gathers the answer, where it may be given again.
+    keep: Option<Box<Keep>>,
     settled: bool,
 }
 
@@ -170,8 +173,41 @@ impl Exchange {
             trace: followed,
             pauses: Pauses::default(),
             error: None,
+            keep: None,
             settled: false,
         }
+    }
+
+    /// What the response cache did with the request.
+    pub(crate) fn cache_looked(&mut self, facts: CacheFacts) {
+        self.record.cache = Some(Box::new(facts));
+    }
+
+    /// The answer is gathered, to be given again.
+    pub(crate) fn keep(&mut self, keep: Keep) {
+        self.keep = Some(Box::new(keep));
+    }
+
+    /// Whether the answer is gathered.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keep.is_some()
+    }
+
+    /// The answer comes from the response cache. `waited`: so long it was held back, to come as it did before.
+    pub(crate) fn hit(&mut self, hit: &Hit, waited: Duration) {
+        self.upstream += waited;
+        let now = self.state.clock.instant();
+        let since = now.saturating_duration_since(self.arrived);
+        let overhead = since.saturating_sub(self.upstream);
+        self.state.metrics.overhead.observe(overhead);
+        let answer = &hit.found.answer;
+        self.record.ttft_ms = Some(ms(since));
+        self.record.overhead_ms = Some(ms(overhead));
+        self.record.target = Some((*answer.target).into());
+        self.record.simulated = answer.simulated;
+        self.record.status = 200;
+        let saved = answer.usage.and_then(|usage| self.price_of(&usage));
+        self.record.cache = Some(Box::new(hit.facts(saved)));
     }
 
     /// The request as the provider sees it: the record looks into it, or keeps it, as the route says.
@@ -218,6 +254,11 @@ impl Exchange {
     /// The record as it is so far.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.state.clock.now_ms()
     }
 
     /// When the request came.
@@ -431,6 +472,9 @@ impl Exchange {
         {
             texts.answer.on_event(event);
         }
+        if let Some(keep) = &mut self.keep {
+            keep.on_event(event);
+        }
         if let Some(reason) = event.finish() {
             self.record.finish_reason = Some(reason.to_openai());
         }
@@ -467,6 +511,11 @@ impl Exchange {
         }
         self.record.usage = self.usage.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
+        if let Some(keep) = self.keep.take()
+            && self.record.outcome == Outcome::Done
+        {
+            keep.settle(&self.record, self.state.clock.now_ms());
+        }
         self.count(total);
         self.state.metrics.in_flight.down();
         self.state.metrics.ended(self.record.outcome, total);
@@ -475,7 +524,11 @@ impl Exchange {
     /// Counts the exchange by its target, its route and its tenant.
     fn count(&self, total: Duration) {
         let usage = &self.record.usage;
-        let (input, output) = (usage.input_total(), usage.output);
+        // Tokens of an answer that is given again were counted when it was given first.
+        let (input, output) = match self.record.is_cached() {
+            true => (0, 0),
+            false => (usage.input_total(), usage.output),
+        };
         let (cost, unknown) = match self.record.cost_nano {
             Some(nano) => (u64::try_from(nano).unwrap_or(0), 0),
             None => (0, 1),
@@ -557,12 +610,20 @@ impl Exchange {
         let Some(target) = &self.record.target else {
             return Some(0);
         };
-        if self.record.simulated {
+        if self.record.simulated || self.record.is_cached() {
             return Some(0);
         }
+        self.price_at(target, &self.record.usage)
+    }
+
+    fn price_of(&self, usage: &Usage) -> Option<i64> {
+        self.price_at(self.record.target.as_ref()?, usage)
+    }
+
+    fn price_at(&self, target: &str, usage: &Usage) -> Option<i64> {
         let (provider, model) = target.split_once('/')?;
         let price = self.prices.price(provider, model, self.record.at_ms)?;
-        Some(price.cost(&self.record.usage).0)
+        Some(price.cost(usage).0)
     }
 
     /// Settles now, and gives the moment at which the record is on the disk, where the route waits for that.

@@ -1,5 +1,6 @@
 //! What the gateway has learned and keeps over a reload: connections, metrics, the door to the records.
 
+use crate::cached::Caches;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
@@ -34,6 +35,8 @@ pub struct State {
     pub standings: Arc<Standings>,
     /// Answers that wait to be judged.
     pub evals: EvalQueue,
+    /// Answers that may be given again.
+    pub caches: Caches,
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
 
@@ -55,6 +58,7 @@ impl State {
             placeholder_key: Arc::from(&b"unset"[..]),
             standings: Arc::default(),
             evals: EvalQueue::default(),
+            caches: Caches::default(),
             clients: Mutex::default(),
         }
     }

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::openai::quirks::Quirks;
 use crate::practice::{Practice, embeddings, input_tokens};
 use crate::retry_after::retry_after;
-use crate::stream::{EventStream, Wanted};
+use crate::stream::{EventStream, Typed, Wanted};
 use crate::{anthropic, openai};
 use aplomb_core::dialect;
 use aplomb_core::error::ApiError;
@@ -144,8 +144,8 @@ pub struct CallContext {
     pub anthropic_version: Option<HeaderValue>,
     /// Milliseconds since the Unix epoch, for `Retry-After` dates.
     pub now_ms: u64,
-    /// Somebody looks into the streamed texts: no bytes pass unread.
-    pub typed: bool,
+    /// Whether somebody looks into the texts.
+    pub typed: Typed,
 }
 
 /// An answer that has begun.

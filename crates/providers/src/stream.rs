@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// Largest whole answer. Chosen: images and audio inside JSON reach tens of megabytes.
@@ -33,13 +34,25 @@ pub struct Wanted {
     pub delivery: Delivery,
     /// What the upstream speaks.
     pub dialect: Dialect,
-    /// Somebody looks into the texts: no bytes pass unread.
-    pub typed: bool,
+    /// Who looks into the texts.
+    pub typed: Typed,
+}
+
+/// Whether somebody looks into the texts of an answer, so that no bytes pass unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub enum Typed {
+    /// Nobody.
+    #[default]
+    Never,
+    /// Of streams.
+    Streams,
+    /// Of whole answers too.
+    Always,
 }
 
 impl Wanted {
     /// For a request to an upstream of `dialect`.
-    pub fn of(chat: &ChatRequest, dialect: Dialect, typed: bool) -> Self {
+    pub fn of(chat: &ChatRequest, dialect: Dialect, typed: Typed) -> Self {
         Wanted {
             typed,
             operation: chat.operation,
@@ -51,7 +64,11 @@ impl Wanted {
     fn lane(&self, form_is_stream: bool) -> Lane {
         let same =
             self.operation.dialect() == self.dialect && self.delivery.is_stream() == form_is_stream;
-        let typed = self.typed && form_is_stream;
+        let typed = match self.typed {
+            Typed::Never => false,
+            Typed::Streams => form_is_stream,
+            Typed::Always => true,
+        };
         if same && !typed {
             Lane::Native
         } else {
@@ -85,6 +102,11 @@ enum Source {
         next: Option<ChatEvent>,
     },
     Several(Several),
+    Paced {
+        left: VecDeque<(Duration, ChatEvent)>,
+        sleep: Pin<Box<Sleep>>,
+        next: Option<ChatEvent>,
+    },
     Ended,
 }
 
@@ -126,6 +148,20 @@ impl EventStream {
         }
     }
 
+    /// Plays an answer that is already there, each event after its pause.
+    pub fn paced(events: Vec<(Duration, ChatEvent)>) -> Self {
+        let source = Source::Paced {
+            left: events.into(),
+            sleep: Box::pin(tokio::time::sleep_until(Instant::now())),
+            next: None,
+        };
+        EventStream {
+            source,
+            ready: VecDeque::new(),
+            fault: None,
+        }
+    }
+
     /// Several answers, each of which is one choice.
     pub(crate) fn several(parts: Vec<EventStream>) -> Self {
         EventStream {
@@ -136,7 +172,7 @@ impl EventStream {
     }
 
     /// An answer that is already there.
-    pub(crate) fn whole(events: Vec<ChatEvent>) -> Self {
+    pub fn whole(events: Vec<ChatEvent>) -> Self {
         EventStream {
             source: Source::Ended,
             ready: events.into(),
@@ -189,7 +225,7 @@ impl EventStream {
                 Form::Unknown(_) | Form::Body(_) => false,
             },
             Source::Several(several) => several.complete(kind, &mut out),
-            Source::Practice { .. } | Source::Ended => false,
+            Source::Practice { .. } | Source::Paced { .. } | Source::Ended => false,
         };
         self.source = Source::Ended;
         complete.then_some(out)
@@ -206,17 +242,14 @@ impl EventStream {
             } => {
                 ready!(sleep.as_mut().poll(cx));
                 self.ready.extend(next.take());
-                let Some((pause, event)) = answer.next_event() else {
-                    return Poll::Ready(Ok(false));
-                };
-                if pause.is_zero() {
-                    self.ready.push_back(event);
-                } else {
-                    let due = Instant::now() + pause;
-                    sleep.as_mut().reset(due);
-                    *next = Some(event);
-                }
-                Poll::Ready(Ok(true))
+                let step = answer.next_event();
+                Poll::Ready(Ok(play(step, sleep, next, &mut self.ready)))
+            }
+            Source::Paced { left, sleep, next } => {
+                ready!(sleep.as_mut().poll(cx));
+                self.ready.extend(next.take());
+                let step = left.pop_front();
+                Poll::Ready(Ok(play(step, sleep, next, &mut self.ready)))
             }
             Source::Http(http) => {
                 let mut out = Vec::new();
@@ -232,6 +265,25 @@ impl EventStream {
             }
         }
     }
+}
+
+/// Makes an event ready, or waits for its time. False: there is none.
+fn play(
+    step: Option<(Duration, ChatEvent)>,
+    sleep: &mut Pin<Box<Sleep>>,
+    next: &mut Option<ChatEvent>,
+    ready: &mut VecDeque<ChatEvent>,
+) -> bool {
+    let Some((pause, event)) = step else {
+        return false;
+    };
+    if pause.is_zero() {
+        ready.push_back(event);
+    } else {
+        sleep.as_mut().reset(Instant::now() + pause);
+        *next = Some(event);
+    }
+    true
 }
 
 fn timeout_message(kind: FaultKind) -> &'static str {

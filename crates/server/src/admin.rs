@@ -1,5 +1,6 @@
 //! The admin listener: nothing without the token, but health.
 
+mod cache;
 mod evals;
 mod grading;
 mod privacy;
@@ -59,6 +60,7 @@ pub fn scrape<B>(gateway: &Gateway, request: &Request<B>) -> Reply {
 }
 
 fn metrics(gateway: &Gateway) -> Reply {
+    gateway.state.caches.refresh(&gateway.state);
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -115,6 +117,10 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         }
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::GET, "/admin/v1/cache") => Ok(cache::report(gateway)),
+        (&Method::POST, "/admin/v1/cache/purge") => {
+            cache::purge(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         (&Method::GET, "/admin/v1/alerts") => Ok(reply::json(
             StatusCode::OK,

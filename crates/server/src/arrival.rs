@@ -9,10 +9,12 @@ use aplomb_core::id::TraceContext;
 use aplomb_core::json::check_depth;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::{dialect, id::RequestId};
+use aplomb_latency::cache::directive::Directives;
 use aplomb_pipeline::chat::Arrival;
 use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::settle::{Exchange, Opening};
 use aplomb_providers::call::CallContext;
+use aplomb_providers::stream::Typed;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap};
 use http_body::Body;
@@ -157,6 +159,12 @@ fn sent_before(headers: &HeaderMap) -> u32 {
         .unwrap_or(0)
 }
 
+/// What the caller wants of the response cache.
+fn directives(headers: &HeaderMap) -> Directives {
+    let values = headers.get_all(header::CACHE_CONTROL).iter();
+    Directives::read(values.filter_map(|value| value.to_str().ok()))
+}
+
 /// A request whose sender is known.
 pub struct Asked<'a> {
     /// Number of the request.
@@ -201,7 +209,7 @@ pub fn admit(
         anthropic_beta: headers.get(&names::ANTHROPIC_BETA).cloned(),
         anthropic_version: headers.get(&names::ANTHROPIC_VERSION).cloned(),
         now_ms: gateway.state.clock.now_ms(),
-        typed: false,
+        typed: Typed::Never,
     };
     let trace = trace.unwrap_or_else(|| gateway.state.otel.start_trace());
     let opening = Opening {
@@ -223,6 +231,7 @@ pub fn admit(
             context,
             patience: patience(headers),
             sent_before: sent_before(headers),
+            cache: directives(headers),
         },
         exchange,
     ))

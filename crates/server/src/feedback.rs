@@ -181,6 +181,13 @@ pub(crate) async fn give(
             shield.as_deref(),
         )?;
         gateway.state.metrics.feedback(&feedback);
+        if feedback.thumb == Some(-1) {
+            // A bad answer is not given again, whether this exchange was the first to get it or not.
+            let source = text("cache_source").and_then(|id| RequestId::parse(&id));
+            for id in [Some(id), source].into_iter().flatten() {
+                gateway.state.caches.forget(id);
+            }
+        }
         records
             .late(id, Late::Feedback(Box::new(feedback)))
             .map_err(|error| {

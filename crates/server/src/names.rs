@@ -11,6 +11,7 @@ pub static X_APLOMB_ATTEMPTS: HeaderName = HeaderName::from_static("x-aplomb-att
 pub static X_APLOMB_OVERHEAD_MS: HeaderName = HeaderName::from_static("x-aplomb-overhead-ms");
 pub static X_APLOMB_TTFT_MS: HeaderName = HeaderName::from_static("x-aplomb-ttft-ms");
 pub static X_APLOMB_SIMULATED: HeaderName = HeaderName::from_static("x-aplomb-simulated");
+pub static X_APLOMB_CACHE: HeaderName = HeaderName::from_static("x-aplomb-cache");
 pub static X_APLOMB_DROPPED: HeaderName = HeaderName::from_static("x-aplomb-dropped");
 pub static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -4,7 +4,7 @@ use crate::body::ReplyBody;
 use crate::names;
 use aplomb_core::error::ApiError;
 use aplomb_core::request::Dialect;
-use aplomb_observe::record::Record;
+use aplomb_observe::record::{CacheFacts, CacheResult, Record};
 use aplomb_providers::encode::Dropped;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -111,8 +111,27 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
             HeaderValue::from_static("true"),
         );
     }
+    if let Some(cache) = &record.cache {
+        set(headers, &names::X_APLOMB_CACHE, &cache_text(cache));
+        if let Some(age_ms) = cache.age_ms {
+            set(headers, &header::AGE, &(age_ms / 1000).to_string());
+        }
+    }
     if !dropped.is_empty() {
         set(headers, &names::X_APLOMB_DROPPED, &dropped.join(","));
+    }
+}
+
+/// What the response cache did, as a header.
+fn cache_text(cache: &CacheFacts) -> String {
+    let word = match cache.result {
+        CacheResult::HitExact => "hit; kind=exact",
+        CacheResult::Miss => "miss",
+        CacheResult::Bypass => "bypass",
+    };
+    match cache.reason {
+        Some(reason) => format!("{word}; reason={reason}"),
+        None => word.to_owned(),
     }
 }
 

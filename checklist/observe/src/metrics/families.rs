@@ -1,7 +1,8 @@
 //! All metrics as families of samples; the Prometheus text and the reference page are made from them.
 
 use super::{
-    Counter, ExportMetrics, Metrics, RouteMetrics, Snapshot, TargetMetrics, TenantMetrics, locked,
+    CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, Snapshot, TargetMetrics,
+    TenantMetrics, locked,
 };
 use crate::otel::names;
 use crate::record::Outcome;
@@ -170,6 +171,7 @@ impl Metrics {
         all.extend(route_families(&self.routes.all()));
         all.extend(target_families(&self.targets.all()));
         all.extend(tenant_families(&self.tenants.all()));
+        all.extend(cache_families(&self.caches.all()));
         all.push(self.entities_family());
         all.extend(self.otlp_families());
         all.extend(self.evals.plain().map(|(name, help, counter)| {
@@ -459,6 +461,89 @@ fn route_times(all: &Named<RouteMetrics>) -> [Family; 3] {
         per_token.buckets(labels(), sum(names::PER_TOKEN, paces));
     }
     [duration, ttft, per_token]
+}
+
+fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
+    let label = "cache";
+    let mut asked = Family::counter(
+        "aplomb_cache_requests_total",
+        "Requests of routes with a response cache, by cache, result (`hit_exact`, `miss`, `bypass`) and reason.",
+    );
+    let mut unkept = Family::counter(
+        "aplomb_cache_unkept_total",
+        "Answers that were not kept, by response cache and reason.",
+    );
+    for (name, cache) in all {
+        let mut push = |result: &'static str, reason: &'static str, count: u64| {
+            let mut labels = two((label, name), ("result", result));
+            labels.push(("reason", reason.into()));
+            asked.push(labels, number(count));
+        };
+        push("hit_exact", "", cache.hits_exact.get());
+        for (result, reasons) in [("miss", cache.misses()), ("bypass", cache.bypasses())] {
+            for (reason, count) in reasons {
+                push(result, reason, count);
+            }
+        }
+        for (reason, count) in cache.left_out() {
+            unkept.push(two((label, name), ("reason", reason)), number(count));
+        }
+    }
+    let mut families = vec![asked, unkept];
+    let plain: [(Kind, Plain<CacheMetrics>); 6] = [
+        (
+            Kind::Counter,
+            (
+                "aplomb_cache_kept_total",
+                "Answers that were kept, by response cache.",
+                |cache| number(cache.kept.get()),
+            ),
+        ),
+        (
+            Kind::Counter,
+            (
+                "aplomb_cache_evicted_total",
+                "Kept answers that were pushed out by others, by response cache.",
+                |cache| number(cache.evicted.get()),
+            ),
+        ),
+        (
+            Kind::Counter,
+            (
+                "aplomb_cache_saved_usd_total",
+                "What answers from the response cache would have cost in US dollars, where the price is known.",
+                |cache| usd(&cache.saved_nano),
+            ),
+        ),
+        (
+            Kind::Gauge,
+            (
+                "aplomb_cache_entries",
+                "Answers that are kept now, by response cache.",
+                |cache| number(cache.entries.get()),
+            ),
+        ),
+        (
+            Kind::Gauge,
+            (
+                "aplomb_cache_bytes",
+                "Memory of kept answers, by response cache.",
+                |cache| number(cache.bytes.get()),
+            ),
+        ),
+        (
+            Kind::Gauge,
+            ("aplomb_cache_max_bytes", "Bound of that memory.", |cache| {
+                number(cache.bytes_max.get())
+            }),
+        ),
+    ];
+    for (kind, (name, help, value)) in plain {
+        let mut family = Family::new(name, kind, help);
+        each(&mut family, label, all, value);
+        families.push(family);
+    }
+    families
 }
 
 fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {

@@ -108,6 +108,11 @@ impl Restorer {
         self.vault.is_empty() && !self.vault.is_watched()
     }
 
+    /// Keyed digest of the values it puts back; `None` if there are none.
+    pub fn digest(&self, secret: &[u8]) -> Option<[u8; 32]> {
+        self.vault.digest(secret)
+    }
+
     /// What became of placeholders so far.
     pub fn restored(&self) -> Restored {
         let mut sum = self.whole;

@@ -63,6 +63,7 @@ fn road(ranks: &[usize], attempts: u32) -> Road {
         },
         rules: Rules::default(),
         record: Recording::default(),
+        cache: None,
         metrics: metrics.route("r"),
     };
     Road { route, now }
