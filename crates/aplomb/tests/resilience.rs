@@ -34,12 +34,9 @@ fn gateway(upstream: &Upstream, route: &str) -> Gateway {
 
 fn target(gateway: &Gateway, name: &str) -> Value {
     let all = gateway.admin_get("/admin/v1/targets").whole().json();
-    let found = all["data"].as_array().unwrap().iter();
-    found
-        .filter(|one| one["target"] == name)
-        .cloned()
-        .next()
-        .unwrap_or(Value::Null)
+    let mut found = all["data"].as_array().unwrap().iter();
+    let found = found.find(|one| one["target"] == name);
+    found.cloned().unwrap_or(Value::Null)
 }
 
 #[test]
