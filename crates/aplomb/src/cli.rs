@@ -31,6 +31,8 @@ pub enum Command {
     Keys(KeysArgs),
     /// See what would be masked, and where data goes.
     Privacy(PrivacyArgs),
+    /// Show how targets stand: breakers, limits, keys that are set aside. Asks the running gateway.
+    Targets(TargetsArgs),
     /// Show exchanges: the latest, those that fit, one, or as they come. Asks the running gateway.
     Logs(LogsArgs),
     /// Judge answers: suites and traffic against models, what scores say, what has shifted.
@@ -143,6 +145,21 @@ pub struct ExportArgs {
     /// File to write to. Default: standard output.
     #[arg(long)]
     pub out: Option<PathBuf>,
+}
+
+/// Which targets to show, or to forget the failures of.
+#[derive(Args)]
+pub struct TargetsArgs {
+    /// `provider/model`, with `#2` for its second key. Default: all.
+    pub target: Option<String>,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Forget failures, limits and keys that were set aside, instead of showing them.
+    #[arg(long)]
+    pub reset: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which exchanges to show.

@@ -14,6 +14,7 @@ mod output;
 mod privacy;
 mod records;
 mod serve;
+mod targets;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         }
         Command::Keys(args) => keys::run(&args),
         Command::Privacy(args) => privacy::run(&args),
+        Command::Targets(args) => targets::run(&args),
         Command::Logs(args) => records::logs(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Sql(args) => records::sql(&args),

@@ -64,7 +64,7 @@ struct End {
 enum Finish {
     First(End),
     Second(End),
-    Both(End, End),
+    Both(Box<(End, End)>),
 }
 
 impl Call<'_> {
@@ -213,11 +213,11 @@ impl<'a> Way<'a> {
         let finish = tokio::select! {
             result = &mut first => match call.end(result) {
                 end if end.result.is_ok() => Finish::First(end),
-                end => Finish::Both(end, hedge.end(second.await)),
+                end => Finish::Both(Box::new((end, hedge.end(second.await)))),
             },
             result = &mut second => match hedge.end(result) {
                 end if end.result.is_ok() => Finish::Second(end),
-                end => Finish::Both(call.end(first.await), end),
+                end => Finish::Both(Box::new((call.end(first.await), end))),
             },
         };
         exchange.waited(call.begun_at.elapsed());
@@ -234,7 +234,8 @@ impl<'a> Way<'a> {
                 exchange.hedge_ended(HedgeEnd::Won);
                 ended(hedge, end, exchange)
             }
-            Finish::Both(one, two) => {
+            Finish::Both(both) => {
+                let (one, two) = *both;
                 if let Err(fault) = &two.result {
                     plan.hedge_failed(at, fault);
                 }
