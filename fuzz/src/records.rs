@@ -2,6 +2,8 @@
 //! written comes back.
 use aplomb_core::event::{ChatEvent, Facts, Raw};
 use aplomb_core::id::RequestId;
+use aplomb_observe::evals::judge::read;
+use aplomb_observe::evals::rubric::Rubric;
 use aplomb_observe::histogram::{Histogram, Sum};
 use aplomb_observe::prompt::{Kept, Prompt, head};
 use aplomb_observe::record::Texts;
@@ -15,7 +17,7 @@ static CODEC: LazyLock<Codec> = LazyLock::new(|| Codec::new(Some(b"key")));
 /// See the module.
 pub fn records(data: &[u8]) {
     let (kind, data) = data.split_first().unwrap_or((&0, data));
-    match kind % 5 {
+    match kind % 6 {
         0 => {
             if let Some(mut histogram) = Histogram::decode(data) {
                 let bytes = histogram.encode();
@@ -59,6 +61,14 @@ pub fn records(data: &[u8]) {
                     .text
                     .is_some_and(|text| text.prompt_head.chars().count() <= 200)
             );
+        }
+        4 => {
+            let rubrics = ["relevance", "toxicity"].map(|name| Rubric::parse(name).unwrap());
+            let verdicts = read(&String::from_utf8_lossy(data), &rubrics);
+            assert_eq!(verdicts.len(), rubrics.len());
+            for score in verdicts.iter().filter_map(|verdict| verdict.score) {
+                assert!((0.0..=1.0).contains(&score));
+            }
         }
         _ => {
             let text = String::from_utf8_lossy(data);

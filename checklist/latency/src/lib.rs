@@ -1,6 +1,20 @@
-//! Checklist item 4, latency: how long to wait before the next attempt, and answers that are given again.
+//! Checklist item 4, latency: the mechanisms by which a request finds a target that answers soon, or an answer that was given.
 //!
-//! Plans, breakers, hedges and queues join as this room is built.
+//! * [`class`]: the one table of failures and what follows from each.
+//! * [`backoff`], [`budget`]: when the same target is asked again, and how often at most.
+//! * [`breaker`], [`gate`], [`pace`]: what a target's calls say about it; [`standing`] keeps it by name.
+//! * [`choose`]: in which order targets are asked. [`hedge`]: when two are asked at once.
+//! * [`cache`]: answers that are given again.
+//!
+//! All of it is pure or guarded by short locks: instants and random numbers are passed in, nothing waits.
 
 pub mod backoff;
+pub mod breaker;
+pub mod budget;
 pub mod cache;
+pub mod choose;
+pub mod class;
+pub mod gate;
+pub mod hedge;
+pub mod pace;
+pub mod standing;

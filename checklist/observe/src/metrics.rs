@@ -194,6 +194,12 @@ pub struct TargetMetrics {
     pub client: genai::Client,
     /// Host and port, where the target is a server.
     pub peer: OnceLock<(String, u16)>,
+    /// Breakers (one a key) that are not closed.
+    pub breakers_open: Gauge,
+    /// How often a breaker opened.
+    pub breaker_opened: Counter,
+    /// How often a key was set aside: not accepted, or without quota.
+    pub keys_aside: Counter,
     faults: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -222,6 +228,16 @@ pub struct RouteMetrics {
     pub retries: Counter,
     /// Calls to another target after a failed one.
     pub fallbacks: Counter,
+    /// Retries that were not made, since the provider's retry budget was used up.
+    pub retries_refused: Counter,
+    /// Requests that waited since every target wanted to be left alone.
+    pub gate_waits: Counter,
+    /// Hedges that gave the answer.
+    pub hedges_won: Counter,
+    /// Hedges that did not.
+    pub hedges_lost: Counter,
+    /// Hedges that were not sent, since the route's budget was used up.
+    pub hedges_refused: Counter,
     /// What the GenAI conventions count of a server.
     pub server: genai::Server,
 }

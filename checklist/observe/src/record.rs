@@ -210,6 +210,14 @@ pub struct Record {
     pub cache: Option<Box<CacheFacts>>,
     /// First digits of the digest of the configuration that was in force.
     pub policy_version: Arc<str>,
+    /// How often the client's SDK had sent the request before.
+    pub sent_before: u32,
+    /// Whether a hedge `won` or `lost`; absent where none was sent.
+    pub hedge: Option<&'static str>,
+    /// Estimated cost in nano-dollars of calls that gave no answer; absent where there was none, or no known price.
+    pub lost_cost_nano: Option<i64>,
+    /// A further call was possible and not made, since the retry budget was used up. Not kept.
+    pub chain_spent: bool,
 }
 
 impl Record {

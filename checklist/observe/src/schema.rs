@@ -526,6 +526,30 @@ pub const FACTS: &[Column] = &[
         Some(s.node)
     )),
     column!(
+        "sent_before",
+        Count,
+        3,
+        false,
+        "How often the client's SDK had sent the request before (`x-stainless-retry-count`).",
+        |s| count(u64::from(s.record.sent_before))
+    ),
+    column!(
+        "hedge",
+        Name,
+        3,
+        false,
+        "`won` where the second of two calls at once gave the answer, `lost` where it did not; null where there was none.",
+        |s| name(s.record.hedge)
+    ),
+    column!(
+        "lost_cost_nano",
+        Nano,
+        3,
+        false,
+        "Estimated cost of calls that gave no answer although they were at work: hedges that lost, calls that were too slow.",
+        |s| s.record.lost_cost_nano.map_or(Cell::Null, Cell::Int)
+    ),
+    column!(
         "cache_result",
         Name,
         3,

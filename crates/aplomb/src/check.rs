@@ -68,17 +68,14 @@ pub fn check(args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 fn missing_secrets(parsed: &Parsed, base_dir: &Path) -> Vec<Diagnostic> {
-    let keys = parsed
-        .file
-        .providers
-        .iter()
-        .filter_map(|(name, config)| Some((name, config.api_key.as_ref()?)));
-    let missing = keys.filter_map(|(name, secret)| {
+    let keys = parsed.file.providers.iter().flat_map(|(name, config)| {
+        let keys = config.keys();
+        keys.into_iter()
+            .map(move |(member, secret)| (format!("providers.{name}.{member}"), secret))
+    });
+    let missing = keys.filter_map(|(at, secret)| {
         let error = secret.resolve(&ProcessEnvironment, base_dir).err()?;
-        Some(
-            Diagnostic::warning(format!("providers.{name}.api_key"), error.to_string())
-                .placed(&parsed.map),
-        )
+        Some(Diagnostic::warning(at, error.to_string()).placed(&parsed.map))
     });
     missing.collect()
 }
@@ -118,7 +115,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
 fn as_json(model: &str, route: &Route) -> serde_json::Value {
     let targets: Vec<&str> = route.targets.iter().map(|target| &*target.name).collect();
     json!({
-        "model": model, "route": route.name.as_deref(), "targets": targets, "attempts": route.attempts,
+        "model": model, "route": route.name.as_deref(), "targets": targets, "attempts": route.manner.attempts,
         "privacy": route.rules.shield.as_ref().map(|shield| shield.profile.name.clone()),
         "timeouts_ms": {
             "first_token": u64::try_from(route.timeouts.first_token.as_millis()).ok(),
@@ -154,7 +151,7 @@ fn as_text(model: &str, route: &Route) {
     let t = &route.timeouts;
     line(&format!(
         "  at most {} upstream calls in all",
-        route.attempts
+        route.manner.attempts
     ));
     line(&format!(
         "  waits {:?} for the first content of a stream, {:?} between events, {:?} in all",

@@ -74,22 +74,14 @@ const fn days_in(year: u16, month: u8) -> u8 {
 }
 
 /// The date of a day counted from 1970-01-01.
-///
-/// Method: Howard Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`. Years begin in March there,
-/// so that the leap day is a year's last.
 fn civil(days: u64) -> Option<Day> {
-    let days = days.checked_add(719_468)?;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let (month, next_year) = match from_march {
-        0..=9 => (from_march + 3, 0),
-        _ => (from_march - 9, 1),
-    };
-    let year = u16::try_from(year_of_era + era * 400 + next_year).ok()?;
-    Day::new(year, u8::try_from(month).ok()?, u8::try_from(day).ok()?)
+    let date = aplomb_core::civil::date(days);
+    let small = |number: u64| u8::try_from(number).ok();
+    Day::new(
+        u16::try_from(date.year).ok()?,
+        small(date.month)?,
+        small(date.day)?,
+    )
 }
 
 impl FromStr for Day {

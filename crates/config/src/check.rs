@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
 use crate::observe::{AlertCondition, AlertTarget};
+use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
 use crate::yaml::{Data, Member, Node, join};
@@ -64,12 +65,13 @@ pub(crate) fn kind(schema: &Value) -> &str {
     }
 }
 
-/// Of a schema that wants a word or a section: the part that fits what is written.
+/// Of a schema that wants a word, a text of some format or a section: the part that fits what is written.
 pub(crate) fn fitting<'a>(schema: &'a Value, node: &Node) -> &'a Value {
     let section = || variants(schema).find(|variant| kind(variant) == "object");
+    let text = || variants(schema).find(|variant| variant.get("format").is_some());
     match &node.data {
         Data::Map(_) => section().unwrap_or(schema),
-        _ => schema,
+        _ => text().unwrap_or(schema),
     }
 }
 
@@ -287,6 +289,7 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "time-span" => text.parse::<Span>().map(|_| ()),
         "byte-size" => text.parse::<ByteSize>().map(|_| ()),
         "usd" => text.parse::<Usd>().map(|_| ()),
+        "hedge-after" => text.parse::<HedgeAfter>().map(|_| ()),
         "share" => text.parse::<Share>().map(|_| ()),
         "money-rate" => text.parse::<MoneyRate>().map(|_| ()),
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),

@@ -5,6 +5,9 @@ use crate::known::{KnownProvider, known};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
 use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
+use crate::resilience::{
+    BreakerConfig, ChooseConfig, FallbackConfig, HedgeConfig, RetryConfig, TargetConfig,
+};
 use crate::scalar::{ByteSize, Span};
 use crate::secret::Secret;
 use crate::store::StoreConfig;
@@ -131,6 +134,9 @@ pub struct ProviderConfig {
     pub base_url: Option<String>,
     /// Its key. Sent to this provider's address and nowhere else.
     pub api_key: Option<Secret>,
+    /// Several keys of it, instead of `api_key`. Each has limits and failures of its own: requests go to the key with the fewest calls in flight; one that is over its limit, out of quota or not accepted is set aside and the others go on.
+    #[schemars(length(max = 16))]
+    pub api_keys: Vec<Secret>,
     /// Further headers of each call, such as `openai-organization`. Values are texts, or secrets by reference.
     pub headers: IndexMap<String, String>,
     /// Model names it serves: shown by `GET /v1/models`, and found by bare name.
@@ -151,6 +157,7 @@ impl Default for ProviderConfig {
             kind: None,
             base_url: None,
             api_key: None,
+            api_keys: Vec::new(),
             headers: IndexMap::new(),
             models: Vec::new(),
             connect_timeout: Span(Duration::from_secs(5)),
@@ -162,6 +169,17 @@ impl Default for ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// All its keys with their places below the provider; they have the numbers 0, 1, ... of their standings.
+    pub fn keys(&self) -> Vec<(String, &Secret)> {
+        match &self.api_key {
+            Some(key) => vec![("api_key".to_owned(), key)],
+            None => {
+                let named = |(index, key)| (format!("api_keys[{index}]"), key);
+                self.api_keys.iter().enumerate().map(named).collect()
+            }
+        }
+    }
+
     /// What this provider speaks: as written, or as its name is known for.
     pub fn kind_of(&self, name: &str) -> Option<ProviderKind> {
         self.kind.or_else(|| known(name).map(|known| known.kind))
@@ -235,15 +253,30 @@ impl Default for PracticeConfig {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
-    /// Where requests go, as `provider/model`, in order: when one fails before its answer begins, the next is asked.
-    #[schemars(length(min = 1, max = 16), extend("items" = { "type": "string", "format": "target" }))]
-    pub targets: Vec<String>,
+    /// Where requests go, as `provider/model` or `{ target: provider/model, weight: 3 }`, in order: when one fails before its answer begins, the next is asked.
+    #[schemars(length(min = 1, max = 16))]
+    pub targets: Vec<TargetConfig>,
+    /// Which target is asked first. Default `ordered`.
+    #[serde(default)]
+    pub choose: ChooseConfig,
+    /// Typical time to the first content that is still fast enough, for `choose: cheapest`. Default: any.
+    #[serde(default)]
+    pub ttft_goal: Option<Span>,
     /// How long to wait for an answer.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
     /// How often to try.
     #[serde(default)]
     pub retry: RetryConfig,
+    /// A second call when the first is slow. Default: none.
+    #[serde(default)]
+    pub hedge: Option<HedgeConfig>,
+    /// When another target is asked, beyond what is always done.
+    #[serde(default)]
+    pub fallback: FallbackConfig,
+    /// When a target is left alone for a while.
+    #[serde(default)]
+    pub breaker: BreakerConfig,
     /// Name of the privacy policy. Default: none, requests travel as they are.
     #[serde(default)]
     pub privacy: Option<String>,
@@ -278,21 +311,6 @@ impl Default for TimeoutsConfig {
             idle: seconds(30),
             total: seconds(600),
         }
-    }
-}
-
-/// How often to try.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RetryConfig {
-    /// Upstream calls in all, fallbacks included. Default 3.
-    #[schemars(range(min = 1, max = 10))]
-    pub attempts: u32,
-}
-
-impl Default for RetryConfig {
-    fn default() -> Self {
-        RetryConfig { attempts: 3 }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod observe;
 pub mod privacy;
 pub mod records;
 mod reference;
+pub mod resilience;
 mod salvage;
 pub mod scalar;
 pub mod secret;

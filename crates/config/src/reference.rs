@@ -120,8 +120,13 @@ fn value(schema: &Value, root: &Value) -> String {
             .iter()
             .filter_map(|v| v.get("properties")?.as_object())
             .flat_map(|members| members.keys().map(|name| format!("section `{name}`")));
+        let texts = variants
+            .iter()
+            .filter(|variant| variant.get("format").is_some())
+            .map(|variant| value(variant, root));
         return words
             .map(|word| format!("`{word}`"))
+            .chain(texts)
             .chain(sections)
             .collect::<Vec<_>>()
             .join(", ");
@@ -140,6 +145,8 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("usd"), _) => "US dollars".into(),
         (Some("alert-condition"), _) => "condition".into(),
         (Some("alert-target"), _) => "`log`, `webhook:…` or `slack:…`".into(),
+        (Some("hedge-after"), _) => "`p95` or time span".into(),
+        (Some("share"), _) => "share".into(),
         (Some("secret-reference"), _) => "secret reference".into(),
         (Some("socket-address"), _) => "address".into(),
         (Some("target"), _) => "`provider/model`".into(),

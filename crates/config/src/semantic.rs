@@ -5,6 +5,7 @@ use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
 use crate::observe::Measure;
 use crate::records::RecordText;
+use crate::resilience::{ChooseConfig, HedgeAfter};
 use crate::store::{ClickhouseConfig, RecordStoreConfig};
 use crate::telemetry::OtlpConfig;
 
@@ -343,6 +344,16 @@ fn provider(name: &str, config: &ProviderConfig, found: &mut Vec<Diagnostic>) {
             "only for `kind: practice`",
         ));
     }
+    if config.api_key.is_some() && !config.api_keys.is_empty() {
+        let message = "there is an `api_key` too; all keys stand in the list";
+        found.push(Diagnostic::error(format!("{path}.api_keys"), message));
+    }
+    for (index, key) in config.api_keys.iter().enumerate() {
+        if config.api_keys.iter().take(index).any(|other| other == key) {
+            let at = format!("{path}.api_keys[{index}]");
+            found.push(Diagnostic::error(at, "is there already"));
+        }
+    }
     if kind != ProviderKind::Openai && config.quirks.is_some() {
         found.push(Diagnostic::error(
             format!("{path}.quirks"),
@@ -353,7 +364,7 @@ fn provider(name: &str, config: &ProviderConfig, found: &mut Vec<Diagnostic>) {
         address(
             &path,
             config.base_url_of(name).as_deref(),
-            config.api_key.is_some(),
+            !config.keys().is_empty(),
             found,
         );
     }
@@ -438,7 +449,15 @@ fn route(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Di
                 "a `*` in a target needs one in the route's name",
             ));
         }
+        let before = config.targets.iter().take(index);
+        if before
+            .into_iter()
+            .any(|other| other.target == target.target)
+        {
+            found.push(Diagnostic::error(&at, "is there already"));
+        }
     }
+    resilience(&path, config, found);
     if let Some(policy) = &config.privacy
         && !file.privacy.contains_key(policy)
     {
@@ -469,5 +488,42 @@ fn route(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Di
             format!("{path}.timeouts.first_token"),
             "must not be longer than `total`",
         ));
+    }
+}
+
+/// Choices and bounds of a route that contradict one another.
+fn resilience(path: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {
+    let weighs = matches!(
+        config.choose,
+        ChooseConfig::Weighted | ChooseConfig::LeastBusy | ChooseConfig::Fastest
+    );
+    for (index, target) in config.targets.iter().enumerate() {
+        if target.weight != 1 && !weighs {
+            let at = format!("{path}.targets[{index}].weight");
+            let message = "weights count with `choose: weighted`, `least_busy` or `fastest`";
+            found.push(Diagnostic::error(at, message));
+        }
+    }
+    if config.ttft_goal.is_some() && config.choose != ChooseConfig::Cheapest {
+        let at = format!("{path}.ttft_goal");
+        found.push(Diagnostic::error(at, "counts with `choose: cheapest`"));
+    }
+    if let Some(hedge) = &config.hedge {
+        if hedge.budget.0 <= 0.0 {
+            let at = format!("{path}.hedge.budget");
+            let message = "must be more than 0; to hedge nothing, leave `hedge` out";
+            found.push(Diagnostic::error(at, message));
+        }
+        if let HedgeAfter::Fixed(after) = hedge.after
+            && after >= config.timeouts.first_token
+        {
+            let at = format!("{path}.hedge.after");
+            let message = "must be shorter than `timeouts.first_token`";
+            found.push(Diagnostic::error(at, message));
+        }
+    }
+    if config.breaker.share.0 <= 0.0 {
+        let at = format!("{path}.breaker.share");
+        found.push(Diagnostic::error(at, "must be more than 0"));
     }
 }

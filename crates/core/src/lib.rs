@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod caller;
+pub mod civil;
 pub mod clock;
 pub mod conversation;
 pub mod dialect;

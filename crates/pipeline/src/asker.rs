@@ -6,6 +6,7 @@ use crate::attempt::{self, attempt};
 use crate::guard;
 use crate::policy::{Policy, Route, Rules, Target, Timeouts};
 use crate::state::State;
+use crate::target::Manner;
 use aplomb_core::ask::{Ask, AskError, AskFault, Asking, Question, Told};
 use aplomb_core::dialect;
 use aplomb_core::error::{ApiError, ErrorCode};
@@ -99,12 +100,14 @@ impl Asker {
                         format!("there is no provider `{provider}`"),
                     )
                 })?;
-                let (upstream, known) = (listed.provider.clone(), listed.agreement.clone());
+                let targets = listed.offers(0, 1);
                 Arc::new(Route {
                     name: None,
-                    targets: vec![Target::new(upstream, model, known, metrics)],
+                    targets: targets
+                        .map(|offer| policy.target(&offer, model, metrics))
+                        .collect(),
                     timeouts: crate::policy::default_timeouts(),
-                    attempts: 1,
+                    manner: Manner::default(),
                     rules: Rules::default(),
                     record: crate::policy::Recording::default(),
                     cache: None,
@@ -214,6 +217,7 @@ impl Asker {
             context: &context,
             timeouts: &timeouts,
             deadline,
+            filtered: attempt::Filtered::Answer,
         };
         match attempt(target, &ask).await {
             Ok(begun) => {
@@ -320,6 +324,8 @@ fn may_be_billed(kind: FaultKind) -> bool {
         | FaultKind::Quota
         | FaultKind::Credentials
         | FaultKind::NotFound
+        | FaultKind::ContextLength
+        | FaultKind::ContentFilter
         | FaultKind::Request => false,
     }
 }

@@ -1,12 +1,14 @@
 //! One upstream call, up to the moment when its answer may go out.
 
 use crate::policy::{Target, Timeouts};
-use aplomb_core::event::ChatEvent;
+use aplomb_core::error::UpstreamError;
+use aplomb_core::event::{ChatEvent, FinishReason};
 use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use aplomb_providers::call::CallContext;
 use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
+use aplomb_providers::limits::Limits;
 use aplomb_providers::stream::EventStream;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -23,6 +25,8 @@ pub struct Begun {
     pub events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
     pub dropped: Vec<Dropped>,
+    /// What the provider said of its limits.
+    pub limits: Limits,
 }
 
 /// What a target is asked, and how long it may take.
@@ -35,6 +39,17 @@ pub struct Ask<'a> {
     pub timeouts: &'a Timeouts,
     /// When the request's total time is used up.
     pub deadline: Instant,
+    /// What an answer is that its provider's content filter stopped before it began.
+    pub filtered: Filtered,
+}
+
+/// What an answer is that its provider's content filter stopped before it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filtered {
+    /// An answer like any other.
+    Answer,
+    /// A failure, so that another target is asked.
+    Failure,
 }
 
 /// Calls a target and reads its answer up to the first content (streams) or to its end (whole answers).
@@ -49,6 +64,7 @@ pub async fn attempt(target: &Target, ask: &Ask<'_>) -> Result<Begun, UpstreamFa
         context,
         timeouts,
         deadline,
+        filtered,
     } = *ask;
     let stream = request.get().delivery.is_stream();
     let first = Instant::now() + timeouts.first_token;
@@ -66,9 +82,14 @@ pub async fn attempt(target: &Target, ask: &Ask<'_>) -> Result<Begun, UpstreamFa
             held: VecDeque::new(),
             events: opened.events,
             dropped: opened.dropped,
+            limits: opened.limits,
         };
         while let Some(event) = poll_fn(|cx| begun.events.poll_next(cx)).await {
             let event = event?;
+            if filtered == Filtered::Failure && event.finish() == Some(&FinishReason::ContentFilter)
+            {
+                return Err(content_filter());
+            }
             let commits = stream && event.is_content();
             begun.held.push_back(event);
             if commits {
@@ -101,4 +122,15 @@ pub async fn attempt(target: &Target, ask: &Ask<'_>) -> Result<Begun, UpstreamFa
             "the time for this request is used up",
         )),
     }
+}
+
+fn content_filter() -> UpstreamFault {
+    let facets = UpstreamError {
+        status: 400,
+        kind: Some("invalid_request_error".to_owned()),
+        code: Some("content_filter".to_owned()),
+        param: None,
+    };
+    let message = "the provider's content filter stopped the answer";
+    UpstreamFault::upstream(facets, message.to_owned(), None)
 }

@@ -1,9 +1,9 @@
 //! One request's way: routed, tried, committed.
 
-use crate::attempt::{Ask, attempt};
+use crate::attempts::Way;
 use crate::cached;
 use crate::guard;
-use crate::plan::{Next, Plan};
+use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
@@ -16,6 +16,7 @@ use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
 use aplomb_providers::stream::Typed;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ pub struct Arrival {
     pub context: CallContext,
     /// The caller's patience, where it is known.
     pub patience: Option<Duration>,
+    /// How often the client's SDK has sent this request before.
+    pub sent_before: u32,
     /// What the caller wants of the response cache.
     pub cache: Directives,
 }
@@ -57,6 +60,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         trace,
         mut context,
         patience,
+        sent_before,
         cache,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
@@ -89,66 +93,45 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         Err(error) => return Err(give_up(error, exchange)),
     }
     context.typed = typed(screen.is_some(), &exchange);
-    let mut plan = Plan::new(route.targets.len(), route.attempts);
+    let mut plan = Plan::new(&route);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
         exchange.no_agreement();
         return Err(give_up(error, exchange));
     }
-    let mut at = plan.first().unwrap_or(usize::MAX);
-    loop {
-        let Some(target) = route.targets.get(at) else {
-            let error = ApiError::new(
-                aplomb_core::error::ErrorCode::Internal,
-                "the route has no target",
-            );
-            return Err(give_up(error, exchange));
-        };
-        let span_id = TraceContext::new_span();
-        context.traceparent = Some(trace.header(span_id));
-        exchange.calling(target, span_id);
-        let begun_at = Instant::now();
-        let ask = Ask {
-            request: &request,
-            context: &context,
-            timeouts: &route.timeouts,
-            deadline,
-        };
-        match attempt(target, &ask).await {
-            Ok(begun) => {
-                exchange.committed(target, begun_at.elapsed());
-                let filters = Filters { screen, restorer };
-                return Ok(Relay::new(
-                    begun,
-                    exchange,
-                    filters,
-                    &route.timeouts,
-                    deadline,
-                ));
-            }
-            Err(fault) => {
-                exchange.attempt_failed(target, &fault, begun_at.elapsed());
-                let left = deadline.saturating_duration_since(Instant::now());
-                match plan.after(&fault, left, fastrand::f64()) {
-                    Next::GiveUp => {
-                        let mut failed = give_up(fault.error, exchange);
-                        // What was noted is what the provider said; the client reads its own words.
-                        restorer.error(&mut failed.error);
-                        let restored = restorer.restored();
-                        failed.exchange.restored(restored, &BTreeMap::new());
-                        return Err(failed);
-                    }
-                    Next::Call { target, wait } => {
-                        exchange.again(at == target);
-                        at = target;
-                        if !wait.is_zero() {
-                            tokio::time::sleep(wait).await;
-                            exchange.waited(wait);
-                        }
-                    }
-                }
-            }
+    let way = Way {
+        route: &route,
+        request: &request,
+        trace: &trace,
+        context,
+        deadline,
+        conversation: conversation(&exchange),
+        sent_before,
+    };
+    match way.walk(plan, &mut exchange).await {
+        Ok(won) => {
+            let filters = Filters { screen, restorer };
+            let timeouts = &route.timeouts;
+            let call = (won.begun, Some(won.flight));
+            Ok(Relay::new(call, exchange, filters, timeouts, deadline))
+        }
+        Err(error) => {
+            let mut failed = give_up(error, exchange);
+            // What was noted is what the provider said; the client reads its own words.
+            restorer.error(&mut failed.error);
+            let restored = restorer.restored();
+            failed.exchange.restored(restored, &BTreeMap::new());
+            Err(failed)
         }
     }
+}
+
+/// What the turns of a conversation have in common, where the client names it.
+fn conversation(exchange: &Exchange) -> Option<u64> {
+    let record = exchange.record();
+    let session = record.session.as_ref()?;
+    let mut hasher = DefaultHasher::new();
+    (&record.tenant, session).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Whether somebody looks into the texts of the answer.

@@ -137,22 +137,16 @@ fn lacks(route: &Route, target: &Target) -> Option<String> {
 }
 
 fn targets(policy: &Policy, state: &State, model: &str) -> Vec<Target> {
-    let copy = |target: &Target| {
-        let (provider, agreement) = (target.provider.clone(), target.agreement.clone());
-        Target::new(provider, &target.model, agreement, &state.metrics)
-    };
     if let Some(route) = policy.routes.get(model) {
-        return route.targets.iter().map(copy).collect();
+        return route.targets.clone();
     }
     let Some((provider, name)) = model.split_once('/') else {
         return Vec::new();
     };
     let listed = policy.providers.get(provider);
     listed
-        .map(|listed| {
-            let (provider, agreement) = (listed.provider.clone(), listed.agreement.clone());
-            Target::new(provider, name, agreement, &state.metrics)
-        })
         .into_iter()
+        .flat_map(|listed| listed.offers(0, 1))
+        .map(|offer| policy.target(&offer, name, &state.metrics))
         .collect()
 }

@@ -1,52 +1,93 @@
 //! Which target is called next, and after which wait.
 
-use aplomb_core::error::ErrorCode;
+use crate::policy::{Route, Target};
+use aplomb_core::error::{ApiError, ErrorCode, UpstreamError};
 use aplomb_latency::backoff;
+use aplomb_latency::choose::{Candidate, Choose, order};
+use aplomb_latency::class::{Class, Health, Others};
+use aplomb_latency::standing::View;
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Call this target after this wait.
-    Call { target: usize, wait: Duration },
+    Call {
+        /// Its number.
+        target: usize,
+        /// How long to wait before.
+        wait: Duration,
+    },
     /// The failure is the answer.
     GiveUp,
+    /// Likewise: another call would be possible, but the provider's retry budget is used up.
+    Unaffordable,
 }
 
-/// What a failure says about the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// The same target may do it later.
-    Passing,
-    /// The same target will not do it; another may.
-    Dead,
-    /// No target will do it.
-    Final,
-}
-
-fn judge(fault: &UpstreamFault) -> Verdict {
+/// The class of a failure.
+pub fn class(fault: &UpstreamFault) -> Class {
     match fault.kind {
-        FaultKind::Connect
-        | FaultKind::Reset
-        | FaultKind::Cut
-        | FaultKind::Malformed
-        | FaultKind::TooLarge
-        | FaultKind::FirstToken
-        | FaultKind::Idle
-        | FaultKind::Server
-        | FaultKind::RateLimited => Verdict::Passing,
-        FaultKind::Quota | FaultKind::Credentials | FaultKind::NotFound => Verdict::Dead,
+        FaultKind::Connect | FaultKind::Reset => Class::Connection,
+        FaultKind::Cut | FaultKind::Malformed | FaultKind::TooLarge | FaultKind::Server => {
+            Class::Overloaded
+        }
+        FaultKind::FirstToken | FaultKind::Idle => Class::Slow,
+        FaultKind::RateLimited => Class::RateLimited,
+        FaultKind::Quota => Class::Quota,
+        FaultKind::Credentials => match &fault.error.upstream {
+            Some(upstream) if upstream.status == 403 => Class::Forbidden,
+            _ => Class::Credentials,
+        },
+        FaultKind::NotFound => Class::NotFound,
+        FaultKind::ContextLength => Class::ContextLength,
+        FaultKind::ContentFilter => Class::ContentFilter,
         // The request can't be said in this target's dialect; another target may speak the client's own.
-        FaultKind::Request if fault.error.code == ErrorCode::InvalidRequest => Verdict::Dead,
-        FaultKind::Request | FaultKind::Total => Verdict::Final,
+        FaultKind::Request if fault.error.code == ErrorCode::InvalidRequest => {
+            Class::Untranslatable
+        }
+        FaultKind::Request => Class::BadRequest,
+        FaultKind::Total => Class::OutOfTime,
     }
+}
+
+/// What the choice of a target depends on, besides the targets.
+#[derive(Debug, Clone, Copy)]
+pub struct Weighing {
+    /// About how many input tokens the request has.
+    pub tokens: u64,
+    /// What turns of one conversation have in common; none where that is not known.
+    pub conversation: Option<u64>,
+    /// A random number.
+    pub seed: u64,
+}
+
+/// One target in the plan of a request.
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    target: usize,
+    /// Place in the route; the keys of one target share it.
+    rank: usize,
+    calls: u32,
+    /// It is not called any more.
+    dead: bool,
+    /// Out of order when the request came: after the others.
+    aside: bool,
+}
+
+/// Whether calls may be made that repeat one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Allowed,
+    TooMany,
 }
 
 /// The state of one request's way through its targets.
 #[derive(Debug)]
 pub struct Plan {
-    dead: Vec<bool>,
+    /// In the order in which they are asked.
+    seats: Vec<Seat>,
+    /// Place of the seat that was called last.
     at: usize,
     calls: u32,
     attempts: u32,
@@ -55,57 +96,192 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For a route with this many targets and upstream calls.
-    pub fn new(targets: usize, attempts: u32) -> Self {
+    /// For a route, its targets in the order of the file.
+    pub fn new(route: &Route) -> Self {
+        let seat = |(target, one): (usize, &Target)| Seat {
+            target,
+            rank: one.rank,
+            calls: 0,
+            dead: false,
+            aside: false,
+        };
         Plan {
-            dead: vec![false; targets],
+            seats: route.targets.iter().enumerate().map(seat).collect(),
             at: 0,
             calls: 0,
-            attempts,
+            attempts: route.manner.attempts,
             rounds: 0,
         }
     }
 
     /// A target that may not be called at all.
     pub fn refuse(&mut self, target: usize) {
-        if let Some(dead) = self.dead.get_mut(target) {
-            *dead = true;
+        for seat in &mut self.seats {
+            seat.dead |= seat.target == target;
         }
     }
 
-    /// The first target to be called.
-    pub fn first(&mut self) -> Option<usize> {
-        self.at = self.dead.iter().position(|dead| !dead)?;
-        Some(self.at)
-    }
-
-    /// Notes a failure of the target that was called last. `left`: time that remains; `random`: in `0.0..1.0`.
-    pub fn after(&mut self, fault: &UpstreamFault, left: Duration, random: f64) -> Next {
-        self.calls += 1;
-        let verdict = judge(fault);
-        if verdict == Verdict::Final || self.calls >= self.attempts {
-            return Next::GiveUp;
-        }
-        if verdict == Verdict::Dead
-            && let Some(dead) = self.dead.get_mut(self.at)
+    /// The first target to be called, and after which wait: those that are in order by the route's choice, the others
+    /// after them.
+    ///
+    /// # Errors
+    /// All of them are at their limits for longer than makes sense to wait.
+    pub fn first(
+        &mut self,
+        route: &Route,
+        weighing: &Weighing,
+        (now, left): (Instant, Duration),
+    ) -> Result<(usize, Duration), ApiError> {
+        self.seats.retain(|seat| !seat.dead);
+        let free = |seat: &Seat| {
+            let target = route.targets.get(seat.target);
+            target.is_some_and(|target| target.standing.is_free(weighing.tokens, now))
+        };
+        let ordered = self.seats.len() < 2 || route.manner.choose == Choose::Ordered;
+        // What nearly always is: the first target is in order, and it is the one to ask.
+        let several_keys = self.seats.windows(2).any(|pair| match pair {
+            [one, other] => one.rank == other.rank,
+            _ => false,
+        });
+        if let Some(first) = self.seats.first()
+            && ordered
+            && !several_keys
+            && free(first)
         {
-            *dead = true;
+            return Ok((first.target, Duration::ZERO));
         }
-        let count = self.dead.len();
-        let order = (self.at + 1..count).chain(0..count.min(self.at + 1));
-        let Some(target) = order
-            .into_iter()
-            .find(|target| self.dead.get(*target) == Some(&false))
-        else {
+        self.arrange(route, weighing, now)
+            .map(|wait| self.opening(wait, left))
+            .unwrap_or_else(|| {
+                let message = "the route has no target";
+                Err(ApiError::new(ErrorCode::Internal, message))
+            })
+    }
+
+    fn opening(&self, wait: Duration, left: Duration) -> Result<(usize, Duration), ApiError> {
+        let target = self.seats.first().map_or(usize::MAX, |seat| seat.target);
+        if wait.is_zero() {
+            return Ok((target, wait));
+        }
+        backoff::wait(1, Some(wait), left, 0.0)
+            .map(|wait| (target, wait))
+            .ok_or_else(|| at_its_limits(wait))
+    }
+
+    /// Puts the seats in order, and gives how long the first of them wants to be left alone; none without seats.
+    fn arrange(&mut self, route: &Route, weighing: &Weighing, now: Instant) -> Option<Duration> {
+        let mut free = Vec::with_capacity(self.seats.len());
+        let mut aside: Vec<(Duration, bool, Seat)> = Vec::new();
+        for (index, seat) in self.seats.iter().enumerate() {
+            let Some(target) = route.targets.get(seat.target) else {
+                continue;
+            };
+            let view = target.standing.view(weighing.tokens, now);
+            if view.healthy && view.gate.is_none() {
+                free.push(candidate(index, target, &view));
+            } else {
+                let seat = Seat {
+                    aside: true,
+                    ..*seat
+                };
+                let wait = view.gate.unwrap_or_default();
+                aside.push((wait, view.aside.is_some(), seat));
+            }
+        }
+        order(
+            route.manner.choose,
+            &mut free,
+            weighing.conversation,
+            weighing.seed,
+        );
+        let mut seats: Vec<Seat> = free
+            .iter()
+            .filter_map(|one| self.seats.get(one.index).copied())
+            .collect();
+        // The least bad one first: whoever asked for no wait, with a key that was accepted.
+        aside.sort_by_key(|(wait, key_aside, _)| (*wait, *key_aside));
+        let first_wait = aside.first().map(|(wait, ..)| *wait);
+        let wait = if seats.is_empty() {
+            first_wait?
+        } else {
+            // Who wants to be left alone is left alone while others are there.
+            aside.retain(|(wait, ..)| wait.is_zero());
+            Duration::ZERO
+        };
+        seats.extend(aside.into_iter().map(|(_, _, seat)| seat));
+        self.seats = seats;
+        Some(wait)
+    }
+
+    /// A target for a hedge: the next one that is in order, else the same one again. With it the numbers of those that are
+    /// in order and of all.
+    pub fn second(
+        &self,
+        route: &Route,
+        tokens: u64,
+        now: Instant,
+    ) -> Option<(usize, usize, usize)> {
+        let free = |seat: &&Seat| {
+            let target = route.targets.get(seat.target);
+            target.is_some_and(|target| target.standing.is_free(tokens, now))
+        };
+        let healthy = self.seats.iter().filter(free).count();
+        let current = self.seats.get(self.at)?.target;
+        let other = self
+            .seats
+            .iter()
+            .filter(|seat| !seat.dead && seat.target != current && seat.calls == 0)
+            .find(free);
+        let second = other.map_or(current, |seat| seat.target);
+        (self.calls + 1 < self.attempts).then_some((second, healthy, self.seats.len()))
+    }
+
+    /// A hedge goes out: one call more, at this target.
+    pub fn hedged(&mut self, target: usize) {
+        self.calls += 1;
+        if let Some(seat) = self.seats.iter_mut().find(|seat| seat.target == target) {
+            seat.calls += 1;
+        }
+    }
+
+    /// Notes a failure of the target that was called last, and gives what comes next.
+    ///
+    /// * `left`: time that remains; `random`: in `0.0..1.0`.
+    /// * `affords`: asked once before a call that repeats one; whether the provider's retry budget pays for it.
+    pub fn after(
+        &mut self,
+        route: &Route,
+        fault: &UpstreamFault,
+        (left, random): (Duration, f64),
+        affords: impl FnOnce(&Target) -> bool,
+    ) -> Next {
+        self.calls += 1;
+        let class = class(fault);
+        let Some(current) = self.seats.get_mut(self.at) else {
             return Next::GiveUp;
         };
-        let fresh = target > self.at;
-        self.at = target;
-        if fresh {
-            return Next::Call {
-                target,
-                wait: Duration::ZERO,
+        current.calls += 1;
+        current.dead |= !class.action().again;
+        let current = *current;
+        if self.calls >= self.attempts || !self.rule_out(route, class, current) {
+            return Next::GiveUp;
+        }
+        let Some((mut index, mut seat)) = self.next(current, Repeats::Allowed) else {
+            return Next::GiveUp;
+        };
+        let harms = matches!(class.action().health, Health::Failed(_));
+        let repeats = seat.rank == current.rank || seat.calls > 0;
+        if repeats && harms && !route.targets.get(seat.target).is_some_and(affords) {
+            let Some(other) = self.next(current, Repeats::TooMany) else {
+                return Next::Unaffordable;
             };
+            (index, seat) = other;
+        }
+        self.at = index;
+        let target = seat.target;
+        if seat.calls == 0 {
+            let wait = Duration::ZERO;
+            return Next::Call { target, wait };
         }
         self.rounds += 1;
         match backoff::wait(self.rounds, fault.error.retry_after, left, random) {
@@ -113,84 +289,78 @@ impl Plan {
             None => Next::GiveUp,
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    fn fault(kind: FaultKind) -> UpstreamFault {
-        UpstreamFault::new(kind, "x")
+    /// The seat to be called next: fresh ones first, another key of the same model before all.
+    fn next(&self, current: Seat, repeats: Repeats) -> Option<(usize, Seat)> {
+        let usable = self.seats.iter().enumerate().filter(|(_, seat)| {
+            let fresh = seat.calls == 0 && seat.rank != current.rank;
+            !seat.dead && (fresh || repeats == Repeats::Allowed)
+        });
+        let place = |(index, seat): &(usize, &Seat)| {
+            let other_key = seat.rank == current.rank && seat.target != current.target;
+            (seat.calls, !other_key, seat.aside, *index)
+        };
+        let (index, seat) = usable.min_by_key(place)?;
+        Some((index, *seat))
     }
 
-    fn target(next: Next) -> Option<usize> {
-        match next {
-            Next::Call { target, .. } => Some(target),
-            Next::GiveUp => None,
+    /// A hedge at this target failed too.
+    pub fn hedge_failed(&mut self, target: usize, fault: &UpstreamFault) {
+        let again = class(fault).action().again;
+        for seat in &mut self.seats {
+            seat.dead |= seat.target == target && !again;
         }
     }
 
-    #[test]
-    fn other_targets_come_first_and_at_once() {
-        let mut plan = Plan::new(2, 3);
-        assert_eq!(
-            plan.after(&fault(FaultKind::Server), LONG, 1.0),
-            Next::Call {
-                target: 1,
-                wait: Duration::ZERO
+    /// Takes out the seats that this class of failure makes pointless; false if that is all of them.
+    fn rule_out(&mut self, route: &Route, class: Class, current: Seat) -> bool {
+        let action = class.action();
+        let window = |target: usize| route.targets.get(target).and_then(|one| one.context);
+        let too_small = |target: usize| match (window(target), window(current.target)) {
+            (Some(other), Some(failed)) => other <= failed,
+            // Where a window is not known, a quick refusal tells.
+            _ => false,
+        };
+        for seat in &mut self.seats {
+            if seat.rank == current.rank {
+                seat.dead |= seat.target != current.target && !action.other_key;
+                continue;
             }
-        );
-        assert_eq!(
-            plan.after(&fault(FaultKind::Server), LONG, 1.0),
-            Next::Call {
-                target: 0,
-                wait: Duration::from_millis(250)
-            }
-        );
-        assert_eq!(
-            plan.after(&fault(FaultKind::Server), LONG, 1.0),
-            Next::GiveUp
-        );
-    }
-
-    #[test]
-    fn a_target_that_refuses_is_not_asked_again() {
-        let mut plan = Plan::new(1, 3);
-        assert_eq!(
-            plan.after(&fault(FaultKind::Quota), LONG, 0.5),
-            Next::GiveUp
-        );
-        let mut plan = Plan::new(2, 5);
-        assert_eq!(
-            target(plan.after(&fault(FaultKind::Credentials), LONG, 0.5)),
-            Some(1)
-        );
-        assert_eq!(
-            target(plan.after(&fault(FaultKind::Reset), LONG, 0.5)),
-            Some(1)
-        );
-    }
-
-    #[test]
-    fn a_wrong_request_is_wrong_everywhere() {
-        let mut upstream = fault(FaultKind::Request);
-        upstream.error.code = ErrorCode::Upstream;
-        assert_eq!(Plan::new(3, 5).after(&upstream, LONG, 0.5), Next::GiveUp);
-        let mut ours = fault(FaultKind::Request);
-        ours.error.code = ErrorCode::InvalidRequest;
-        assert_eq!(target(Plan::new(3, 5).after(&ours, LONG, 0.5)), Some(1));
-    }
-
-    #[test]
-    fn no_wait_goes_beyond_the_deadline() {
-        let mut fault = fault(FaultKind::RateLimited);
-        fault.error.retry_after = Some(Duration::from_secs(5));
-        assert_eq!(
-            Plan::new(1, 3).after(&fault, Duration::from_secs(2), 0.5),
-            Next::GiveUp
-        );
-        assert_eq!(target(Plan::new(1, 3).after(&fault, LONG, 0.5)), Some(0));
+            seat.dead |= match action.others {
+                Others::None => true,
+                Others::All => false,
+                Others::Larger => too_small(seat.target),
+                Others::IfAllowed => !route.manner.on_content_filter,
+            };
+        }
+        self.seats.iter().any(|seat| !seat.dead)
     }
 }
+
+fn candidate(index: usize, target: &Target, view: &View) -> Candidate {
+    Candidate {
+        index,
+        rank: target.rank,
+        weight: target.weight * view.warmth,
+        in_flight: view.in_flight,
+        ttft_ms: view.ttft_ms,
+        error_rate: view.error_rate,
+        price: target.price,
+        seat: target.seat,
+    }
+}
+
+/// No target takes a request now.
+fn at_its_limits(wait: Duration) -> ApiError {
+    let facets = UpstreamError {
+        status: 429,
+        kind: Some("rate_limit_error".to_owned()),
+        code: Some("rate_limit_exceeded".to_owned()),
+        param: None,
+    };
+    let message = "the provider's limit is reached; it has asked to be left alone for a while";
+    UpstreamFault::upstream(facets, message.to_owned(), Some(wait)).error
+}
+
+#[cfg(test)]
+mod tests;

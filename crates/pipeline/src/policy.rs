@@ -6,6 +6,7 @@ use crate::evals;
 use crate::otlp;
 use crate::shields::{self, Shields};
 use crate::state::State;
+use crate::target::{Manner, Offer};
 use aplomb_catalog::price::{Rate, Rates};
 use aplomb_catalog::prices::{Override, Prices};
 use aplomb_config::Parsed;
@@ -16,12 +17,14 @@ use aplomb_config::file::{
 };
 use aplomb_config::privacy::NamesConfig;
 use aplomb_config::records::{RecordAck, RecordText, RouteRecordConfig};
+use aplomb_config::resilience::TargetConfig;
 use aplomb_config::scalar::Usd;
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
+use aplomb_latency::standing::{ProviderStanding, Standing, Standings};
 use aplomb_observe::alerts::Rule;
 use aplomb_observe::evals::online::Eval;
-use aplomb_observe::metrics::{Metrics, RouteMetrics, TargetMetrics};
+use aplomb_observe::metrics::{RouteMetrics, TargetMetrics};
 use aplomb_observe::otel::export::Settings;
 use aplomb_observe::record::KeepText;
 use aplomb_privacy::agreements::{Agreement, Known};
@@ -50,6 +53,7 @@ pub struct Timeouts {
 }
 
 /// One (provider, model, credentials) choice.
+#[derive(Clone)]
 pub struct Target {
     /// Who serves.
     pub provider: Arc<Provider>,
@@ -61,29 +65,20 @@ pub struct Target {
     pub agreement: Arc<Known>,
     /// What is counted for it.
     pub metrics: Arc<TargetMetrics>,
-}
-
-impl Target {
-    /// A model of a provider.
-    pub fn new(
-        provider: Arc<Provider>,
-        model: &str,
-        agreement: Arc<Known>,
-        metrics: &Metrics,
-    ) -> Self {
-        let name = format!("{}/{model}", provider.name);
-        let metrics = metrics.target(&name);
-        if let Some(base) = &provider.base {
-            metrics.peer.get_or_init(|| base.peer());
-        }
-        Target {
-            metrics,
-            name: name.into(),
-            model: model.into(),
-            agreement,
-            provider,
-        }
-    }
+    /// Place in the route; the keys of one target share it.
+    pub rank: usize,
+    /// Share among the route's targets.
+    pub weight: f64,
+    /// What was learned of it.
+    pub standing: Arc<Standing>,
+    /// What was learned of its provider.
+    pub upstream: Arc<ProviderStanding>,
+    /// Tokens that the model takes, where that is known.
+    pub context: Option<u64>,
+    /// What it typically costs, where that is known, in nano-dollars for a million tokens.
+    pub price: Option<i64>,
+    /// A number that stays the same, for choices that stay the same.
+    pub seat: u64,
 }
 
 /// Where requests for one model name go.
@@ -94,8 +89,8 @@ pub struct Route {
     pub targets: Vec<Target>,
     /// Waiting times.
     pub timeouts: Timeouts,
-    /// Upstream calls in all.
-    pub attempts: u32,
+    /// How it goes about its targets.
+    pub manner: Manner,
     /// Its privacy policy.
     pub rules: Rules,
     /// What is recorded.
@@ -149,11 +144,11 @@ pub struct Pattern {
     /// The route as written.
     pub name: Arc<str>,
     /// Targets, which may hold a `*` each.
-    pub targets: Vec<(Arc<Provider>, String, Arc<Known>)>,
+    pub targets: Vec<(Offer, String)>,
     /// Waiting times.
     pub timeouts: Timeouts,
-    /// Upstream calls in all.
-    pub attempts: u32,
+    /// How it goes about its targets.
+    pub manner: Manner,
     /// Its privacy policy.
     pub rules: Rules,
     /// What is recorded.
@@ -174,8 +169,8 @@ pub struct FileKey {
 
 /// A provider and the models it lists.
 pub struct Listed {
-    /// The provider.
-    pub provider: Arc<Provider>,
+    /// The provider with each of its keys, at least once.
+    pub keys: Vec<Arc<Provider>>,
     /// Model names from the file.
     pub models: Vec<String>,
     /// What it is known to have agreed to.
@@ -215,6 +210,10 @@ pub struct Policy {
     pub otlp: Option<Arc<Settings>>,
     /// First digits of the digest of the file.
     pub version: Arc<str>,
+    /// What was learned of targets.
+    pub(crate) standings: Arc<Standings>,
+    /// When it was built, in milliseconds since the Unix epoch: choices by price go by the prices of that time.
+    pub(crate) built_ms: u64,
 }
 
 /// Defaults of the file, for models without a route.
@@ -254,12 +253,11 @@ impl Policy {
         let mut errors = Vec::new();
         let mut providers = HashMap::new();
         for (name, config) in &parsed.file.providers {
-            if let Some(provider) = provider(name, config, sources, &mut errors) {
-                let provider = Arc::new(provider);
+            if let Some(keys) = with_each_key(name, config, sources, &mut errors) {
                 providers.insert(
                     name.clone(),
                     Listed {
-                        provider,
+                        keys,
                         models: config.models.clone(),
                         agreement: Arc::new(shields::known(config.agreement.as_ref())),
                     },
@@ -288,6 +286,8 @@ impl Policy {
             evals: Arc::default(),
             otlp: otlp.map(Arc::new),
             version: version(&parsed.file),
+            standings: state.standings.clone(),
+            built_ms: state.clock.now_ms(),
         };
         for (name, config) in &parsed.file.routes {
             let rules = rules(&parsed.file, config, &shields);
@@ -326,18 +326,16 @@ impl Policy {
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
         let metrics = &state.metrics;
         let cache = cached::compile(&self.file, name, config, state).map(Arc::new);
-        let known = |target: &String| {
+        let known = |(rank, target): (usize, &TargetConfig)| {
             let (provider, model) = target.split_once('/')?;
-            let listed = self.providers.get(provider)?;
-            Some((
-                listed.provider.clone(),
-                model.to_owned(),
-                listed.agreement.clone(),
-            ))
+            let offers = self.providers.get(provider)?.offers(rank, target.weight);
+            let named = offers.map(|offer| (offer, model.to_owned()));
+            Some(named.collect::<Vec<_>>())
         };
-        let targets: Vec<(Arc<Provider>, String, Arc<Known>)> =
-            config.targets.iter().filter_map(known).collect();
-        let (timeouts, attempts) = (timeouts(&config.timeouts), config.retry.attempts);
+        let targets = config.targets.iter().enumerate().filter_map(known);
+        let targets: Vec<(Offer, String)> = targets.flatten().collect();
+        let timeouts = timeouts(&config.timeouts);
+        let manner = Manner::of(name, config, &self.standings);
         let record = Recording::of(&config.record);
         if let Some((head, tail)) = name.split_once('*') {
             let (head, tail) = (head.to_owned(), tail.to_owned());
@@ -347,7 +345,7 @@ impl Policy {
                 name: name.into(),
                 targets,
                 timeouts,
-                attempts,
+                manner,
                 rules,
                 record,
                 cache,
@@ -355,16 +353,14 @@ impl Policy {
             });
         } else {
             let targets = targets
-                .into_iter()
-                .map(|(provider, model, agreement)| {
-                    Target::new(provider, &model, agreement, metrics)
-                })
+                .iter()
+                .map(|(offer, model)| self.target(offer, model, metrics))
                 .collect();
             let route = Route {
                 name: Some(name.into()),
                 targets,
                 timeouts,
-                attempts,
+                manner,
                 rules,
                 record,
                 cache,
@@ -488,9 +484,35 @@ fn file_keys(file: &ConfigFile) -> Vec<FileKey> {
     keys.collect()
 }
 
-fn provider(
+/// A provider with each of its keys; once without one if it has none.
+fn with_each_key(
     name: &str,
     config: &ProviderConfig,
+    sources: &Sources<'_>,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Vec<Arc<Provider>>> {
+    let keys = config.keys();
+    let keys = keys.iter().map(Some);
+    let keys: Vec<_> = if keys.len() == 0 {
+        vec![None]
+    } else {
+        keys.collect()
+    };
+    let mut all = Vec::new();
+    for key in keys {
+        // What is wrong with one is wrong with all, but for the key itself.
+        let before = errors.len();
+        all.extend(provider((name, config), key, sources, errors).map(Arc::new));
+        if errors.len() > before {
+            return None;
+        }
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn provider(
+    (name, config): (&str, &ProviderConfig),
+    key: Option<&(String, &Secret)>,
     sources: &Sources<'_>,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Provider> {
@@ -509,8 +531,8 @@ fn provider(
     let mut headers = HeaderMap::new();
     let collect = |headers: &mut HeaderMap| {
         extra_headers(config, &path, sources, headers)?;
-        if let Some(secret) = &config.api_key {
-            let at = format!("{path}.api_key");
+        if let Some((member, secret)) = key {
+            let at = format!("{path}.{member}");
             let key = value_of(secret, &at, sources)?;
             let (name, text) = match kind {
                 Kind::Anthropic => (HeaderName::from_static("x-api-key"), key),

@@ -1,6 +1,7 @@
 //! An answer on its way to the client, after its first content.
 
 use crate::attempt::Begun;
+use crate::flight::Flight;
 use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
 use aplomb_core::error::ApiError;
@@ -10,6 +11,7 @@ use aplomb_privacy::restore::Restorer;
 use aplomb_privacy::screen::Screen;
 use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::FaultKind;
+use aplomb_providers::limits::Limits;
 use aplomb_providers::stream::EventStream;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -22,6 +24,8 @@ use tokio::time::{Instant, Sleep};
 /// The events of a committed answer. Dropping it ends the upstream call and settles the exchange.
 pub struct Relay {
     exchange: Exchange,
+    /// The upstream call, in flight until the answer ends; none where an answer is given again.
+    flight: Option<Flight>,
     held: VecDeque<ChatEvent>,
     events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
@@ -94,7 +98,7 @@ fn durable(acked: oneshot::Receiver<()>) -> Pin<Box<dyn Future<Output = ()> + Se
 
 impl Relay {
     pub(crate) fn new(
-        begun: Begun,
+        (begun, flight): (Begun, Option<Flight>),
         exchange: Exchange,
         filters: Filters,
         timeouts: &Timeouts,
@@ -106,9 +110,11 @@ impl Relay {
             held,
             events,
             dropped,
+            limits: _,
         } = begun;
         Relay {
             exchange,
+            flight,
             held,
             events,
             dropped,
@@ -136,8 +142,9 @@ impl Relay {
             held,
             events,
             dropped: Vec::new(),
+            limits: Limits::default(),
         };
-        Relay::new(begun, exchange, filters, timeouts, deadline)
+        Relay::new((begun, None), exchange, filters, timeouts, deadline)
     }
 
     /// The record as it is so far.
@@ -200,7 +207,12 @@ impl Relay {
                     self.last = now;
                     return Poll::Ready(Some(Ok(event)));
                 }
-                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Some(Err(fault.error))),
+                Poll::Ready(Some(Err(fault))) => {
+                    if let Some(flight) = &mut self.flight {
+                        flight.failed(&fault);
+                    }
+                    return Poll::Ready(Some(Err(fault.error)));
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }

@@ -1,11 +1,9 @@
 //! From the model name that a client asks for to a route.
 
-use crate::policy::{Direct, Listed, Policy, Recording, Route, Target, default_timeouts};
-use aplomb_config::file::RetryConfig;
+use crate::policy::{Direct, Listed, Policy, Recording, Route, default_timeouts};
+use crate::target::{Manner, Offer};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_observe::metrics::{DIRECT, Metrics};
-use aplomb_privacy::agreements::Known;
-use aplomb_providers::call::Provider;
 use std::sync::Arc;
 
 impl Policy {
@@ -44,12 +42,14 @@ impl Policy {
             let message = "models are reached by routes here: privacy policies belong to routes, and none is for all models";
             return Err(ApiError::new(ErrorCode::NotAllowed, message));
         };
-        let (provider, agreement) = (listed.provider.clone(), listed.agreement.clone());
+        let targets = listed.offers(0, 1);
         Ok(Arc::new(Route {
             name: None,
-            targets: vec![Target::new(provider, model, agreement, metrics)],
+            targets: targets
+                .map(|offer| self.target(&offer, model, metrics))
+                .collect(),
             timeouts: default_timeouts(),
-            attempts: RetryConfig::default().attempts,
+            manner: Manner::default(),
             rules: rules.clone(),
             record: Recording::default(),
             cache: None,
@@ -64,15 +64,14 @@ impl Policy {
                 .strip_suffix(pattern.tail.as_str())?;
             Some((pattern, star))
         })?;
-        let target = |(provider, model, agreement): &(Arc<Provider>, String, Arc<Known>)| {
-            let model = model.replace('*', star);
-            Target::new(provider.clone(), &model, agreement.clone(), metrics)
+        let target = |(offer, model): &(Offer, String)| {
+            self.target(offer, &model.replace('*', star), metrics)
         };
         Some(Arc::new(Route {
             name: Some(pattern.name.clone()),
             targets: pattern.targets.iter().map(target).collect(),
             timeouts: pattern.timeouts,
-            attempts: pattern.attempts,
+            manner: pattern.manner.clone(),
             rules: pattern.rules.clone(),
             record: pattern.record,
             cache: pattern.cache.clone(),

@@ -4,6 +4,7 @@
 //! `Drop` settles: the record goes to the writer's queue, counters grow. No I/O, no wait.
 
 use crate::cached::{Hit, Keep};
+use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::state::State;
 use aplomb_catalog::prices::Prices;
@@ -15,6 +16,7 @@ use aplomb_core::id::{RequestId, TraceContext};
 use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
+use aplomb_latency::class::Charge;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
 use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
@@ -63,6 +65,18 @@ pub struct Exchange {
     settled: bool,
 }
 
+/// How a hedge ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HedgeEnd {
+    /// It gave the answer.
+    Won,
+    /// The first call gave the answer, or neither.
+    Lost,
+}
+
+/// In the place of a class of failure: another call of the same request was faster.
+const HEDGE_LOST: &str = "hedge_lost";
+
 /// Longest wait for a record to be on the disk, where a route asks for it. Chosen: a disk that is slower is failing.
 pub(crate) const DURABLE_WAIT: Duration = Duration::from_secs(5);
 
@@ -97,6 +111,8 @@ pub struct Opening<'a> {
     pub policy: &'a Policy,
     /// Its route.
     pub route: &'a Route,
+    /// How often the client's SDK has sent it before.
+    pub sent_before: u32,
 }
 
 impl Exchange {
@@ -110,6 +126,7 @@ impl Exchange {
             arrived,
             policy,
             route,
+            sent_before,
         } = *opening;
         state.metrics.in_flight.up();
         let tenant = state.metrics.tenant(&caller.tenant);
@@ -130,6 +147,7 @@ impl Exchange {
             max_output_tokens: request.max_output_tokens,
             choices: request.choices,
             keep: route.record.keep,
+            sent_before,
             policy_version: policy.version.clone(),
             outcome: Outcome::ClientGone,
             ..Record::default()
@@ -314,12 +332,14 @@ impl Exchange {
         if let Some(series) = target.metrics.client.of(self.operation) {
             series.duration.observe(took, Some(fault.kind.name()));
         }
-        self.upstream += took;
         let status = fault
             .error
             .upstream
             .as_ref()
             .map(|upstream| upstream.status);
+        if class(fault).action().charge == Charge::Input {
+            self.lose(target);
+        }
         tracing::debug!(upstream = %target.name, fault = fault.kind.name(), cause = fault.error.cause.as_ref().map(tracing::field::display), "attempt failed");
         self.record.attempts.push(Attempt {
             target: target.name.clone(),
@@ -329,7 +349,66 @@ impl Exchange {
         });
     }
 
-    /// A wait between attempts.
+    /// The provider wants to be left alone, and the request waits for it.
+    pub(crate) fn gated(&self) {
+        self.route.gate_waits.add(1);
+    }
+
+    /// A further call would have been more than the provider's retry budget has.
+    pub(crate) fn retry_refused(&mut self) {
+        self.record.chain_spent = true;
+        self.route.retries_refused.add(1);
+    }
+
+    /// A hedge would have been more than the route's budget has.
+    pub(crate) fn hedge_refused(&self) {
+        self.route.hedges_refused.add(1);
+    }
+
+    /// A hedge ended: it gave the answer or not.
+    pub(crate) fn hedge_ended(&mut self, end: HedgeEnd) {
+        let counter = match end {
+            HedgeEnd::Won => &self.route.hedges_won,
+            HedgeEnd::Lost => &self.route.hedges_lost,
+        };
+        counter.add(1);
+        self.record.hedge = Some(match end {
+            HedgeEnd::Won => "won",
+            HedgeEnd::Lost => "lost",
+        });
+    }
+
+    /// A call was given up after `took`, since another one was faster. Its input is likely to be charged.
+    pub(crate) fn hedge_lost(&mut self, target: &Target, took: Duration) {
+        self.lose(target);
+        self.record.attempts.push(Attempt {
+            target: target.name.clone(),
+            fault: Some(HEDGE_LOST),
+            status: None,
+            ms: ms(took),
+        });
+    }
+
+    /// Books the input of a call that gave no answer, as far as its price is known.
+    fn lose(&mut self, target: &Target) {
+        if matches!(target.provider.kind, Kind::Practice(_)) {
+            return;
+        }
+        let price = self
+            .prices
+            .price(&target.provider.name, &target.model, self.record.at_ms);
+        let usage = Usage {
+            input: u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX),
+            source: UsageSource::Estimated,
+            ..Usage::default()
+        };
+        if let Some(price) = price {
+            let lost = self.record.lost_cost_nano.unwrap_or(0);
+            self.record.lost_cost_nano = Some(lost.saturating_add(price.cost(&usage).0));
+        }
+    }
+
+    /// Time spent on upstream calls, and on waits between them.
     pub fn waited(&mut self, took: Duration) {
         self.upstream += took;
     }
@@ -343,7 +422,6 @@ impl Exchange {
         {
             series.first_chunk.observe(took);
         }
-        self.upstream += took;
         let since = self
             .state
             .clock

@@ -4,6 +4,7 @@ use crate::cached::Caches;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
+use aplomb_latency::standing::Standings;
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct State {
     pub keys: ArcSwap<KeySnapshot>,
     /// Secret of the installation that keys placeholders.
     pub placeholder_key: Arc<[u8]>,
+    /// What was learned of targets, their keys and providers.
+    pub standings: Arc<Standings>,
     /// Answers that wait to be judged.
     pub evals: EvalQueue,
     /// Answers that may be given again.
@@ -53,6 +56,7 @@ impl State {
             alerts: Board::default(),
             keys: ArcSwap::default(),
             placeholder_key: Arc::from(&b"unset"[..]),
+            standings: Arc::default(),
             evals: EvalQueue::default(),
             caches: Caches::default(),
             clients: Mutex::default(),

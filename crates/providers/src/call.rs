@@ -7,6 +7,7 @@
 use crate::encode::{Dropped, Encoded};
 use crate::fault::{FaultKind, UpstreamFault};
 use crate::inflate::Inflate;
+use crate::limits::Limits;
 use crate::openai::quirks::Quirks;
 use crate::practice::{Practice, embeddings, input_tokens};
 use crate::retry_after::retry_after;
@@ -153,6 +154,8 @@ pub struct Opened {
     pub events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
     pub dropped: Vec<Dropped>,
+    /// What the provider said of its limits.
+    pub limits: Limits,
 }
 
 impl Provider {
@@ -188,17 +191,19 @@ impl Provider {
         let wanted = Wanted::of(chat, self.dialect(), context.typed);
         let calls = self.calls_for(chat);
         if calls == 1 {
-            let events = self.open(&encoded, wanted, context).await?;
+            let (events, limits) = self.open(&encoded, wanted, context).await?;
             return Ok(Opened {
                 events,
                 dropped: encoded.dropped,
+                limits,
             });
         }
         let parts = (0..calls).map(|_| self.open(&encoded, wanted, context));
-        let events = EventStream::several(try_join_all(parts).await?);
+        let (parts, limits): (Vec<_>, Vec<_>) = try_join_all(parts).await?.into_iter().unzip();
         Ok(Opened {
-            events,
+            events: EventStream::several(parts),
             dropped: encoded.dropped,
+            limits: limits.last().copied().unwrap_or_default(),
         })
     }
 
@@ -216,7 +221,7 @@ impl Provider {
         encoded: &Encoded,
         wanted: Wanted,
         context: &CallContext,
-    ) -> Result<EventStream, UpstreamFault> {
+    ) -> Result<(EventStream, Limits), UpstreamFault> {
         let request = self.request(encoded.path, encoded.body.clone(), context)?;
         let response = self
             .client
@@ -238,7 +243,8 @@ impl Provider {
         if !head.status.is_success() {
             return Err(self.failed(&head, body, inflate, context.now_ms).await);
         }
-        Ok(EventStream::http(body, inflate, wanted))
+        let limits = Limits::read(&head.headers, context.now_ms);
+        Ok((EventStream::http(body, inflate, wanted), limits))
     }
 
     fn request(
@@ -318,7 +324,10 @@ impl Provider {
             Kind::Anthropic => anthropic::error::facets(status.as_u16(), &text),
             Kind::OpenAi(_) | Kind::Practice(_) => openai::error::facets(status.as_u16(), &text),
         };
-        UpstreamFault::upstream(facets, message, retry_after(&head.headers, now_ms))
+        let mut fault =
+            UpstreamFault::upstream(facets, message, retry_after(&head.headers, now_ms));
+        fault.limits = Some(Box::new(Limits::read(&head.headers, now_ms)));
+        fault
     }
 }
 
@@ -343,6 +352,7 @@ fn refused(error: ApiError) -> UpstreamFault {
     UpstreamFault {
         kind: FaultKind::Request,
         error,
+        limits: None,
     }
 }
 
@@ -383,6 +393,7 @@ fn count_here(chat: &ChatRequest) -> Result<Opened, UpstreamFault> {
     Ok(Opened {
         events,
         dropped: Vec::new(),
+        limits: Limits::default(),
     })
 }
 
@@ -414,6 +425,7 @@ fn simulate(practice: &Practice, chat: &ChatRequest, model: &str) -> Result<Open
     Ok(Opened {
         events,
         dropped: Vec::new(),
+        limits: Limits::default(),
     })
 }
 

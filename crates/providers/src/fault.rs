@@ -1,5 +1,6 @@
 //! How an upstream call fails, in the classes that a retry, a fallback or the client acts on.
 
+use crate::limits::Limits;
 use aplomb_core::error::{ApiError, ErrorCode, UpstreamError};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub enum FaultKind {
     Credentials,
     /// 404: the provider does not know the model or the path.
     NotFound,
+    /// The request is longer than what the model takes.
+    ContextLength,
+    /// The provider's content filter refused the request, or stopped its answer before it began.
+    ContentFilter,
     /// 400, 413, 422: the request itself is wrong, wherever it goes.
     Request,
 }
@@ -53,6 +58,8 @@ impl FaultKind {
             FaultKind::Quota => "quota",
             FaultKind::Credentials => "credentials",
             FaultKind::NotFound => "not_found",
+            FaultKind::ContextLength => "context_length",
+            FaultKind::ContentFilter => "content_filter",
             FaultKind::Request => "request",
         }
     }
@@ -65,6 +72,8 @@ pub struct UpstreamFault {
     pub kind: FaultKind,
     /// What the client is told if this is the last word.
     pub error: ApiError,
+    /// What the provider said of its limits with it.
+    pub limits: Option<Box<Limits>>,
 }
 
 impl UpstreamFault {
@@ -79,6 +88,7 @@ impl UpstreamFault {
         UpstreamFault {
             kind,
             error: ApiError::new(code, public),
+            limits: None,
         }
     }
 
@@ -94,17 +104,22 @@ impl UpstreamFault {
     /// `facets.status` is the status that the client gets: the upstream's own, or 502 where an error object
     /// came inside a 200 and names none.
     pub fn upstream(facets: UpstreamError, public: String, retry_after: Option<Duration>) -> Self {
-        let kind = classify(&facets);
+        let kind = classify(&facets, &public);
         let mut error = ApiError::new(ErrorCode::Upstream, public);
         error.retry_after = retry_after;
         error.upstream = Some(Box::new(facets));
-        UpstreamFault { kind, error }
+        UpstreamFault {
+            kind,
+            error,
+            limits: None,
+        }
     }
 }
 
 /// The class of an error that the upstream itself reported.
-fn classify(facets: &UpstreamError) -> FaultKind {
+fn classify(facets: &UpstreamError, message: &str) -> FaultKind {
     let names = [facets.code.as_deref(), facets.kind.as_deref()];
+    let named = |word: &str| names.iter().flatten().any(|name| *name == word);
     if names.iter().flatten().any(|name| {
         matches!(
             *name,
@@ -112,6 +127,14 @@ fn classify(facets: &UpstreamError) -> FaultKind {
         )
     }) {
         return FaultKind::Quota;
+    }
+    if matches!(facets.status, 400 | 403 | 413 | 422) {
+        if named("context_length_exceeded") || is_too_long(message) {
+            return FaultKind::ContextLength;
+        }
+        if named("content_filter") || named("content_policy_violation") {
+            return FaultKind::ContentFilter;
+        }
     }
     match facets.status {
         401 | 403 => FaultKind::Credentials,
@@ -121,6 +144,21 @@ fn classify(facets: &UpstreamError) -> FaultKind {
         408 | 409 | 500..=599 => FaultKind::Server,
         _ => FaultKind::Request,
     }
+}
+
+/// Servers that have no code for a request that is too long say it in these words.
+fn is_too_long(message: &str) -> bool {
+    [
+        // Anthropic.
+        "prompt is too long",
+        // OpenAI, vLLM, SGLang.
+        "maximum context length",
+        // llama.cpp, Mistral.
+        "context size",
+        "too large for model with",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 #[cfg(test)]
@@ -144,9 +182,30 @@ mod tests {
     fn classes_follow_status_and_code() {
         check(429, None, FaultKind::RateLimited);
         check(429, Some("insufficient_quota"), FaultKind::Quota);
-        check(400, Some("context_length_exceeded"), FaultKind::Request);
+        check(
+            400,
+            Some("context_length_exceeded"),
+            FaultKind::ContextLength,
+        );
+        check(400, Some("content_filter"), FaultKind::ContentFilter);
+        check(400, None, FaultKind::Request);
         check(529, None, FaultKind::Server);
         check(401, None, FaultKind::Credentials);
         check(404, None, FaultKind::NotFound);
+    }
+
+    #[test]
+    fn servers_without_codes_are_understood_by_their_words() {
+        for message in [
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "This model's maximum context length is 8192 tokens",
+        ] {
+            let facets = UpstreamError {
+                status: 400,
+                ..Default::default()
+            };
+            let fault = UpstreamFault::upstream(facets, message.into(), None);
+            assert_eq!(fault.kind, FaultKind::ContextLength, "{message}");
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod encode;
 pub mod fault;
 pub mod inflate;
+pub mod limits;
 pub mod openai;
 pub mod practice;
 pub mod retry_after;

@@ -1,5 +1,6 @@
 //! When a provider says that trying again makes sense.
 
+use aplomb_core::civil::http_date;
 use http::HeaderMap;
 use std::time::Duration;
 
@@ -32,38 +33,6 @@ pub fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {
     }
     let then = http_date(value)?;
     Some(Duration::from_millis(then.saturating_mul(1000).saturating_sub(now_ms)).min(MAX))
-}
-
-/// Seconds since the Unix epoch of an IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(text: &str) -> Option<u64> {
-    let (_, rest) = text.split_once(", ")?;
-    let mut parts = rest.split(' ');
-    let day: u64 = parts.next()?.parse().ok()?;
-    let month = parts.next()?;
-    let year: u64 = parts.next()?.parse().ok()?;
-    let mut time = parts
-        .next()?
-        .split(':')
-        .map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    let names = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let month = u64::try_from(names.iter().position(|name| *name == month)?).ok()? + 1;
-    if parts.next() != Some("GMT") || !(1970..=9999).contains(&year) || !(1..=31).contains(&day) {
-        return None;
-    }
-    Some(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar (years from March, so that leap days come last).
-fn days(year: u64, month: u64, day: u64) -> u64 {
-    let (y, m) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    y * 365 + y / 4 - y / 100 + y / 400 + (m * 306 + 5) / 10 + day - 1 - 719_468
 }
 
 #[cfg(test)]

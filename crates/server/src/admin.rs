@@ -5,6 +5,7 @@ mod evals;
 mod grading;
 mod privacy;
 mod records;
+mod targets;
 
 use crate::arrival::read_body;
 use crate::gateway::Gateway;
@@ -91,6 +92,14 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
     match (&head.method, path.as_str()) {
         (&Method::GET, "/metrics") => Ok(metrics(gateway)),
         (&Method::GET, "/admin/v1/config") => Ok(reply::json(StatusCode::OK, &config(gateway))),
+        (&Method::GET, "/admin/v1/targets") => {
+            Ok(reply::json(StatusCode::OK, &targets::list(gateway)))
+        }
+        (&Method::POST, "/admin/v1/targets/reset") => {
+            let body = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
+            let done = targets::reset(gateway, &body)?;
+            Ok(reply::json(StatusCode::OK, &done))
+        }
         (&Method::GET, "/admin/v1/keys") => {
             let keys = blocking(gateway, |gateway| gateway.control.list_keys(None)).await?;
             Ok(reply::json(StatusCode::OK, &json!({ "data": keys })))

@@ -152,6 +152,13 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
         .filter(|d| !d.is_zero())
 }
 
+/// How often the official SDKs say they have sent this request before.
+fn sent_before(headers: &HeaderMap) -> u32 {
+    text(headers, &names::X_STAINLESS_RETRY_COUNT)
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}
+
 /// What the caller wants of the response cache.
 fn directives(headers: &HeaderMap) -> Directives {
     let values = headers.get_all(header::CACHE_CONTROL).iter();
@@ -213,6 +220,7 @@ pub fn admit(
         arrived,
         policy,
         route: &route,
+        sent_before: sent_before(headers),
     };
     let exchange = Exchange::open(gateway.state.clone(), &opening);
     Ok((
@@ -222,6 +230,7 @@ pub fn admit(
             trace,
             context,
             patience: patience(headers),
+            sent_before: sent_before(headers),
             cache: directives(headers),
         },
         exchange,

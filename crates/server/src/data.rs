@@ -287,7 +287,7 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let record = failed.exchange.record();
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
-    if record.attempts.len() > 1 {
+    if record.attempts.len() > 1 || record.chain_spent {
         // The chain is spent: an SDK that tries again would multiply the attempts.
         reply.headers_mut().insert(
             names::X_SHOULD_RETRY.clone(),

@@ -94,6 +94,7 @@ impl Gateway {
             Ok(policy) => {
                 self.state.otel.configure(policy.otlp.clone());
                 self.policy.store(Arc::new(policy));
+                self.state.standings.keys_may_have_changed();
                 self.keys_version.store(u64::MAX, Ordering::Release);
                 if let Err(error) = self.refresh_keys() {
                     status.error = Some(error.to_string());

@@ -20,6 +20,7 @@ pub static X_APLOMB_TAGS: HeaderName = HeaderName::from_static("x-aplomb-tags");
 pub static X_APLOMB_SESSION: HeaderName = HeaderName::from_static("x-aplomb-session");
 pub static X_APLOMB_DEADLINE_MS: HeaderName = HeaderName::from_static("x-aplomb-deadline-ms");
 pub static X_STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+pub static X_STAINLESS_RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -378,7 +378,17 @@ fn route_families(all: &Named<RouteMetrics>) -> Vec<Family> {
         (&route.input_tokens, &route.output_tokens)
     });
     let mut families = vec![requests, used];
-    let plain: [Plain<RouteMetrics>; 4] = [
+    let plain: [Plain<RouteMetrics>; 6] = [
+        (
+            "aplomb_retries_refused_total",
+            "Retries that were not made since the provider's retry budget was used up, by route.",
+            |route| number(route.retries_refused.get()),
+        ),
+        (
+            "aplomb_gate_waits_total",
+            "Requests that waited since every target had asked to be left alone, by route.",
+            |route| number(route.gate_waits.get()),
+        ),
         (
             "aplomb_route_cost_usd_total",
             "Cost in US dollars by route, where the price is known.",
@@ -405,6 +415,21 @@ fn route_families(all: &Named<RouteMetrics>) -> Vec<Family> {
         each(&mut family, label, all, value);
         families.push(family);
     }
+    let mut hedges = Family::counter(
+        "aplomb_hedges_total",
+        "Second calls by route and outcome; `refused` were not sent since the budget was used up.",
+    );
+    for (name, route) in all {
+        for (outcome, counter) in [
+            ("won", &route.hedges_won),
+            ("lost", &route.hedges_lost),
+            ("refused", &route.hedges_refused),
+        ] {
+            let labels = two((label, name), ("outcome", outcome));
+            hedges.push(labels, number(counter.get()));
+        }
+    }
+    families.push(hedges);
     families.extend(route_times(all));
     families
 }
@@ -561,7 +586,31 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     each(&mut unknown, label, all, |target| {
         number(target.cost_unknown.get())
     });
-    vec![calls, faults, used, cost, unknown, ttft]
+    let mut open = Family::new(
+        "aplomb_breakers_open",
+        Kind::Gauge,
+        "Breakers that are not closed, by target: one a key.",
+    );
+    each(&mut open, label, all, |target| {
+        number(target.breakers_open.get())
+    });
+    let mut opened = Family::counter(
+        "aplomb_breaker_opened_total",
+        "How often a breaker opened, by target.",
+    );
+    each(&mut opened, label, all, |target| {
+        number(target.breaker_opened.get())
+    });
+    let mut aside = Family::counter(
+        "aplomb_keys_set_aside_total",
+        "How often a key was set aside, by target that found it: not accepted, or without quota.",
+    );
+    each(&mut aside, label, all, |target| {
+        number(target.keys_aside.get())
+    });
+    vec![
+        calls, faults, used, cost, unknown, ttft, open, opened, aside,
+    ]
 }
 
 fn tenant_families(all: &Named<TenantMetrics>) -> [Family; 3] {

@@ -8,11 +8,12 @@ use super::proto::{Message, Resource, Window, metric};
 use super::span::Finished;
 use super::{BATCH, Otel};
 use crate::metrics::ExportMetrics;
+use aplomb_core::civil::http_date;
 use aplomb_engines::http::HttpClient;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use std::io::Write;
@@ -357,18 +358,26 @@ impl Settings {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_MAX).collect().await;
         let body = body.map(|all| all.to_bytes()).unwrap_or_default();
-        judge(head.status.as_u16(), head.headers.get(RETRY_AFTER), &body)
+        judge(head.status.as_u16(), retry_after(&head.headers), &body)
     }
 }
 
-fn judge(status: u16, retry_after: Option<&HeaderValue>, body: &[u8]) -> Verdict {
+/// What `Retry-After` asks for, in seconds or as a date; a date is compared with the receiver's own clock, its `Date`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked: &str = text(RETRY_AFTER)?;
+    let seconds = asked
+        .parse()
+        .ok()
+        .or_else(|| Some(http_date(asked)?.saturating_sub(http_date(text(DATE)?)?)))?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn judge(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Verdict {
     let why = format!("status {status}");
     match status {
         200..=299 => Verdict::Taken(rejected(body).unwrap_or(0)),
-        429 | 502 | 503 | 504 => {
-            let seconds = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            Verdict::Later(seconds.map(Duration::from_secs), why)
-        }
+        429 | 502 | 503 | 504 => Verdict::Later(retry_after, why),
         _ => Verdict::Refused(why),
     }
 }
@@ -415,7 +424,6 @@ mod tests {
 
     #[test]
     fn answers_are_judged_as_the_specification_says() {
-        let after = HeaderValue::from_static("7");
         assert_eq!(judge(200, None, b""), Verdict::Taken(0));
         assert_eq!(
             judge(200, None, b"\x0a\x03\x08\xac\x02"),
@@ -425,12 +433,31 @@ mod tests {
         assert_eq!(judge(200, None, b"nonsense"), Verdict::Taken(0));
         let wait = Some(Duration::from_secs(7));
         assert_eq!(
-            judge(503, Some(&after), b""),
+            judge(503, wait, b""),
             Verdict::Later(wait, "status 503".into())
         );
         assert!(matches!(judge(429, None, b""), Verdict::Later(None, _)));
         assert!(matches!(judge(400, None, b""), Verdict::Refused(_)));
         assert!(matches!(judge(401, None, b""), Verdict::Refused(_)));
+    }
+
+    #[test]
+    fn waits_are_asked_for_in_seconds_or_by_a_date() {
+        let asked = |after: &'static str, date: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(after));
+            headers.insert(DATE, HeaderValue::from_static(date));
+            retry_after(&headers)
+        };
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(asked("7", now), Some(Duration::from_secs(7)));
+        let later = asked("Sun, 06 Nov 1994 08:51:37 GMT", now);
+        assert_eq!(later, Some(Duration::from_secs(120)));
+        let past = asked("Sun, 06 Nov 1994 08:49:00 GMT", now);
+        assert_eq!(past, Some(Duration::ZERO));
+        assert_eq!(asked("soon", now), None);
+        assert_eq!(asked("Sun, 06 Nov 1994 08:51:37 GMT", "?"), None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

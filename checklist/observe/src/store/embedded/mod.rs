@@ -22,6 +22,7 @@ pub use retain::{Bounds, TenantAge};
 
 use crate::prompt::Prompt;
 use crate::record::Record;
+use aplomb_core::civil::{self, Civil};
 use aplomb_core::erase::Subject;
 use aplomb_core::error::BoxError;
 use aplomb_core::id::RequestId;
@@ -107,30 +108,17 @@ pub struct Embedded {
     pub losses: Vec<recover::Loss>,
 }
 
-/// `YYYY-MM-DD` of a day counted from 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
+/// `YYYY-MM-DD` of a day counted from 1970-01-01.
 pub fn date(day: u64) -> String {
-    let z = day + 719_468;
-    let era = z / 146_097;
-    let doe = z % 146_097;
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{:02}", doy - (153 * mp + 2) / 5 + 1)
+    let Civil { year, month, day } = civil::date(day);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// The day of `YYYY-MM-DD`, counted from 1970-01-01. `None` for other text.
 pub fn day_of(text: &str) -> Option<u64> {
     let mut parts = text.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if text.len() != 10 || !(1..=12).contains(&month) || year < 1970 {
-        return None;
-    }
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let (era, yoe) = (shifted / 400, shifted % 400);
-    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let found = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+    let found = civil::day(year, month, day)?;
     (date(found) == text).then_some(found)
 }
 

@@ -1,0 +1,339 @@
+//! One request's way through the targets of its route, until an answer begins.
+
+use crate::attempt::{Ask, Begun, Filtered, attempt};
+use crate::flight::Flight;
+use crate::plan::{Next, Plan, Weighing};
+use crate::policy::{Route, Target};
+use crate::settle::{Exchange, HedgeEnd};
+use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::id::TraceContext;
+use aplomb_core::masked::Masked;
+use aplomb_core::request::ChatRequest;
+use aplomb_latency::hedge;
+use aplomb_providers::call::CallContext;
+use aplomb_providers::fault::UpstreamFault;
+use serde::Deserialize;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// What all attempts of a request share.
+pub(crate) struct Way<'a> {
+    /// Whose targets are asked.
+    pub route: &'a Route,
+    /// What they are asked.
+    pub request: &'a Masked<ChatRequest>,
+    /// The trace that each call is a span of.
+    pub trace: &'a TraceContext,
+    /// What travels upstream besides the body.
+    pub context: CallContext,
+    /// When the request's total time is used up.
+    pub deadline: Instant,
+    /// What turns of one conversation have in common; none where that is not known.
+    pub conversation: Option<u64>,
+    /// How often the client's SDK has sent this request before.
+    pub sent_before: u32,
+}
+
+/// An answer that has begun, and its call, which is in flight until it ends.
+pub(crate) struct Won {
+    /// The answer.
+    pub begun: Begun,
+    /// The call.
+    pub flight: Flight,
+}
+
+type Begins = Result<Begun, UpstreamFault>;
+
+/// A call on its way.
+struct Call<'a> {
+    target: &'a Target,
+    flight: Flight,
+    begun_at: Instant,
+}
+
+/// How a call began or failed, and after which time.
+struct End {
+    result: Begins,
+    took: Duration,
+}
+
+/// Which of two calls at once has ended: the one that gave content, or both where the first to end failed.
+enum Finish {
+    First(End),
+    Second(End),
+    Both(End, End),
+}
+
+impl Call<'_> {
+    fn end(&self, result: Begins) -> End {
+        let took = self.begun_at.elapsed();
+        End { result, took }
+    }
+}
+
+/// About four bytes a token.
+fn tokens(request: &ChatRequest) -> u64 {
+    u64::try_from(request.body.len() / 4).unwrap_or(u64::MAX)
+}
+
+/// Whether the provider is to keep the answer: a second call would be kept too.
+fn is_stored(request: &ChatRequest) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        store: Option<serde_json::Value>,
+    }
+    let body = serde_json::from_slice::<Body>(&request.body);
+    body.is_ok_and(|body| body.store.is_some_and(|store| store != false))
+}
+
+impl<'a> Way<'a> {
+    /// Tries targets in the order of the plan until one has begun its answer. Every attempt is noted in the exchange.
+    ///
+    /// Cancel safe: dropping the future ends the upstream calls.
+    ///
+    /// # Errors
+    /// The last failure, in the provider's words.
+    pub(crate) async fn walk(
+        self,
+        mut plan: Plan,
+        exchange: &mut Exchange,
+    ) -> Result<Won, ApiError> {
+        let now = Instant::now().into_std();
+        let weighing = Weighing {
+            tokens: tokens(self.request.get()),
+            conversation: self.conversation,
+            seed: fastrand::u64(..),
+        };
+        let (mut at, wait) = plan.first(self.route, &weighing, (now, self.left()))?;
+        self.deposit(at, now);
+        if !wait.is_zero() {
+            exchange.gated();
+            self.wait(wait, exchange).await;
+        }
+        loop {
+            let Some(target) = self.route.targets.get(at) else {
+                let message = "the route has no target";
+                return Err(ApiError::new(ErrorCode::Internal, message));
+            };
+            let fault = match self.call(target, &mut plan, exchange).await {
+                Ok(won) => return Ok(won),
+                Err(fault) => fault,
+            };
+            let chance = (self.left(), fastrand::f64());
+            let affords = |target: &Target| target.upstream.withdraw(Instant::now().into_std());
+            match plan.after(self.route, &fault, chance, affords) {
+                Next::GiveUp => return Err(fault.error),
+                Next::Unaffordable => {
+                    exchange.retry_refused();
+                    return Err(fault.error);
+                }
+                Next::Call { target: next, wait } => {
+                    let next_target = self.route.targets.get(next);
+                    exchange.again(next_target.is_some_and(|next| next.rank == target.rank));
+                    at = next;
+                    if !wait.is_zero() {
+                        self.wait(wait, exchange).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    async fn wait(&self, wait: Duration, exchange: &mut Exchange) {
+        tokio::time::sleep(wait).await;
+        exchange.waited(wait);
+    }
+
+    /// A request pays for retries at the provider that it asks first, and for hedges; one that is a retry of the client's
+    /// own is paid for itself.
+    fn deposit(&self, at: usize, now: std::time::Instant) {
+        let Some(target) = self.route.targets.get(at) else {
+            return;
+        };
+        if self.sent_before > 0 {
+            target.upstream.withdraw(now);
+            return;
+        }
+        let manner = &self.route.manner;
+        target.upstream.deposit(manner.retry_share, now);
+        if let Some(hedging) = &manner.hedging {
+            let mut budget = hedging
+                .budget
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            budget.deposit(hedging.rule.share);
+        }
+    }
+
+    /// One attempt at one target, with a second one beside it where the route hedges and the first is slow.
+    async fn call(
+        &self,
+        target: &'a Target,
+        plan: &mut Plan,
+        exchange: &mut Exchange,
+    ) -> Result<Won, UpstreamFault> {
+        let (call, context) = self.begin(target, exchange);
+        let ask = self.ask(&context);
+        let Some(delay) = self.hedge_delay(target) else {
+            let end = call.end(attempt(target, &ask).await);
+            exchange.waited(end.took);
+            return ended(call, end, exchange);
+        };
+        let mut first = pin!(attempt(target, &ask));
+        let first_end = match timeout(delay, &mut first).await {
+            Ok(result) => call.end(result),
+            Err(_) => match self.second(plan, exchange) {
+                Some(other) => return self.race((call, first), other, (plan, exchange)).await,
+                None => call.end(first.await),
+            },
+        };
+        exchange.waited(first_end.took);
+        ended(call, first_end, exchange)
+    }
+
+    /// Sends a hedge beside a call. The first content wins, the other call is dropped; a failure waits for the other call.
+    async fn race(
+        &self,
+        (mut call, mut first): (Call<'a>, Pin<&mut impl Future<Output = Begins>>),
+        (at, other): (usize, &'a Target),
+        (plan, exchange): (&mut Plan, &mut Exchange),
+    ) -> Result<Won, UpstreamFault> {
+        plan.hedged(at);
+        let (mut hedge, context) = self.begin(other, exchange);
+        let ask = self.ask(&context);
+        let mut second = pin!(attempt(other, &ask));
+        let finish = tokio::select! {
+            result = &mut first => match call.end(result) {
+                end if end.result.is_ok() => Finish::First(end),
+                end => Finish::Both(end, hedge.end(second.await)),
+            },
+            result = &mut second => match hedge.end(result) {
+                end if end.result.is_ok() => Finish::Second(end),
+                end => Finish::Both(call.end(first.await), end),
+            },
+        };
+        exchange.waited(call.begun_at.elapsed());
+        // Noted in the order in which they began.
+        match finish {
+            Finish::First(end) => {
+                let won = ended(call, end, exchange);
+                lost(&mut hedge, exchange);
+                exchange.hedge_ended(HedgeEnd::Lost);
+                won
+            }
+            Finish::Second(end) => {
+                lost(&mut call, exchange);
+                exchange.hedge_ended(HedgeEnd::Won);
+                ended(hedge, end, exchange)
+            }
+            Finish::Both(one, two) => {
+                if let Err(fault) = &two.result {
+                    plan.hedge_failed(at, fault);
+                }
+                let one = ended(call, one, exchange);
+                let two = ended(hedge, two, exchange);
+                let won = if one.is_err() && two.is_ok() {
+                    HedgeEnd::Won
+                } else {
+                    HedgeEnd::Lost
+                };
+                exchange.hedge_ended(won);
+                one.or(two)
+            }
+        }
+    }
+
+    /// A call begins: in flight, in the trace, with headers of its own.
+    fn begin(&self, target: &'a Target, exchange: &mut Exchange) -> (Call<'a>, CallContext) {
+        let span_id = TraceContext::new_span();
+        let context = CallContext {
+            traceparent: Some(self.trace.header(span_id)),
+            ..self.context.clone()
+        };
+        exchange.calling(target, span_id);
+        let rule = self.route.manner.breaker;
+        let call = Call {
+            target,
+            flight: Flight::begin(target, tokens(self.request.get()), rule),
+            begun_at: Instant::now(),
+        };
+        (call, context)
+    }
+
+    fn ask<'b>(&'b self, context: &'b CallContext) -> Ask<'b> {
+        Ask {
+            request: self.request,
+            context,
+            timeouts: &self.route.timeouts,
+            deadline: self.deadline,
+            filtered: if self.route.manner.on_content_filter {
+                Filtered::Failure
+            } else {
+                Filtered::Answer
+            },
+        }
+    }
+
+    /// After which time a second call is sent; none where this request is not hedged.
+    fn hedge_delay(&self, target: &Target) -> Option<Duration> {
+        let hedging = self.route.manner.hedging.as_ref()?;
+        let request = self.request.get();
+        if !request.delivery.is_stream() || tokens(request) > hedge::TOKENS_MAX {
+            return None;
+        }
+        hedging.rule.delay(target.standing.p95())
+    }
+
+    /// The target of a hedge, paid for.
+    fn second(&self, plan: &Plan, exchange: &mut Exchange) -> Option<(usize, &'a Target)> {
+        let request = self.request.get();
+        let now = Instant::now().into_std();
+        let (at, healthy, all) = plan.second(self.route, tokens(request), now)?;
+        if is_stored(request) || !hedge::allowed(tokens(request), healthy, all) {
+            return None;
+        }
+        let target = self.route.targets.get(at)?;
+        let hedging = self.route.manner.hedging.as_ref()?;
+        let mut budget = hedging
+            .budget
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !budget.withdraw() {
+            exchange.hedge_refused();
+            return None;
+        }
+        Some((at, target))
+    }
+}
+
+/// A call began its answer, or failed: noted in the exchange and in its target's standing.
+fn ended(mut call: Call<'_>, end: End, exchange: &mut Exchange) -> Result<Won, UpstreamFault> {
+    match end.result {
+        Ok(begun) => {
+            exchange.committed(call.target, end.took);
+            call.flight.answered(end.took, &begun.limits);
+            let flight = call.flight;
+            Ok(Won { begun, flight })
+        }
+        Err(fault) => {
+            call.flight.failed(&fault);
+            exchange.attempt_failed(call.target, &fault, end.took);
+            Err(fault)
+        }
+    }
+}
+
+/// A call that another one was faster than.
+fn lost(call: &mut Call<'_>, exchange: &mut Exchange) {
+    let took = call.begun_at.elapsed();
+    call.flight.lost(took);
+    exchange.hedge_lost(call.target, took);
+}
