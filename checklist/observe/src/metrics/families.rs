@@ -791,6 +791,9 @@ fn sample_of_all() -> Metrics {
     let _ = target.peer.set(("host".to_owned(), 443));
     metrics.tenant("tenant").requests.add(1);
     metrics.entities(&[("EMAIL:mask".to_owned(), 1)].into());
+    let cache = metrics.cache("cache");
+    cache.miss("absent");
+    cache.unkept("size");
     if let Some(series) = target.client.of(ChatCompletions) {
         series.duration.observe(second, Some("connect"));
         series.input.observe_count(1);
