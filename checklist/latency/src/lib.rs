@@ -4,6 +4,7 @@
 //! * [`backoff`], [`budget`]: when the same target is asked again, and how often at most.
 //! * [`breaker`], [`gate`], [`pace`]: what a target's calls say about it; [`standing`] keeps it by name.
 //! * [`choose`]: in which order targets are asked. [`hedge`]: when two are asked at once.
+//! * [`queue`]: whose turn it is where a target takes only so many calls at a time.
 //! * [`cache`]: answers that are given again.
 //!
 //! All of it is pure or guarded by short locks: instants and random numbers are passed in, nothing waits.
@@ -17,4 +18,5 @@ pub mod class;
 pub mod gate;
 pub mod hedge;
 pub mod pace;
+pub mod queue;
 pub mod standing;

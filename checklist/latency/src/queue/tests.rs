@@ -1,0 +1,303 @@
+use super::*;
+use proptest::prelude::*;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn who(tenant: &str, user: &str) -> Who {
+    Who {
+        tenant: tenant.into(),
+        user: user.into(),
+    }
+}
+
+fn call(user: &str, class: Class, now: Instant) -> Call {
+    Call {
+        who: who("t", user),
+        class,
+        cost: 1000,
+        until: now + LONG,
+    }
+}
+
+const RULE: Rule = Rule {
+    slots: 1,
+    per_user: 1000,
+};
+
+/// The permit of a call that waited, where its turn has come.
+fn poll(waiting: &mut Waiting) -> Poll<Option<Permit>> {
+    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[track_caller]
+fn later(turn: Result<Turn, Refused>) -> Waiting {
+    match turn {
+        Ok(Turn::Later(waiting)) => waiting,
+        Ok(Turn::Now(_)) => panic!("it had its turn at once"),
+        Err(refused) => panic!("{refused:?}"),
+    }
+}
+
+#[track_caller]
+fn at_once(turn: Result<Turn, Refused>) -> Permit {
+    match turn {
+        Ok(Turn::Now(permit)) => permit,
+        Ok(Turn::Later(_)) => panic!("it waits"),
+        Err(refused) => panic!("{refused:?}"),
+    }
+}
+
+#[test]
+fn users_take_turns_whatever_they_have_queued() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let enter = |user| queue.enter(RULE, call(user, Class::Interactive, now), now);
+    let mut permit = at_once(enter("heavy"));
+    let mut waiting: Vec<(&str, Waiting)> =
+        (0..4).map(|_| ("heavy", later(enter("heavy")))).collect();
+    waiting.push(("light", later(enter("light"))));
+    waiting.push(("other", later(enter("other"))));
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        permit.end(now);
+        let ready = |(at, (_, waiting)): (usize, &mut (&str, Waiting))| match poll(waiting) {
+            Poll::Ready(permit) => Some((at, permit)),
+            Poll::Pending => None,
+        };
+        let (at, next) = waiting.iter_mut().enumerate().find_map(ready).unwrap();
+        order.push(waiting.remove(at).0);
+        permit = next.unwrap();
+    }
+    assert_eq!(
+        order,
+        ["light", "other", "heavy", "heavy", "heavy", "heavy"]
+    );
+    drop(permit);
+    assert_eq!(
+        queue.fill(),
+        Fill {
+            running: 0,
+            waiting: 0,
+            slots: 1
+        }
+    );
+}
+
+#[test]
+fn interactive_goes_first_and_batch_does_not_starve() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let enter = |class, at| queue.enter(RULE, call("u", class, at), at);
+    let mut permit = at_once(enter(Class::Interactive, now));
+    let mut batch = later(enter(Class::Batch, now));
+    let late = now + Duration::from_secs(11);
+    let mut others: Vec<Waiting> = (0..20)
+        .map(|_| later(enter(Class::Interactive, late)))
+        .collect();
+    let mut before = 0;
+    loop {
+        permit.end(late);
+        if let Poll::Ready(next) = poll(&mut batch) {
+            permit = next.unwrap();
+            break;
+        }
+        before += 1;
+        permit = match poll(&mut others.remove(0)) {
+            Poll::Ready(next) => next.unwrap(),
+            Poll::Pending => panic!("interactive calls come in their order"),
+        };
+    }
+    assert_eq!(before, 7);
+    drop(permit);
+}
+
+#[test]
+fn batch_leaves_slots_to_interactive_calls() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let rule = Rule { slots: 10, ..RULE };
+    let batch: Vec<Permit> = (0..9)
+        .map(|_| at_once(queue.enter(rule, call("u", Class::Batch, now), now)))
+        .collect();
+    let waiting = later(queue.enter(rule, call("u", Class::Batch, now), now));
+    let interactive = at_once(queue.enter(rule, call("u", Class::Interactive, now), now));
+    assert_eq!(queue.fill().running, 10);
+    drop((batch, waiting, interactive));
+    assert_eq!(queue.fill().running + queue.fill().waiting, 0);
+}
+
+#[test]
+fn bounds_refuse_with_a_time() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let rule = Rule {
+        slots: 1,
+        per_user: 3,
+    };
+    let enter = |user: &str, until| {
+        let call = Call {
+            until,
+            ..call(user, Class::Interactive, now)
+        };
+        queue.enter(rule, call, now)
+    };
+    let first = at_once(enter("u", now + LONG));
+    first.end(now + Duration::from_secs(4));
+    let _permit = at_once(enter("u", now + LONG));
+    let _waiting: Vec<Waiting> = (0..3).map(|_| later(enter("u", now + LONG))).collect();
+    let Err(Refused::Full { retry_after }) = enter("u", now + LONG) else {
+        panic!("a user has three places");
+    };
+    assert!(retry_after >= Duration::from_secs(4), "{retry_after:?}");
+    // Calls take four seconds: with one second left it makes no sense to wait.
+    let Err(Refused::TooLate { wait }) = enter("v", now + Duration::from_secs(1)) else {
+        panic!("it can't be served in time");
+    };
+    assert!(wait > Duration::from_secs(4));
+    let users: Vec<String> = (0..TENANT_WAITING_MAX).map(|n| n.to_string()).collect();
+    let turns: Vec<Result<Turn, Refused>> =
+        users.iter().map(|user| enter(user, now + LONG)).collect();
+    let waiting = turns.iter().filter(|turn| turn.is_ok()).count();
+    assert_eq!(waiting, TENANT_WAITING_MAX - 3);
+}
+
+#[test]
+fn who_waits_too_long_is_passed_over() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let permit = at_once(queue.enter(RULE, call("a", Class::Interactive, now), now));
+    let until = now + Duration::from_secs(5);
+    let short = Call {
+        until,
+        ..call("b", Class::Interactive, now)
+    };
+    let mut late = later(queue.enter(RULE, short, now));
+    let mut next = later(queue.enter(RULE, call("c", Class::Interactive, now), now));
+    permit.end(now + Duration::from_secs(6));
+    assert!(matches!(poll(&mut late), Poll::Ready(None)));
+    assert!(matches!(poll(&mut next), Poll::Ready(Some(_))));
+}
+
+#[test]
+fn nobody_saves_up_and_nobody_escapes_what_they_used() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let enter = |user: &str, cost| {
+        let call = Call {
+            cost,
+            ..call(user, Class::Interactive, now)
+        };
+        queue.enter(RULE, call, now)
+    };
+    // A heavy user uses a lot, leaves, and comes back beside one who used little.
+    at_once(enter("heavy", 50_000)).end(now);
+    let permit = at_once(enter("light", 1000));
+    let mut heavy = later(enter("heavy", 1000));
+    let mut light: Vec<Waiting> = (0..3).map(|_| later(enter("light", 1000))).collect();
+    permit.end(now);
+    assert!(matches!(poll(&mut heavy), Poll::Pending));
+    let Poll::Ready(Some(permit)) = poll(&mut light[0]) else {
+        panic!("the light user is next")
+    };
+    drop(permit);
+}
+
+#[test]
+fn ten_thousand_leave_at_once() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let permit = at_once(queue.enter(RULE, call("u", Class::Interactive, now), now));
+    let turns: Vec<Waiting> = (0..WAITING_MAX)
+        .map(|n| {
+            let who = who(&(n / 100).to_string(), &n.to_string());
+            later(queue.enter(
+                RULE,
+                Call {
+                    who,
+                    ..call("", Class::Interactive, now)
+                },
+                now,
+            ))
+        })
+        .collect();
+    let full = queue.enter(RULE, call("z", Class::Interactive, now), now);
+    assert!(matches!(full, Err(Refused::Full { .. })));
+    drop(turns);
+    assert_eq!(
+        queue.fill(),
+        Fill {
+            running: 1,
+            waiting: 0,
+            slots: 1
+        }
+    );
+    drop(permit);
+    assert_eq!(queue.fill().running, 0);
+    let inner = queue.lock();
+    assert!(
+        inner.granted.is_empty()
+            && inner.lines.interactive.is_empty()
+            && inner.lines.batch.is_empty()
+    );
+}
+
+/// What happens next to the calls of a history.
+#[derive(Debug, Clone)]
+enum Step {
+    Enter(u8, bool, u16),
+    Cancel(usize),
+    Take(usize),
+    End(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u8..6, any::<bool>(), any::<u16>()).prop_map(|(user, batch, cost)| Step::Enter(user, batch, cost)),
+        1 => any::<usize>().prop_map(Step::Cancel),
+        3 => any::<usize>().prop_map(Step::Take),
+        3 => any::<usize>().prop_map(Step::End),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn after_any_history_all_slots_are_back(steps in prop::collection::vec(step(), 1..200), slots in 1usize..5) {
+        let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+        let rule = Rule { slots, per_user: 5 };
+        let (mut waiting, mut running) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Enter(user, batch, cost) => {
+                    let class = if batch { Class::Batch } else { Class::Interactive };
+                    let who = who(&(user % 2).to_string(), &user.to_string());
+                    let call = Call { who, class, cost: cost.into(), until: now + LONG };
+                    match queue.enter(rule, call, now) {
+                        Ok(Turn::Now(permit)) => running.push(permit),
+                        Ok(Turn::Later(one)) => waiting.push(one),
+                        Err(_) => {}
+                    }
+                }
+                Step::Cancel(at) if !waiting.is_empty() => drop(waiting.swap_remove(at % waiting.len())),
+                Step::Take(at) if !waiting.is_empty() => {
+                    let at = at % waiting.len();
+                    if let Poll::Ready(permit) = poll(&mut waiting[at]) {
+                        running.push(permit.unwrap());
+                        drop(waiting.swap_remove(at));
+                    }
+                }
+                Step::End(at) if !running.is_empty() => {
+                    let mut permit = running.swap_remove(at % running.len());
+                    permit.used(7);
+                    permit.end(now);
+                }
+                _ => {}
+            }
+            let fill = queue.fill();
+            prop_assert!(fill.running <= slots);
+            prop_assert!(fill.running >= running.len());
+            // Slots do not stay free while somebody waits, but for the one that batch leaves.
+            prop_assert!(fill.waiting == 0 || fill.running + 1 >= slots);
+        }
+        drop((waiting, running));
+        let fill = queue.fill();
+        prop_assert_eq!((fill.running, fill.waiting), (0, 0));
+        let inner = queue.lock();
+        prop_assert!(inner.granted.is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! A call's turn: at once, or after a wait that can be given up.
+
+use super::{Call, Class, Ended, Place, Queue, Who};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// What a call gets when it enters.
+pub enum Turn {
+    /// It may begin.
+    Now(Permit),
+    /// It waits.
+    Later(Waiting),
+}
+
+/// Right to make one call. Dropping it gives the slot to the next.
+#[must_use = "a permit that is dropped at once gives its slot away before the call"]
+pub struct Permit {
+    queue: Arc<Queue>,
+    who: Who,
+    class: Class,
+    cost: u64,
+    used: Option<u64>,
+    since: Instant,
+    ended: Option<Instant>,
+}
+
+impl Permit {
+    pub(super) fn new(queue: &Arc<Queue>, call: &Call, now: Instant) -> Self {
+        Permit {
+            queue: queue.clone(),
+            who: call.who.clone(),
+            class: call.class,
+            cost: call.cost,
+            used: None,
+            since: now,
+            ended: None,
+        }
+    }
+
+    /// So many tokens were really used.
+    pub fn used(&mut self, tokens: u64) {
+        self.used = Some(tokens);
+    }
+
+    /// The call ends at this moment.
+    pub fn end(mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("class", &self.class)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let now = self.ended.unwrap_or_else(Instant::now).max(self.since);
+        let ended = Ended {
+            who: &self.who,
+            class: self.class,
+            cost: self.cost,
+            used: self.used,
+            held: now - self.since,
+        };
+        let wake = self.queue.lock().end(&ended, now);
+        wake.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A call that waits. Dropping it leaves the queue, and gives a slot back that it was given meanwhile.
+pub struct Waiting {
+    queue: Arc<Queue>,
+    number: u64,
+    /// Where it stood when it came.
+    pub place: Place,
+    call: Call,
+    over: bool,
+}
+
+impl Waiting {
+    pub(super) fn new(queue: &Arc<Queue>, number: u64, place: Place, call: Call) -> Self {
+        Waiting {
+            queue: queue.clone(),
+            number,
+            place,
+            call,
+            over: false,
+        }
+    }
+}
+
+impl Future for Waiting {
+    /// None where it has waited for too long.
+    type Output = Option<Permit>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Permit>> {
+        let queue = self.queue.clone();
+        let mut inner = queue.lock();
+        if let Some(waiter) = inner.waiters.get_mut(&self.number) {
+            if !waiter
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                waiter.waker = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let granted = inner.granted.remove(&self.number);
+        drop(inner);
+        self.over = true;
+        let permit = granted.map(|since| Permit::new(&queue, &self.call, since));
+        Poll::Ready(permit)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut inner = self.queue.lock();
+        if let Some(waiter) = inner.waiters.remove(&self.number) {
+            let Call { who, class, .. } = &waiter.call;
+            inner.lines.of_mut(*class).remove(who, self.number);
+            return;
+        }
+        let granted = inner.granted.remove(&self.number);
+        drop(inner);
+        drop(granted.map(|since| Permit::new(&self.queue, &self.call, since)));
+    }
+}
