@@ -27,6 +27,8 @@ pub enum Class {
     Untranslatable,
     /// The request itself is wrong.
     BadRequest,
+    /// Too many requests wait for the target, or its turn does not come in time.
+    Busy,
     /// The request's own time is used up.
     OutOfTime,
 }
@@ -83,7 +85,7 @@ pub struct Action {
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 13] = [
+    pub const ALL: [Class; 14] = [
         Class::Connection,
         Class::Overloaded,
         Class::Slow,
@@ -96,6 +98,7 @@ impl Class {
         Class::ContentFilter,
         Class::Untranslatable,
         Class::BadRequest,
+        Class::Busy,
         Class::OutOfTime,
     ];
 
@@ -114,6 +117,7 @@ impl Class {
             Class::ContentFilter => "content_filter",
             Class::Untranslatable => "untranslatable",
             Class::BadRequest => "bad_request",
+            Class::Busy => "busy",
             Class::OutOfTime => "out_of_time",
         }
     }
@@ -156,7 +160,7 @@ impl Class {
                 health: Health::Gated,
                 ..elsewhere
             },
-            Class::NotFound => elsewhere,
+            Class::NotFound | Class::Busy => elsewhere,
             Class::ContextLength => Action {
                 others: Others::Larger,
                 ..none

@@ -6,6 +6,7 @@ use crate::class::{Class, Health};
 use crate::gate::{Gate, Told};
 use crate::hedge::HedgeBudget;
 use crate::pace::Pace;
+use crate::queue::Queue;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,6 +103,8 @@ struct Inner {
 pub struct Standing {
     inner: Mutex<Inner>,
     in_flight: AtomicU32,
+    /// Who waits for it, where it takes only so many calls at a time.
+    pub queue: Arc<Queue>,
     /// Of its key.
     pub key: Arc<KeyStanding>,
     /// Number of the key among those of its provider, from 1.
@@ -143,6 +146,7 @@ impl Standing {
                 last_failure: None,
             }),
             in_flight: AtomicU32::new(0),
+            queue: Arc::default(),
             key,
             key_number,
         }

@@ -47,6 +47,13 @@ impl Gauge {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// One more, until what is returned is dropped.
+    #[must_use = "it is one less at once"]
+    pub fn hold(&self) -> Held<'_> {
+        self.up();
+        Held(self)
+    }
+
     /// Replaces the value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
@@ -55,6 +62,15 @@ impl Gauge {
     /// Its value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One of what a gauge counts.
+pub struct Held<'a>(&'a Gauge);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.down();
     }
 }
 
@@ -200,6 +216,14 @@ pub struct TargetMetrics {
     pub breaker_opened: Counter,
     /// How often a key was set aside: not accepted, or without quota.
     pub keys_aside: Counter,
+    /// Requests that wait for their turn.
+    pub queue_waiting: Gauge,
+    /// How long they waited.
+    pub queue_wait: Histogram,
+    /// Requests that found the queue, or their part of it, full.
+    pub queue_refused_full: Counter,
+    /// Requests whose turn did not come, or would not have come, in time.
+    pub queue_refused_late: Counter,
     faults: Mutex<BTreeMap<&'static str, u64>>,
 }
 

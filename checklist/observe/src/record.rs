@@ -200,6 +200,8 @@ pub struct Record {
     pub total_ms: f64,
     /// Time in queues of the gateway, in milliseconds.
     pub queue_ms: f64,
+    /// At which place it began to wait, from 1; none where it did not wait.
+    pub queue_position: Option<u32>,
     /// The gateway's own part of the time to the first content: all but waiting for upstreams.
     pub overhead_ms: Option<f64>,
     /// What the privacy policy did; absent where there is none.

@@ -550,6 +550,17 @@ pub const FACTS: &[Column] = &[
         |s| s.record.lost_cost_nano.map_or(Cell::Null, Cell::Int)
     ),
     column!(
+        "queue_position",
+        Count,
+        3,
+        false,
+        "At which place it began to wait in a queue of the gateway, from 1; null where it did not wait.",
+        |s| s
+            .record
+            .queue_position
+            .map_or(Cell::Null, |place| count(u64::from(place)))
+    ),
+    column!(
         "cache_result",
         Name,
         3,

@@ -4,6 +4,7 @@ use crate::caches::CacheConfig;
 use crate::known::{KnownProvider, known};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
+use crate::queue::{ClassConfig, QueueConfig};
 use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
 use crate::resilience::{
     BreakerConfig, ChooseConfig, FallbackConfig, HedgeConfig, RetryConfig, TargetConfig,
@@ -36,6 +37,8 @@ pub struct ConfigFile {
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
     pub recognizers: Vec<RecognizerConfig>,
+    /// How long requests wait for providers that take only so many calls at a time.
+    pub queue: QueueConfig,
     /// Where things are kept.
     pub store: StoreConfig,
     /// Records of exchanges in the data folder.
@@ -141,6 +144,9 @@ pub struct ProviderConfig {
     pub headers: IndexMap<String, String>,
     /// Model names it serves: shown by `GET /v1/models`, and found by bare name.
     pub models: Vec<String>,
+    /// Most calls at a time for each of its keys and models; further ones wait in a queue that is fair to tenants and users (see `queue`). Default: no bound.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub concurrency: Option<u32>,
     /// Time to open a connection. Default `5s`.
     pub connect_timeout: Span,
     /// Where an OpenAI-compatible server differs; known names have theirs.
@@ -160,6 +166,7 @@ impl Default for ProviderConfig {
             api_keys: Vec::new(),
             headers: IndexMap::new(),
             models: Vec::new(),
+            concurrency: None,
             connect_timeout: Span(Duration::from_secs(5)),
             quirks: None,
             agreement: None,
@@ -277,6 +284,9 @@ pub struct RouteConfig {
     /// When a target is left alone for a while.
     #[serde(default)]
     pub breaker: BreakerConfig,
+    /// How urgent its requests are. Default `interactive`; a request can be made less urgent with the header `x-aplomb-priority: batch`.
+    #[serde(default)]
+    pub class: ClassConfig,
     /// Name of the privacy policy. Default: none, requests travel as they are.
     #[serde(default)]
     pub privacy: Option<String>,

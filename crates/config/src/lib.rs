@@ -13,6 +13,7 @@ pub mod file;
 mod known;
 pub mod observe;
 pub mod privacy;
+pub mod queue;
 pub mod records;
 mod reference;
 pub mod resilience;

@@ -38,6 +38,8 @@ pub enum ErrorCode {
     UpstreamTimeout,
     /// Only a kept answer was wanted, and there is none.
     NotCached,
+    /// Too many requests wait already.
+    QueueFull,
     /// The gateway sheds load or is shutting down.
     Overloaded,
     /// A defect of the gateway.
@@ -46,7 +48,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 15] = [
+    pub const ALL: [ErrorCode; 16] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -60,6 +62,7 @@ impl ErrorCode {
         ErrorCode::UpstreamFailed,
         ErrorCode::UpstreamTimeout,
         ErrorCode::NotCached,
+        ErrorCode::QueueFull,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
     ];
@@ -80,6 +83,7 @@ impl ErrorCode {
             ErrorCode::UpstreamFailed => "upstream_failed",
             ErrorCode::UpstreamTimeout => "upstream_timeout",
             ErrorCode::NotCached => "not_cached",
+            ErrorCode::QueueFull => "queue_full",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
         }
@@ -148,6 +152,7 @@ impl ApiError {
             | ErrorCode::RequestTimeout
             | ErrorCode::RequestTooLarge
             | ErrorCode::PrivacyRefused
+            | ErrorCode::QueueFull
             | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
@@ -185,6 +190,7 @@ impl ApiError {
             ErrorCode::RequestTimeout => 408,
             ErrorCode::RequestTooLarge => 413,
             ErrorCode::PrivacyRefused => 422,
+            ErrorCode::QueueFull => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::Overloaded => 503,
@@ -208,6 +214,7 @@ impl ApiError {
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
             ErrorCode::UpstreamTimeout => Some("upstream_timeout"),
             ErrorCode::NotCached => Some("not_cached"),
+            ErrorCode::QueueFull => Some("queue_full"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
             ErrorCode::Upstream => self.upstream.as_ref().and_then(|up| up.code.as_deref()),
@@ -219,6 +226,7 @@ impl ApiError {
             return openai_type_of(kind);
         }
         match self.status() {
+            429 if self.code == ErrorCode::QueueFull => "insufficient_quota",
             401 if self.code == ErrorCode::Upstream => "authentication_error",
             400..=402 | 404..=422 => "invalid_request_error",
             403 => "permission_error",

@@ -7,6 +7,7 @@ use crate::guard;
 use crate::policy::{Policy, Route, Rules, Target, Timeouts};
 use crate::state::State;
 use crate::target::Manner;
+use crate::turn::own_turn;
 use aplomb_core::ask::{Ask, AskError, AskFault, Asking, Question, Told};
 use aplomb_core::dialect;
 use aplomb_core::error::{ApiError, ErrorCode};
@@ -27,6 +28,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Output tokens that an answer is counted with, for its turn. Chosen: a long answer.
+const OUTPUT: u64 = 1000;
 
 /// On whose behalf texts of questions are masked.
 const WHO: Who<'static> = Who {
@@ -219,6 +223,8 @@ impl Asker {
             deadline,
             filtered: attempt::Filtered::Answer,
         };
+        let cost = usage_bound(request.get()).output.min(OUTPUT);
+        let _permit = own_turn(target, cost, deadline).await?;
         match attempt(target, &ask).await {
             Ok(begun) => {
                 let told = told(target, request, begun.held.iter());
@@ -322,6 +328,7 @@ fn may_be_billed(kind: FaultKind) -> bool {
         | FaultKind::Server
         | FaultKind::RateLimited
         | FaultKind::Quota
+        | FaultKind::Busy
         | FaultKind::Credentials
         | FaultKind::NotFound
         | FaultKind::ContextLength

@@ -5,11 +5,13 @@ use crate::flight::Flight;
 use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
+use crate::turn::{Wish, at_once, turn};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use aplomb_latency::hedge;
+use aplomb_latency::queue::{Class, Permit};
 use aplomb_providers::call::CallContext;
 use aplomb_providers::fault::UpstreamFault;
 use serde::Deserialize;
@@ -18,6 +20,9 @@ use std::pin::{Pin, pin};
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+
+/// Output tokens that an answer is counted with until it is there, for its turn. Chosen: a long answer.
+const OUTPUT: u64 = 1000;
 
 /// What all attempts of a request share.
 pub(crate) struct Way<'a> {
@@ -35,6 +40,8 @@ pub(crate) struct Way<'a> {
     pub conversation: Option<u64>,
     /// How often the client's SDK has sent this request before.
     pub sent_before: u32,
+    /// How urgent it is.
+    pub class: Class,
 }
 
 /// An answer that has begun, and its call, which is in flight until it ends.
@@ -143,6 +150,16 @@ impl<'a> Way<'a> {
         }
     }
 
+    fn wish(&self) -> Wish {
+        let request = self.request.get();
+        let output = request.max_output_tokens.unwrap_or(OUTPUT).min(OUTPUT);
+        Wish {
+            class: self.class,
+            cost: tokens(request).saturating_add(output),
+            deadline: self.deadline,
+        }
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -180,7 +197,8 @@ impl<'a> Way<'a> {
         plan: &mut Plan,
         exchange: &mut Exchange,
     ) -> Result<Won, UpstreamFault> {
-        let (call, context) = self.begin(target, exchange);
+        let permit = turn(target, self.wish(), exchange).await?;
+        let (call, context) = self.begin((target, permit), exchange);
         let ask = self.ask(&context);
         let Some(delay) = self.hedge_delay(target) else {
             let end = call.end(attempt(target, &ask).await);
@@ -203,13 +221,13 @@ impl<'a> Way<'a> {
     async fn race(
         &self,
         (mut call, mut first): (Call<'a>, Pin<&mut impl Future<Output = Begins>>),
-        (at, other): (usize, &'a Target),
+        (at, other): (usize, (&'a Target, Option<Permit>)),
         (plan, exchange): (&mut Plan, &mut Exchange),
     ) -> Result<Won, UpstreamFault> {
         plan.hedged(at);
         let (mut hedge, context) = self.begin(other, exchange);
         let ask = self.ask(&context);
-        let mut second = pin!(attempt(other, &ask));
+        let mut second = pin!(attempt(hedge.target, &ask));
         let finish = tokio::select! {
             result = &mut first => match call.end(result) {
                 end if end.result.is_ok() => Finish::First(end),
@@ -253,7 +271,11 @@ impl<'a> Way<'a> {
     }
 
     /// A call begins: in flight, in the trace, with headers of its own.
-    fn begin(&self, target: &'a Target, exchange: &mut Exchange) -> (Call<'a>, CallContext) {
+    fn begin(
+        &self,
+        (target, permit): (&'a Target, Option<Permit>),
+        exchange: &mut Exchange,
+    ) -> (Call<'a>, CallContext) {
         let span_id = TraceContext::new_span();
         let context = CallContext {
             traceparent: Some(self.trace.header(span_id)),
@@ -263,7 +285,7 @@ impl<'a> Way<'a> {
         let rule = self.route.manner.breaker;
         let call = Call {
             target,
-            flight: Flight::begin(target, tokens(self.request.get()), rule),
+            flight: Flight::begin(target, tokens(self.request.get()), rule, permit),
             begun_at: Instant::now(),
         };
         (call, context)
@@ -294,7 +316,11 @@ impl<'a> Way<'a> {
     }
 
     /// The target of a hedge, paid for.
-    fn second(&self, plan: &Plan, exchange: &mut Exchange) -> Option<(usize, &'a Target)> {
+    fn second(
+        &self,
+        plan: &Plan,
+        exchange: &mut Exchange,
+    ) -> Option<(usize, (&'a Target, Option<Permit>))> {
         let request = self.request.get();
         let now = Instant::now().into_std();
         let (at, healthy, all) = plan.second(self.route, tokens(request), now)?;
@@ -302,6 +328,7 @@ impl<'a> Way<'a> {
             return None;
         }
         let target = self.route.targets.get(at)?;
+        let permit = at_once(target, self.wish(), exchange).ok()?;
         let hedging = self.route.manner.hedging.as_ref()?;
         let mut budget = hedging
             .budget
@@ -311,7 +338,7 @@ impl<'a> Way<'a> {
             exchange.hedge_refused();
             return None;
         }
-        Some((at, target))
+        Some((at, (target, permit)))
     }
 }
 

@@ -11,6 +11,7 @@ use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::request::ChatRequest;
 use aplomb_latency::cache::directive::Directives;
+use aplomb_latency::queue::Class;
 use aplomb_observe::record::Outcome;
 use aplomb_privacy::room::Guarded;
 use aplomb_providers::call::CallContext;
@@ -35,6 +36,8 @@ pub struct Arrival {
     pub patience: Option<Duration>,
     /// How often the client's SDK has sent this request before.
     pub sent_before: u32,
+    /// How urgent the caller says it is.
+    pub class: Class,
     /// What the caller wants of the response cache.
     pub cache: Directives,
 }
@@ -61,6 +64,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         mut context,
         patience,
         sent_before,
+        class,
         cache,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
@@ -106,6 +110,10 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         deadline,
         conversation: conversation(&exchange),
         sent_before,
+        class: match class {
+            Class::Interactive => route.manner.class,
+            Class::Batch => Class::Batch,
+        },
     };
     match way.walk(plan, &mut exchange).await {
         Ok(won) => {

@@ -5,6 +5,7 @@ use crate::policy::Target;
 use aplomb_latency::breaker::Rule;
 use aplomb_latency::class::Class;
 use aplomb_latency::gate::{Left, Told};
+use aplomb_latency::queue::Permit;
 use aplomb_latency::standing::{Failure, InFlight};
 use aplomb_observe::metrics::TargetMetrics;
 use aplomb_providers::fault::UpstreamFault;
@@ -19,6 +20,8 @@ pub(crate) struct Flight {
     name: Arc<str>,
     metrics: Arc<TargetMetrics>,
     rule: Rule,
+    /// Its turn, where the target takes only so many calls at a time.
+    permit: Option<Permit>,
 }
 
 fn told(limits: &Limits) -> Told {
@@ -34,12 +37,20 @@ fn told(limits: &Limits) -> Told {
 
 impl Flight {
     /// A call of so many tokens begins.
-    pub(crate) fn begin(target: &Target, tokens: u64, rule: Rule) -> Self {
+    pub(crate) fn begin(target: &Target, tokens: u64, rule: Rule, permit: Option<Permit>) -> Self {
         Flight {
             in_flight: target.standing.begin(tokens, Instant::now().into_std()),
             name: target.name.clone(),
             metrics: target.metrics.clone(),
             rule,
+            permit,
+        }
+    }
+
+    /// So many tokens were really used.
+    pub(crate) fn used(&mut self, tokens: u64) {
+        if let Some(permit) = &mut self.permit {
+            permit.used(tokens);
         }
     }
 

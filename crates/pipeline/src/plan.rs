@@ -47,6 +47,7 @@ pub fn class(fault: &UpstreamFault) -> Class {
             Class::Untranslatable
         }
         FaultKind::Request => Class::BadRequest,
+        FaultKind::Busy => Class::Busy,
         FaultKind::Total => Class::OutOfTime,
     }
 }

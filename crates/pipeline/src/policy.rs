@@ -7,6 +7,7 @@ use crate::otlp;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use crate::target::{Manner, Offer};
+use crate::turn::Slots;
 use aplomb_catalog::price::{Rate, Rates};
 use aplomb_catalog::prices::{Override, Prices};
 use aplomb_config::Parsed;
@@ -79,6 +80,8 @@ pub struct Target {
     pub price: Option<i64>,
     /// A number that stays the same, for choices that stay the same.
     pub seat: u64,
+    /// How many calls it takes at a time; none for any number.
+    pub slots: Option<Slots>,
 }
 
 /// Where requests for one model name go.

@@ -238,6 +238,10 @@ impl Relay {
     /// Nothing more comes from the provider: what filters hold back goes out.
     fn finish_filters(&mut self) {
         self.ended = true;
+        // Whoever waits for the target need not wait until the client has read everything.
+        if let Some(mut flight) = self.flight.take() {
+            flight.used(self.exchange.tokens());
+        }
         if self.filters.pass() {
             return;
         }

@@ -408,6 +408,19 @@ impl Exchange {
         }
     }
 
+    /// It has waited for its turn, and began to wait at this place.
+    pub(crate) fn queued(&mut self, position: usize, took: Duration) {
+        self.record.queue_position = u32::try_from(position).ok();
+        self.record.queue_ms += ms(took);
+        self.waited(took);
+    }
+
+    /// Tokens that its call used, as far as they are known.
+    pub(crate) fn tokens(&self) -> u64 {
+        let usage = self.usage.unwrap_or_else(|| self.estimate());
+        usage.input_total().saturating_add(usage.output)
+    }
+
     /// Time spent on upstream calls, and on waits between them.
     pub fn waited(&mut self, took: Duration) {
         self.upstream += took;

@@ -1,12 +1,15 @@
 //! What routes call: a model of a provider with one of its keys, and how a route goes about its targets.
 
 use crate::policy::{Listed, Policy, Target};
+use crate::turn::Slots;
 use aplomb_config::file::RouteConfig;
+use aplomb_config::queue::ClassConfig;
 use aplomb_config::resilience::{BreakerConfig, ChooseConfig, HedgeAfter, RetryConfig};
 use aplomb_core::usage::Usage;
 use aplomb_latency::breaker;
 use aplomb_latency::choose::Choose;
 use aplomb_latency::hedge::{self, After, HedgeBudget};
+use aplomb_latency::queue::{self, Class};
 use aplomb_latency::standing::Standings;
 use aplomb_observe::metrics::Metrics;
 use aplomb_privacy::agreements::Known;
@@ -68,12 +71,27 @@ impl Policy {
             seat: hasher.finish(),
             rank: offer.rank,
             weight: offer.weight,
+            slots: self.slots(&provider.name),
             metrics,
             name: name.into(),
             model: model.into(),
             agreement: offer.agreement.clone(),
             provider: provider.clone(),
         }
+    }
+
+    /// How many calls a provider takes at a time, and how long others wait.
+    fn slots(&self, provider: &str) -> Option<Slots> {
+        let wide = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let queue = &self.file.queue;
+        Some(Slots {
+            rule: queue::Rule {
+                slots: wide(self.file.providers.get(provider)?.concurrency?),
+                per_user: wide(queue.per_user),
+            },
+            interactive: queue.interactive.0,
+            batch: queue.batch.0,
+        })
     }
 
     /// Price of three input tokens for each output token, as they are used on the whole.
@@ -112,6 +130,8 @@ pub struct Manner {
     pub on_content_filter: bool,
     /// When a breaker opens.
     pub breaker: breaker::Rule,
+    /// How urgent its requests are.
+    pub class: Class,
 }
 
 impl Default for Manner {
@@ -124,6 +144,7 @@ impl Default for Manner {
             hedging: None,
             on_content_filter: false,
             breaker: rule(&BreakerConfig::default()),
+            class: Class::Interactive,
         }
     }
 }
@@ -164,6 +185,10 @@ impl Manner {
             hedging,
             on_content_filter: config.fallback.on_content_filter,
             breaker: rule(&config.breaker),
+            class: match config.class {
+                ClassConfig::Interactive => Class::Interactive,
+                ClassConfig::Batch => Class::Batch,
+            },
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum FaultKind {
     ContextLength,
     /// The provider's content filter refused the request, or stopped its answer before it began.
     ContentFilter,
+    /// The gateway's own queue before the target: full, or too slow.
+    Busy,
     /// 400, 413, 422: the request itself is wrong, wherever it goes.
     Request,
 }
@@ -60,6 +62,7 @@ impl FaultKind {
             FaultKind::NotFound => "not_found",
             FaultKind::ContextLength => "context_length",
             FaultKind::ContentFilter => "content_filter",
+            FaultKind::Busy => "busy",
             FaultKind::Request => "request",
         }
     }

@@ -10,6 +10,7 @@ use aplomb_core::json::check_depth;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::{dialect, id::RequestId};
 use aplomb_latency::cache::directive::Directives;
+use aplomb_latency::queue::Class;
 use aplomb_pipeline::chat::Arrival;
 use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::settle::{Exchange, Opening};
@@ -159,6 +160,14 @@ fn sent_before(headers: &HeaderMap) -> u32 {
         .unwrap_or(0)
 }
 
+/// How urgent the caller says the request is: `x-aplomb-priority: batch` lets others go first.
+fn class(headers: &HeaderMap) -> Class {
+    match text(headers, &names::X_APLOMB_PRIORITY) {
+        Some("batch") => Class::Batch,
+        _ => Class::Interactive,
+    }
+}
+
 /// What the caller wants of the response cache.
 fn directives(headers: &HeaderMap) -> Directives {
     let values = headers.get_all(header::CACHE_CONTROL).iter();
@@ -231,6 +240,7 @@ pub fn admit(
             context,
             patience: patience(headers),
             sent_before: sent_before(headers),
+            class: class(headers),
             cache: directives(headers),
         },
         exchange,

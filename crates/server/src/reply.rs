@@ -105,6 +105,14 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
     if let Some(ms) = record.ttft_ms {
         set(headers, &names::X_APLOMB_TTFT_MS, &short(ms));
     }
+    if let Some(position) = record.queue_position {
+        set(headers, &names::X_APLOMB_QUEUE_MS, &short(record.queue_ms));
+        set(
+            headers,
+            &names::X_APLOMB_QUEUE_POSITION,
+            &position.to_string(),
+        );
+    }
     if record.simulated {
         headers.insert(
             names::X_APLOMB_SIMULATED.clone(),

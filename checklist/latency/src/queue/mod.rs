@@ -114,6 +114,7 @@ pub enum Refused {
     },
 }
 
+#[derive(Debug)]
 struct Waiter {
     call: Call,
     since: Instant,
@@ -131,7 +132,7 @@ pub struct Fill {
     pub slots: usize,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Inner {
     slots: usize,
     running: ByClass<usize>,
@@ -147,7 +148,7 @@ struct Inner {
 }
 
 /// The queue before one target.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Queue {
     inner: Mutex<Inner>,
 }
@@ -191,13 +192,6 @@ impl Queue {
             waiting: inner.waiters.len(),
             slots: inner.slots,
         }
-    }
-
-    /// Whether a call would begin at once.
-    pub fn is_free(&self, rule: Rule, class: Class) -> bool {
-        let mut inner = self.lock();
-        inner.slots = rule.slots;
-        inner.waiters.is_empty() && inner.has_room(class)
     }
 }
 

@@ -608,9 +608,42 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     each(&mut aside, label, all, |target| {
         number(target.keys_aside.get())
     });
-    vec![
+    let mut families = vec![
         calls, faults, used, cost, unknown, ttft, open, opened, aside,
-    ]
+    ];
+    families.extend(queue_families(all));
+    families
+}
+
+fn queue_families(all: &Named<TargetMetrics>) -> [Family; 3] {
+    let label = "target";
+    let mut waiting = Family::new(
+        "aplomb_queue_waiting",
+        Kind::Gauge,
+        "Requests that wait for their turn, by target.",
+    );
+    each(&mut waiting, label, all, |target| {
+        number(target.queue_waiting.get())
+    });
+    let mut wait = Family::histogram(
+        "aplomb_queue_wait_seconds",
+        "How long requests waited for their turn, by target.",
+    );
+    let mut refused = Family::counter(
+        "aplomb_queue_refused_total",
+        "Requests without a turn, by target and reason: `full` or `late`.",
+    );
+    for (name, target) in all {
+        wait.buckets(one(label, name.clone()), target.queue_wait.snapshot());
+        let reasons = [
+            ("full", &target.queue_refused_full),
+            ("late", &target.queue_refused_late),
+        ];
+        for (reason, count) in reasons {
+            refused.push(two((label, name), ("reason", reason)), number(count.get()));
+        }
+    }
+    [waiting, wait, refused]
 }
 
 fn tenant_families(all: &Named<TenantMetrics>) -> [Family; 3] {

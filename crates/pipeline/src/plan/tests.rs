@@ -45,6 +45,7 @@ fn road(ranks: &[usize], attempts: u32) -> Road {
             seat: index as u64,
             rank: *rank,
             weight: 1.0,
+            slots: None,
             model: model.into(),
             provider: provider.clone(),
         }
@@ -100,7 +101,7 @@ impl Road {
         let target = &self.route.targets[target];
         for _ in 0..times {
             let rule = self.route.manner.breaker;
-            crate::flight::Flight::begin(target, 1, rule).failed(&fault(kind));
+            crate::flight::Flight::begin(target, 1, rule, None).failed(&fault(kind));
         }
     }
 }
@@ -226,7 +227,7 @@ fn a_limit_is_waited_for_within_reason() {
     for (seconds, expected) in [(2, true), (600, false)] {
         limited.error.retry_after = Some(Duration::from_secs(seconds));
         let rule = road.route.manner.breaker;
-        crate::flight::Flight::begin(&road.route.targets[0], 1, rule).failed(&limited);
+        crate::flight::Flight::begin(&road.route.targets[0], 1, rule, None).failed(&limited);
         let mut plan = Plan::new(&road.route);
         let first = road.first(&mut plan);
         assert_eq!(first.is_some_and(|(_, wait)| !wait.is_zero()), expected);

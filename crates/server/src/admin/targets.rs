@@ -30,6 +30,7 @@ fn one(name: &str, standing: &Standing, now: Instant) -> Value {
             "class": aside.class.name(), "for_ms": left(aside.until),
         })),
         "in_flight": view.in_flight,
+        "waiting": standing.queue.fill().waiting,
         "ttft_ewma_ms": view.ttft_ms.map(f64::round),
         "ttft_p95_ms": standing.p95().map(ms),
         "error_rate": (view.error_rate * 1e3).round() / 1e3,

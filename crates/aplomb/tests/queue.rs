@@ -1,0 +1,174 @@
+//! A provider that takes only so many calls at a time, as clients see it.
+#![cfg(test)]
+
+use aplomb_testkit::Dialect::OpenAi;
+use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::signal::Signal;
+use aplomb_testkit::upstream::{Step, Upstream};
+use aplomb_testkit::{wait_for, wire};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
+
+fn gateway(upstream: &Upstream, more: &str) -> Gateway {
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, concurrency: 1 }}\n\
+         routes:\n  chat: {{ targets: [up/m] }}\n{more}"
+    );
+    Gateway::start(BINARY, &config)
+}
+
+/// A provider whose answers wait for a signal.
+fn held() -> (Upstream, Signal) {
+    let go = Signal::new();
+    let gate = go.clone();
+    let upstream = Upstream::start(move |seen| {
+        let mut script = vec![Step::WaitFor(gate.clone())];
+        script.extend(wire::good(seen, &["hello"]));
+        script
+    });
+    (upstream, go)
+}
+
+fn waiting(gateway: &Gateway, count: f64) {
+    wait_for("requests in the queue", || {
+        let waiting = gateway.metric("aplomb_queue_waiting{target=\"up/m\"}")?;
+        ((waiting - count).abs() < 0.5).then_some(())
+    });
+}
+
+#[test]
+fn a_request_waits_for_its_turn_and_says_so() {
+    let (upstream, go) = held();
+    let gateway = gateway(&upstream, "");
+    let first = gateway.chat(OpenAi, "chat", true).send();
+    upstream.wait_seen(0);
+    let second = gateway.chat(OpenAi, "chat", false).send();
+    waiting(&gateway, 1.0);
+    assert_eq!(upstream.seen().len(), 1, "one call at a time");
+    go.set();
+    let first = first.answer().unwrap().whole().unwrap();
+    assert_eq!(
+        (first.status, first.header("x-aplomb-queue-position")),
+        (200, None)
+    );
+    let second = second.answer().unwrap().whole().unwrap();
+    assert_eq!(second.status, 200, "{}", second.text());
+    assert_eq!(second.header("x-aplomb-queue-position"), Some("1"));
+    let waited: f64 = second.header("x-aplomb-queue-ms").unwrap().parse().unwrap();
+    assert!(waited > 0.0);
+    let overhead: f64 = second
+        .header("x-aplomb-overhead-ms")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let ttft: f64 = second.header("x-aplomb-ttft-ms").unwrap().parse().unwrap();
+    assert!(
+        overhead + waited <= ttft + 1.0,
+        "waiting is not the gateway's own time"
+    );
+    let record = gateway.wait_record("the one that waited", |record| {
+        record["queue_us"].as_i64() > Some(0)
+    });
+    assert_eq!(record["queue_position"], 1);
+}
+
+#[test]
+fn a_user_with_too_many_waiting_requests_is_told_when_to_come_back() {
+    let (upstream, go) = held();
+    let gateway = gateway(&upstream, "queue: { per_user: 2 }\n");
+    let running = gateway.chat(OpenAi, "chat", false).send();
+    upstream.wait_seen(0);
+    let queued: Vec<_> = (0..2)
+        .map(|_| gateway.chat(OpenAi, "chat", false).send())
+        .collect();
+    waiting(&gateway, 2.0);
+    let refused = gateway.chat(OpenAi, "chat", false).whole();
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (429, "queue_full".into())
+    );
+    assert!(refused.header("retry-after").is_some());
+    // Another user has a place.
+    let other = gateway
+        .chat(OpenAi, "chat", false)
+        .header("x-aplomb-user", "other")
+        .send();
+    waiting(&gateway, 3.0);
+    go.set();
+    for one in [running, other].into_iter().chain(queued) {
+        assert_eq!(one.answer().unwrap().whole().unwrap().status, 200);
+    }
+    let refused = gateway.metric("aplomb_queue_refused_total{target=\"up/m\",reason=\"full\"}");
+    assert_eq!(refused, Some(1.0));
+}
+
+#[test]
+fn who_leaves_makes_room_in_the_queue_and_at_the_target() {
+    let (upstream, go) = held();
+    let gateway = gateway(&upstream, "");
+    let running = gateway.chat(OpenAi, "chat", true).send();
+    upstream.wait_seen(0);
+    let queued = gateway.chat(OpenAi, "chat", true).send();
+    waiting(&gateway, 1.0);
+    queued.leave();
+    waiting(&gateway, 0.0);
+    running.leave();
+    wait_for("the slot to be free", || {
+        let all = gateway.admin_get("/admin/v1/targets").whole().json();
+        (all["data"][0]["in_flight"] == 0).then_some(())
+    });
+    go.set();
+    let next = gateway.chat(OpenAi, "chat", true).whole();
+    assert_eq!(
+        (next.status, next.header("x-aplomb-queue-position")),
+        (200, None)
+    );
+    assert_eq!(
+        upstream.seen().len(),
+        2,
+        "who left the queue was never sent"
+    );
+}
+
+#[test]
+fn a_turn_that_does_not_come_in_time_is_refused() {
+    let (upstream, go) = held();
+    let gateway = gateway(&upstream, "queue: { interactive: 100ms }\n");
+    let running = gateway.chat(OpenAi, "chat", false).send();
+    upstream.wait_seen(0);
+    let late = gateway.chat(OpenAi, "chat", false).whole();
+    assert_eq!((late.status, late.error_code()), (503, "overloaded".into()));
+    assert!(late.header("retry-after").is_some());
+    go.set();
+    assert_eq!(running.answer().unwrap().whole().unwrap().status, 200);
+}
+
+#[test]
+fn interactive_requests_go_before_batch() {
+    let (upstream, go) = held();
+    let gateway = gateway(&upstream, "");
+    let running = gateway.chat(OpenAi, "chat", false).send();
+    upstream.wait_seen(0);
+    let ask = |name: &str, priority: &str| {
+        let request = gateway
+            .chat(OpenAi, "chat", false)
+            .header("x-aplomb-user", name);
+        let request = request.header("idempotency-key", name);
+        request.header("x-aplomb-priority", priority).send()
+    };
+    let batch = ask("batch", "batch");
+    waiting(&gateway, 1.0);
+    let person = ask("person", "interactive");
+    waiting(&gateway, 2.0);
+    go.set();
+    for one in [running, person, batch] {
+        assert_eq!(one.answer().unwrap().whole().unwrap().status, 200);
+    }
+    let seen = upstream.seen();
+    let order: Vec<_> = seen
+        .iter()
+        .filter_map(|seen| seen.header("idempotency-key"))
+        .collect();
+    assert_eq!(order, ["person", "batch"]);
+}
