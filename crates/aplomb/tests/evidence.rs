@@ -1,0 +1,92 @@
+//! The questions that prove the lines of the checklist, as `docs/latency.md` asks them.
+#![cfg(test)]
+
+use aplomb_testkit::Dialect::OpenAi;
+use aplomb_testkit::client::Request;
+use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::upstream::{Step, Upstream};
+use aplomb_testkit::{wait_for, wire};
+use serde_json::{Value, json};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
+
+/// The questions of a page, in their order.
+fn questions() -> Vec<String> {
+    let page = include_str!("../../../docs/latency.md");
+    let blocks = page.split("```sql\n").skip(1);
+    let ends = blocks.filter_map(|block| block.split_once("```"));
+    ends.map(|(question, _)| question.to_owned()).collect()
+}
+
+/// The rows of an answer as objects.
+fn ask(gateway: &Gateway, question: &str) -> Vec<Value> {
+    let token = std::fs::read_to_string(gateway.data_file("admin.token")).unwrap();
+    let answer = Request::new(gateway.admin, "POST", "/admin/v1/sql")
+        .header("authorization", &format!("Bearer {}", token.trim()))
+        .body(json!({ "query": question }).to_string().as_bytes())
+        .whole();
+    assert_eq!(answer.status, 200, "{question}\n{}", answer.text());
+    let answer = answer.json();
+    let columns = answer["columns"].as_array().unwrap().clone();
+    let object = |row: &Value| {
+        let cells = row.as_array().unwrap().iter().cloned();
+        let names = columns.iter().map(|name| name.as_str().unwrap().to_owned());
+        names.zip(cells).collect()
+    };
+    answer["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(object)
+        .collect()
+}
+
+#[test]
+fn the_latency_lines_have_their_evidence() {
+    let upstream = Upstream::start(|seen| match seen.model().as_str() {
+        "down" => vec![Step::Send(wire::answer(503, &[], b"{}"))],
+        _ => wire::good(seen, &["hello"]),
+    });
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  main: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n  \
+         spare: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         routes:\n  chat: {{ targets: [main/down, spare/good], cache: faq }}\ncaches:\n  faq: {{ exact: 1h }}\n"
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    for (stream, user) in [(true, "a"), (true, "a"), (false, "b")] {
+        let request = gateway.chat(OpenAi, "chat", stream);
+        assert_eq!(request.header("x-aplomb-user", user).whole().status, 200);
+    }
+    wait_for("the records", || {
+        (gateway.records().len() == 3).then_some(())
+    });
+    let questions = questions();
+    let [streams, cache, fallbacks, waits, hedges] = &questions[..] else {
+        panic!("the page has other questions: {questions:?}");
+    };
+    let streams = ask(&gateway, streams).remove(0);
+    assert_eq!(streams["route"], "chat");
+    assert!(
+        (streams["streamed"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-6,
+        "{streams}"
+    );
+    assert!(streams["ttft_p95_ms"].as_f64().unwrap() > 0.0, "{streams}");
+    let cache = ask(&gateway, cache).remove(0);
+    assert_eq!(
+        (&cache["cut"], &cache["hits"], &cache["asked"]),
+        (&json!(0), &json!(2), &json!(3))
+    );
+    // One fallback; the hits went nowhere.
+    assert_eq!(
+        ask(&gateway, fallbacks),
+        [json!({ "route": "chat", "saved": 1 })]
+    );
+    let waits = ask(&gateway, waits);
+    assert_eq!(
+        (&waits[0]["user"], &waits[0]["requests"]),
+        (&json!("a"), &json!(2))
+    );
+    assert_eq!(waits[0]["longest_ms"], json!(0.0));
+    assert_eq!(ask(&gateway, hedges), Vec::<Value>::new());
+}
