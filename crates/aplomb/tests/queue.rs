@@ -74,6 +74,22 @@ fn a_request_waits_for_its_turn_and_says_so() {
 }
 
 #[test]
+fn a_stream_that_waits_is_told_where_it_stands() {
+    let (upstream, go) = held();
+    let gateway = gateway(&upstream, "queue: { feedback: sse }\n");
+    let running = gateway.chat(OpenAi, "chat", false).send();
+    upstream.wait_seen(0);
+    let mut answer = gateway.chat(OpenAi, "chat", true).open();
+    assert_eq!(answer.status, 200);
+    let first = String::from_utf8(answer.bytes().unwrap().unwrap()).unwrap();
+    assert!(first.starts_with(": queued position=1 eta_ms="), "{first}");
+    go.set();
+    assert_eq!(running.answer().unwrap().whole().unwrap().status, 200);
+    let rest = answer.whole().unwrap().text();
+    assert!(rest.contains("hello") && rest.contains("[DONE]"), "{rest}");
+}
+
+#[test]
 fn a_user_with_too_many_waiting_requests_is_told_when_to_come_back() {
     let (upstream, go) = held();
     let gateway = gateway(&upstream, "queue: { per_user: 2 }\n");

@@ -16,6 +16,17 @@ pub enum ClassConfig {
     Batch,
 }
 
+/// What a client is told while it waits for a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedbackConfig {
+    /// Nothing before `server.keepalive_after`, so that a refusal still has a status of its own.
+    #[default]
+    None,
+    /// The response is opened at once, and comments such as `: queued position=3 eta_ms=4200` say where the request stands.
+    Sse,
+}
+
 /// How long requests wait for a provider with a `concurrency`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +38,8 @@ pub struct QueueConfig {
     /// Most requests of one user that wait for one target; further ones get status 429. Default 3.
     #[schemars(range(min = 1, max = 200))]
     pub per_user: u32,
+    /// What a client is told while it waits for a stream. Default `none`.
+    pub feedback: FeedbackConfig,
 }
 
 impl Default for QueueConfig {
@@ -35,6 +48,7 @@ impl Default for QueueConfig {
             interactive: Span(Duration::from_secs(20)),
             batch: Span(Duration::from_secs(15 * 60)),
             per_user: 3,
+            feedback: FeedbackConfig::None,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::flight::Flight;
 use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
-use crate::turn::{Wish, at_once, turn};
+use crate::turn::{Notice, Wish, at_once, turn};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -17,7 +17,7 @@ use aplomb_providers::fault::UpstreamFault;
 use serde::Deserialize;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -42,6 +42,8 @@ pub(crate) struct Way<'a> {
     pub sent_before: u32,
     /// How urgent it is.
     pub class: Class,
+    /// Where it says that it waits.
+    pub notice: Arc<Notice>,
 }
 
 /// An answer that has begun, and its call, which is in flight until it ends.
@@ -197,7 +199,7 @@ impl<'a> Way<'a> {
         plan: &mut Plan,
         exchange: &mut Exchange,
     ) -> Result<Won, UpstreamFault> {
-        let permit = turn(target, self.wish(), exchange).await?;
+        let permit = turn(target, self.wish(), (exchange, &self.notice)).await?;
         let (call, context) = self.begin((target, permit), exchange);
         let ask = self.ask(&context);
         let Some(delay) = self.hedge_delay(target) else {

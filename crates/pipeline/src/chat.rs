@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
+use crate::turn::Notice;
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::request::ChatRequest;
@@ -38,6 +39,8 @@ pub struct Arrival {
     pub sent_before: u32,
     /// How urgent the caller says it is.
     pub class: Class,
+    /// Where it says that it waits for its turn.
+    pub notice: Arc<Notice>,
     /// What the caller wants of the response cache.
     pub cache: Directives,
 }
@@ -65,6 +68,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         patience,
         sent_before,
         class,
+        notice,
         cache,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
@@ -114,6 +118,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
             Class::Interactive => route.manner.class,
             Class::Batch => Class::Batch,
         },
+        notice,
     };
     match way.walk(plan, &mut exchange).await {
         Ok(won) => {

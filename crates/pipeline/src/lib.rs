@@ -23,4 +23,4 @@ pub mod settle;
 pub mod shields;
 pub mod state;
 pub mod target;
-mod turn;
+pub mod turn;

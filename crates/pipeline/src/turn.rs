@@ -3,9 +3,11 @@
 use crate::policy::Target;
 use crate::settle::Exchange;
 use aplomb_core::error::{ApiError, ErrorCode};
-use aplomb_latency::queue::{Call, Class, Permit, Refused, Rule, Turn, Who};
+use aplomb_latency::queue::{Call, Class, Permit, Place, Refused, Rule, Ticket, Turn, Who};
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// On whose behalf questions of the gateway's own are asked.
@@ -20,6 +22,34 @@ pub struct Slots {
     pub interactive: Duration,
     /// Longest wait of batch calls.
     pub batch: Duration,
+}
+
+/// Where a request waits, for whoever tells its client.
+#[derive(Default)]
+pub struct Notice {
+    ticket: Mutex<Option<Ticket>>,
+    waits: Notify,
+}
+
+impl Notice {
+    fn set(&self, ticket: Option<Ticket>) {
+        let waits = ticket.is_some();
+        *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+        if waits {
+            self.waits.notify_one();
+        }
+    }
+
+    /// Ends when the request begins to wait.
+    pub async fn waits(&self) {
+        self.waits.notified().await;
+    }
+
+    /// Where it stands by now; none where it does not wait.
+    pub fn place(&self) -> Option<Place> {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        ticket.as_ref()?.place()
+    }
 }
 
 /// A request that wants turns.
@@ -65,7 +95,7 @@ struct Came {
     waited: Option<(usize, Duration)>,
 }
 
-async fn come(target: &Target, slots: &Slots, call: Call) -> Came {
+async fn come(target: &Target, call: Call, slots: &Slots, notice: Option<&Notice>) -> Came {
     let (until, since) = (Instant::from_std(call.until), Instant::now());
     let queue = &target.standing.queue;
     let waiting = match queue.enter(slots.rule, call, since.into_std()) {
@@ -87,7 +117,13 @@ async fn come(target: &Target, slots: &Slots, call: Call) -> Came {
     };
     let position = waiting.place.position;
     let _waits = target.metrics.queue_waiting.hold();
+    if let Some(notice) = notice {
+        notice.set(Some(waiting.ticket()));
+    }
     let permit = timeout_at(until, waiting).await.ok().flatten();
+    if let Some(notice) = notice {
+        notice.set(None);
+    }
     let took = since.elapsed();
     target.metrics.queue_wait.observe(took);
     Came {
@@ -105,12 +141,13 @@ async fn come(target: &Target, slots: &Slots, call: Call) -> Came {
 pub(crate) async fn turn(
     target: &Target,
     wish: Wish,
-    exchange: &mut Exchange,
+    (exchange, notice): (&mut Exchange, &Notice),
 ) -> Result<Option<Permit>, UpstreamFault> {
     let Some(slots) = &target.slots else {
         return Ok(None);
     };
-    let came = come(target, slots, wish.call(slots, who(exchange))).await;
+    let call = wish.call(slots, who(exchange));
+    let came = come(target, call, slots, Some(notice)).await;
     if let Some((position, took)) = came.waited {
         exchange.queued(position, took);
     }
@@ -138,10 +175,9 @@ pub(crate) async fn own_turn(
         tenant: OWN.into(),
         user: OWN.into(),
     };
-    come(target, slots, wish.call(slots, own))
-        .await
-        .permit
-        .map(Some)
+    let call = wish.call(slots, own);
+    let came = come(target, call, slots, None).await;
+    came.permit.map(Some)
 }
 
 /// A turn that needs no wait, for calls that are made besides another one.

@@ -241,6 +241,7 @@ pub fn admit(
             patience: patience(headers),
             sent_before: sent_before(headers),
             class: class(headers),
+            notice: Arc::default(),
             cache: directives(headers),
         },
         exchange,

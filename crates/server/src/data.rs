@@ -9,6 +9,7 @@ use crate::models;
 use crate::names;
 use crate::reply::{self, Reply};
 use crate::stream::{AnswerBody, Pending};
+use aplomb_config::queue::FeedbackConfig;
 use aplomb_config::records::OnOverflow;
 use aplomb_core::dialect::{Envelope, StreamWriter, fold};
 use aplomb_core::error::{ApiError, ErrorCode};
@@ -165,7 +166,8 @@ async fn route(
             room_for_record(gateway, &policy).await?;
             let (arrival, exchange) = admit(gateway, &policy, asked)?;
             let keepalive = server.keepalive_after.0;
-            Ok(answer(gateway, arrival, exchange, keepalive).await)
+            let feedback = policy.file.queue.feedback;
+            Ok(answer(gateway, arrival, exchange, (keepalive, feedback)).await)
         }
         Path::Models => Ok(reply::json(
             StatusCode::OK,
@@ -227,7 +229,7 @@ async fn answer(
     gateway: &Gateway,
     arrival: Arrival,
     exchange: Exchange,
-    keepalive: Duration,
+    (keepalive, feedback): (Duration, FeedbackConfig),
 ) -> Reply {
     let operation = arrival.request.operation;
     let delivery = arrival.request.delivery;
@@ -250,11 +252,25 @@ async fn answer(
             Err(failed) => failure(dialect, *failed).await,
         };
     }
+    let notice = arrival.notice.clone();
     let mut pending: Pending = Box::pin(chat(arrival, exchange));
     let writer = StreamWriter::new(operation, envelope);
     let stop = gateway.stop.subscribe();
-    match tokio::time::timeout(keepalive, &mut pending).await {
-        Ok(Ok(relay)) => {
+    let patient = async {
+        match feedback {
+            FeedbackConfig::Sse => {
+                let _ = tokio::time::timeout(keepalive, notice.waits()).await;
+            }
+            FeedbackConfig::None => tokio::time::sleep(keepalive).await,
+        }
+    };
+    let begun = tokio::select! {
+        biased;
+        begun = &mut pending => Some(begun),
+        () = patient => None,
+    };
+    match begun {
+        Some(Ok(relay)) => {
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
             *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
@@ -262,9 +278,9 @@ async fn answer(
             )));
             reply
         }
-        Ok(Err(failed)) => failure(dialect, *failed).await,
-        Err(_) => {
-            let body = AnswerBody::waiting(pending, writer, keepalive, stop);
+        Some(Err(failed)) => failure(dialect, *failed).await,
+        None => {
+            let body = AnswerBody::waiting((pending, notice), writer, keepalive, stop);
             reply::stream(dialect, &id, ReplyBody::Stream(Box::new(body)))
         }
     }

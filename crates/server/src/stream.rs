@@ -4,11 +4,14 @@
 
 use aplomb_core::dialect::StreamWriter;
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_latency::queue::Place;
 use aplomb_pipeline::chat::Failed;
 use aplomb_pipeline::relay::Relay;
+use aplomb_pipeline::turn::Notice;
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,12 +20,26 @@ use tokio::time::{Instant, Sleep};
 /// Most bytes of one write. Chosen: a pipe's worth; more would only delay the first of them.
 const WRITE_BYTES: usize = 16 * 1024;
 
+/// How often a client that waits for its turn is told where it stands.
+const NOTICE: Duration = Duration::from_secs(2);
+
 /// An answer that is still being begun.
 pub type Pending = Pin<Box<dyn Future<Output = Result<Relay, Box<Failed>>> + Send>>;
 
+/// A comment that keeps the connection, and says where the request stands if it waits for its turn.
+fn comment(place: Option<Place>) -> Bytes {
+    match place {
+        None => Bytes::from_static(b": keep-alive\n\n"),
+        Some(Place { position, wait }) => {
+            let eta = wait.as_millis();
+            Bytes::from(format!(": queued position={position} eta_ms={eta}\n\n"))
+        }
+    }
+}
+
 enum Phase {
     /// The response is committed, the answer is not.
-    Waiting(Pending),
+    Waiting(Pending, Arc<Notice>),
     Relaying(Box<Relay>),
     Over,
 }
@@ -74,12 +91,12 @@ impl AnswerBody {
 
     /// For an answer that has not come within the keep-alive time; a comment goes out at once.
     pub fn waiting(
-        pending: Pending,
+        (pending, notice): (Pending, Arc<Notice>),
         writer: StreamWriter,
         keepalive: Duration,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let mut body = AnswerBody::new(Phase::Waiting(pending), writer, keepalive, stop);
+        let mut body = AnswerBody::new(Phase::Waiting(pending, notice), writer, keepalive, stop);
         body.last = Instant::now().checked_sub(keepalive).unwrap_or(body.last);
         body.timer.as_mut().reset(Instant::now());
         body
@@ -102,22 +119,36 @@ impl AnswerBody {
     fn poll_keepalive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let due = self.last + self.keepalive;
+            let place = self.place();
+            let pace = if place.is_some() {
+                NOTICE.min(self.keepalive)
+            } else {
+                self.keepalive
+            };
+            let due = self.last + pace;
             if now >= due {
                 self.last = now;
-                self.timer.as_mut().reset(now + self.keepalive);
-                return Poll::Ready(Some(Bytes::from_static(b": keep-alive\n\n")));
+                self.timer.as_mut().reset(now + pace);
+                return Poll::Ready(Some(comment(place)));
             }
             self.timer.as_mut().reset(due);
         }
         Poll::Pending
     }
 
+    /// Where the request waits for its turn.
+    fn place(&self) -> Option<Place> {
+        match &self.phase {
+            Phase::Waiting(_, notice) => notice.place(),
+            Phase::Relaying(_) | Phase::Over => None,
+        }
+    }
+
     fn advance(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) {
         if !matches!(self.phase, Phase::Over) && self.stop.as_mut().poll(cx).is_ready() {
             return self.stop_now(out);
         }
-        if let Phase::Waiting(pending) = &mut self.phase {
+        if let Phase::Waiting(pending, _) = &mut self.phase {
             match pending.as_mut().poll(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(relay)) => self.phase = Phase::Relaying(Box::new(relay)),

@@ -207,6 +207,13 @@ impl Line {
         }
     }
 
+    /// How many calls of the same user go before this one.
+    pub(super) fn place_of(&self, who: &Who, number: u64) -> Option<usize> {
+        let tenant = &self.tenants.parties.get(&who.tenant)?.inner;
+        let calls = &tenant.users.parties.get(&who.user)?.inner;
+        calls.iter().position(|waiting| *waiting == number)
+    }
+
     pub(super) fn push(&mut self, who: &Who, number: u64) {
         let tenant = self.tenants.wait(&who.tenant);
         tenant.waiting += 1;

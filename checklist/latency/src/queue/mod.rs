@@ -16,7 +16,7 @@ mod line;
 mod turn;
 
 pub use line::{Place, Who};
-pub use turn::{Permit, Turn, Waiting};
+pub use turn::{Permit, Ticket, Turn, Waiting};
 
 use line::Line;
 use std::collections::HashMap;
@@ -182,6 +182,21 @@ impl Queue {
         drop(inner);
         wake.into_iter().for_each(Waker::wake);
         free.then(|| Permit::new(self, &call, now))
+    }
+
+    /// Where a waiting call stands by now; none where it waits no longer.
+    fn place(&self, number: u64) -> Option<Place> {
+        let inner = self.lock();
+        let call = &inner.waiters.get(&number)?.call;
+        let line = inner.lines.of(call.class);
+        let (own, users) = (
+            line.place_of(&call.who, number)?,
+            line.waiting_of(&call.who).users,
+        );
+        // It counts itself among those of its class.
+        let position = inner.ahead(call.class, own, users).max(1);
+        let wait = inner.estimate(call.class, own, users);
+        Some(Place { position, wait })
     }
 
     /// What it is doing.

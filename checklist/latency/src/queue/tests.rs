@@ -86,6 +86,28 @@ fn users_take_turns_whatever_they_have_queued() {
 }
 
 #[test]
+fn a_ticket_tells_the_place() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let enter = |user| queue.enter(RULE, call(user, Class::Interactive, now), now);
+    at_once(enter("a")).end(now + Duration::from_secs(2));
+    let permit = at_once(enter("a"));
+    let mut first = later(enter("b"));
+    let second = later(enter("b"));
+    let other = later(enter("c"));
+    let (one, two, three) = (first.ticket(), second.ticket(), other.ticket());
+    let places = [&one, &two, &three].map(|ticket| ticket.place().unwrap().position);
+    // Two users wait: the second call of one of them is about the last.
+    assert_eq!(places, [2, 3, 2]);
+    assert!(two.place().unwrap().wait >= Duration::from_secs(6));
+    permit.end(now);
+    let Poll::Ready(Some(_permit)) = poll(&mut first) else {
+        panic!("its turn has come");
+    };
+    assert_eq!(one.place(), None);
+    assert_eq!(two.place().unwrap().position, 2);
+}
+
+#[test]
 fn interactive_goes_first_and_batch_does_not_starve() {
     let (queue, now) = (Arc::new(Queue::default()), Instant::now());
     let enter = |class, at| queue.enter(RULE, call("u", class, at), at);

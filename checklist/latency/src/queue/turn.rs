@@ -97,6 +97,29 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    /// For whoever tells the caller where it stands.
+    pub fn ticket(&self) -> Ticket {
+        Ticket {
+            queue: self.queue.clone(),
+            number: self.number,
+        }
+    }
+}
+
+/// A place in a queue, to be looked up.
+pub struct Ticket {
+    queue: Arc<Queue>,
+    number: u64,
+}
+
+impl Ticket {
+    /// Where the call stands by now; none where it waits no longer.
+    pub fn place(&self) -> Option<Place> {
+        self.queue.place(self.number)
+    }
+}
+
 impl Future for Waiting {
     /// None where it has waited for too long.
     type Output = Option<Permit>;
