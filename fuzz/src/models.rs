@@ -1,5 +1,7 @@
 //! What must hold for any file that is read as the weights of a model.
 
+use aplomb_models::embed::Model;
+use aplomb_models::embed::file::{File, Kind};
 use aplomb_models::names::{NameModel, Word, read, write};
 
 const WORDS: [&str; 9] = [
@@ -36,4 +38,23 @@ pub fn weights(data: &[u8]) {
         last = name.words.end;
     }
     assert!(last <= words.len());
+}
+
+/// A file is refused, or gives exactly the bytes that its header names; nothing that is small enough to be made here is a
+/// whole model.
+pub fn tensors(data: &[u8]) {
+    assert!(Model::from_bytes(data).is_err());
+    let Ok(file) = File::read(data) else { return };
+    for shape in [&[2][..], &[3, 2], &[usize::MAX, 2], &[]] {
+        let numbers = shape
+            .iter()
+            .try_fold(1_usize, |all, one| all.checked_mul(*one));
+        if let Ok(bytes) = file.bytes("x", Kind::I8, shape) {
+            assert_eq!(Some(bytes.len()), numbers);
+        }
+        if let Ok(floats) = file.floats("x", shape) {
+            assert_eq!(Some(floats.len()), numbers);
+            assert!(floats.iter().all(|number| number.is_finite()));
+        }
+    }
 }
