@@ -276,6 +276,11 @@ impl Line {
 
     /// A call of this cost begins.
     pub(super) fn begin(&mut self, who: &Who, cost: u64) {
+        // What is used while nobody waits is taken from nobody, and is held against nobody later.
+        self.tenants.party(&who.tenant).inner.users.party(&who.user);
+        if self.is_empty() {
+            self.rise(who);
+        }
         self.tenants.begin(&who.tenant, cost);
         let users = &mut self.tenants.party(&who.tenant).inner.users;
         users.begin(&who.user, cost);

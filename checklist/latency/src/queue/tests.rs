@@ -222,6 +222,37 @@ fn nobody_saves_up_and_nobody_escapes_what_they_used() {
 }
 
 #[test]
+fn what_was_used_while_nobody_waited_is_not_held_against_anybody() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let enter = |user: &str| queue.enter(RULE, call(user, Class::Interactive, now), now);
+    for _ in 0..1000 {
+        at_once(enter("early")).end(now);
+    }
+    let mut permit = at_once(enter("early"));
+    let mut waiting: Vec<(&str, Waiting)> = Vec::new();
+    for _ in 0..20 {
+        waiting.push(("early", later(enter("early"))));
+        waiting.push(("late", later(enter("late"))));
+    }
+    let mut turns = (0, 0);
+    for _ in 0..20 {
+        permit.end(now);
+        let ready = |(at, (_, waiting)): (usize, &mut (&str, Waiting))| match poll(waiting) {
+            Poll::Ready(permit) => Some((at, permit.unwrap())),
+            Poll::Pending => None,
+        };
+        let (at, next) = waiting.iter_mut().enumerate().find_map(ready).unwrap();
+        match waiting.remove(at).0 {
+            "early" => turns.0 += 1,
+            _ => turns.1 += 1,
+        }
+        permit = next;
+    }
+    assert!((9..=11).contains(&turns.0), "{turns:?}");
+    drop(permit);
+}
+
+#[test]
 fn ten_thousand_leave_at_once() {
     let (queue, now) = (Arc::new(Queue::default()), Instant::now());
     let permit = at_once(queue.enter(RULE, call("u", Class::Interactive, now), now));
