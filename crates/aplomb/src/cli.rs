@@ -68,6 +68,28 @@ pub enum CacheCommand {
     },
     /// Remove the kept answers that fit everything that is said; at least one thing must be said.
     Purge(PurgeArgs),
+    /// Say whether two questions have the same answer, as the guard of the semantic cache sees it. Needs no gateway.
+    Compare(CompareArgs),
+}
+
+/// Which questions to compare.
+#[derive(Args)]
+pub struct CompareArgs {
+    /// Two questions; with `--jsonl` a file, or `-` for standard input.
+    #[arg(required = true, num_args = 1..=2)]
+    pub texts: Vec<String>,
+    /// Read lines `{"id", "a", "b"}` and write lines `{"id", "score", "hit", "reason"}`.
+    #[arg(long)]
+    pub jsonl: bool,
+    /// Least score of a hit, 0 to 1. Default 0.9.
+    #[arg(long, value_parser = threshold)]
+    pub threshold: Option<f32>,
+}
+
+fn threshold(text: &str) -> Result<f32, String> {
+    let found = text.parse::<f32>().ok();
+    let found = found.filter(|number| (0.0..=1.0).contains(number));
+    found.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// Which kept answers to remove.

@@ -577,3 +577,55 @@ fn a_reload_keeps_what_still_holds() {
     reload(&format!("{prefix}privacy:\n  default: {{ email: mask }}\n"));
     assert_eq!(OPENAI.cache(&gateway), "miss; reason=unknown");
 }
+
+#[test]
+fn two_questions_can_be_compared_without_a_gateway() {
+    use std::io::Write;
+    let compare = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(BINARY);
+        command.args(["cache", "compare"]).args(arguments);
+        command
+    };
+    let said = compare(&["Where is the invoice?", "hi, where is an invoice"])
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&said.stdout).starts_with("hit"),
+        "{said:?}"
+    );
+    let asked = "{\"id\":1,\"a\":\"Is 5 GB enough?\",\"b\":\"Is 50 GB enough?\"}\n\n\
+                 {\"id\":\"x\",\"a\":\"Is it open?\",\"b\":\"is it open\"}\n";
+    let jsonl = |text: &str| {
+        let mut child = compare(&["--jsonl", "-"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let lines: Vec<Value> = String::from_utf8(jsonl(asked).stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        lines[0],
+        json!({ "id": 1, "score": 0.0, "hit": false, "reason": "number" })
+    );
+    assert_eq!(
+        (&lines[1]["id"], &lines[1]["hit"]),
+        (&json!("x"), &json!(true))
+    );
+    // What can't be read is named by its line.
+    let said = jsonl("{\"id\":1,\"a\":\"x\",\"b\":\"y\"}\n{\"id\":2}\n");
+    assert_eq!(said.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(told.contains("line 2, column"), "{told}");
+}

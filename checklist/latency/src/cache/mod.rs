@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod directive;
+pub mod guard;
 pub mod index;
 pub mod key;
 pub mod request;

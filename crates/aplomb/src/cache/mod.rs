@@ -1,4 +1,6 @@
-//! `aplomb cache`: what the response caches of the running gateway hold, and the removal of it.
+//! `aplomb cache`: what the response caches of the running gateway hold, the removal of it, and what their guard says.
+
+mod compare;
 
 use crate::admin;
 use crate::cli::{CacheArgs, CacheCommand, PurgeArgs};
@@ -12,6 +14,9 @@ use serde_json::{Map, Value};
 /// # Errors
 /// No gateway runs, or it says what is wrong.
 pub fn run(args: &CacheArgs) -> Result<(), Failure> {
+    if let CacheCommand::Compare(args) = &args.command {
+        return compare::run(args);
+    }
     let (parsed, _) = Origin::of(&args.config).read().map_err(Failure::wrong)?;
     match &args.command {
         CacheCommand::Show { json } => {
@@ -22,6 +27,7 @@ pub fn run(args: &CacheArgs) -> Result<(), Failure> {
                 show(&report);
             }
         }
+        CacheCommand::Compare(_) => {}
         CacheCommand::Purge(which) => {
             let body = Value::Object(body(which));
             let path = "/admin/v1/cache/purge";
