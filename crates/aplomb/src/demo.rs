@@ -36,7 +36,7 @@ impl Drop for Folder {
 fn config(args: &DemoArgs, folder: &Folder) -> String {
     let data_dir = Value::from(folder.0.display().to_string());
     format!(
-        "server: {{ listen: {}, admin: {}, data_dir: {data_dir} }}\n\
+        "server: {{ listen: {}, admin: {}, data_dir: {data_dir}, example_page: true }}\n\
          providers:\n  practice: {{ kind: practice }}\n  shaky: {{ kind: practice, practice: {{ error_rate: 0.3, seed: 11 }} }}\n\
          routes:\n  chat: {{ targets: [practice/practice] }}\n  shaky: {{ targets: [shaky/practice, practice/practice] }}\n",
         args.listen, args.admin
@@ -79,6 +79,7 @@ fn banner(data: SocketAddr, admin: SocketAddr, rate: u32) {
          curl -N http://{data}/v1/chat/completions -H 'content-type: application/json' \\\n    \
          -d '{{\"model\":\"chat\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'\n\n\
          Or point an SDK at it: base_url http://{data}/v1 (OpenAI) or http://{data} (Anthropic), any key, model `chat`.\n\
+         Or open http://{data}/aplomb/example in a browser.\n\
          Admin listener: http://{admin} (health: /readyz)\n\
          Simulated traffic: {rate} requests a second, shown below.\n"
     ));

@@ -1,6 +1,7 @@
 //! The shapes of `aplomb.yaml`. The comments on the fields are their reference documentation.
 
 use crate::caches::CacheConfig;
+use crate::cors::CorsConfig;
 use crate::known::{KnownProvider, known};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
@@ -82,6 +83,10 @@ pub struct ServerConfig {
     pub connections_max: u32,
     /// Certificate and key; with them the data plane speaks TLS (HTTP/1.1 and HTTP/2).
     pub tls: Option<TlsConfig>,
+    /// Which web pages may call the data plane. Default none: browsers keep pages of other origins out.
+    pub cors: CorsConfig,
+    /// Serves the example page of the browser client at `/aplomb/example`, as `aplomb demo` does. Default `false`.
+    pub example_page: bool,
 }
 
 impl Default for ServerConfig {
@@ -100,6 +105,8 @@ impl Default for ServerConfig {
             write_timeout: seconds(60),
             connections_max: 10_000,
             tls: None,
+            cors: CorsConfig::default(),
+            example_page: false,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod caches;
 mod check;
+pub mod cors;
 pub mod diagnostic;
 pub mod discover;
 pub mod evals;

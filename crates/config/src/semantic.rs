@@ -1,5 +1,6 @@
 //! What the shapes alone can't say: that names meet, and that values make sense together.
 
+use crate::cors::mistake;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
@@ -247,6 +248,21 @@ fn server(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
             found.push(Diagnostic::error(
                 format!("server.{path}"),
                 "must be longer than 0",
+            ));
+        }
+    }
+    let origins = &server.cors.origins;
+    for (index, origin) in origins.iter().enumerate() {
+        let path = format!("server.cors.origins[{index}]");
+        if let Some((message, right)) = mistake(origin) {
+            found.push(
+                Diagnostic::error(path, message)
+                    .suggest(right.map(|right| format!("did you mean `{right}`?"))),
+            );
+        } else if origin == "*" && origins.len() > 1 {
+            found.push(Diagnostic::error(
+                path,
+                "`*` is every origin: name no other beside it",
             ));
         }
     }

@@ -39,6 +39,19 @@ fn an_empty_file_is_the_defaults() {
 }
 
 #[test]
+fn origins_that_no_browser_sends_are_named() {
+    check_errors(
+        "server:\n  cors:\n    origins: [\"https://App.example.com/\", \"null\", \"*\"]\n",
+        "
+aplomb.yaml:3:15: error: server.cors.origins[0]: browsers send an origin in lower case, without a path and without the scheme's own port
+  did you mean `https://app.example.com`?
+aplomb.yaml:3:43: error: server.cors.origins[1]: any local file and any sandboxed frame calls itself `null`; serve the page from an address, or use `*`
+aplomb.yaml:3:51: error: server.cors.origins[2]: `*` is every origin: name no other beside it
+",
+    );
+}
+
+#[test]
 fn all_errors_are_reported_at_once_with_their_place() {
     check_errors(
         "server:\n  lisen: 1.2.3.4:80\n  body_max: 10MB\nproviders:\n  openai: { api_key: sk-secret }\nroutes:\n  chat:\n    targets: openai/x\n    retry: { attempts: 0 }\nlog: { level: inf }\n",

@@ -1,8 +1,10 @@
 //! The data plane: one function from request to response.
 
 use crate::arrival::{Asked, admit, check_framing, parse, read_body};
+use crate::assets;
 use crate::auth::{Access, authenticate};
 use crate::body::ReplyBody;
+use crate::cors::Cors;
 use crate::feedback;
 use crate::gateway::Gateway;
 use crate::models;
@@ -36,6 +38,7 @@ enum Path<'a> {
     Models,
     Model(&'a str),
     Feedback,
+    Asset,
     Live,
     Ready,
     Unknown,
@@ -50,6 +53,7 @@ fn path_of(path: &str) -> Path<'_> {
         "/v1/messages/count_tokens" => Path::Call(Operation::CountTokens),
         "/v1/models" => Path::Models,
         "/aplomb/v1/feedback" => Path::Feedback,
+        "/aplomb/client.js" | "/aplomb/client.d.ts" => Path::Asset,
         "/livez" => Path::Live,
         "/readyz" => Path::Ready,
         _ => path
@@ -88,7 +92,25 @@ fn dialect_of(headers: &HeaderMap) -> Dialect {
 
 /// Answers one request of the data plane.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
-    if let Some(reply) = health(&gateway, request.uri().path()) {
+    let cors = Cors::of(&gateway.policy().file.server.cors, request.headers());
+    let mut reply = match cors.preflight(&request) {
+        Some(reply) => reply,
+        None => called(gateway, request, peer).await,
+    };
+    cors.mark(&mut reply);
+    reply
+}
+
+/// What needs no key: health, and the files of the browser client.
+fn open(gateway: &Gateway, request: &Request<Incoming>) -> Option<Reply> {
+    let path = request.uri().path();
+    let example_page = || gateway.policy().file.server.example_page;
+    health(gateway, path)
+        .or_else(|| assets::find(path, example_page)?.reply(request.method(), request.headers()))
+}
+
+async fn called(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    if let Some(reply) = open(&gateway, &request) {
         return reply;
     }
     let id = RequestId::new(gateway.state.clock.now_ms());
@@ -178,7 +200,7 @@ async fn route(
             let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
             feedback::give(gateway, &policy, (&access, &head.headers), &body).await
         }
-        Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
+        Path::Asset | Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,
             "there is no such path here",
         )),

@@ -15,11 +15,17 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Largest body.
 pub(crate) const BODY_MAX: usize = 256 * 1024;
 /// Longest comment and correction, in bytes.
 const TEXT_MAX: usize = 64 * 1024;
+/// How often, and how far apart, feedback looks for an exchange that is still on its way: half a second in all.
+const LOOKS: u32 = 5;
+const LOOK: Duration = Duration::from_millis(100);
+/// How old an exchange may be to be waited for: longer than any answer takes.
+const YOUNG_MS: u64 = 15 * 60 * 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +166,7 @@ pub(crate) async fn give(
         Access::Key(grant) => grant.tenant.to_string(),
         Access::Local => "local".to_owned(),
     };
+    arrived(gateway, id, &tenant).await;
     let (gateway, policy) = (gateway.clone(), policy.clone());
     let work = move || {
         let Some(records) = &gateway.state.records else {
@@ -209,6 +216,27 @@ pub(crate) async fn give(
             ErrorCode::Internal,
             "the feedback could not be written; try again",
         )),
+    }
+}
+
+/// A page that its user leaves cuts its answer and says so in the same moment: where the exchange is young and not
+/// recorded yet, feedback waits for it, [`LOOKS`] times [`LOOK`] at most.
+async fn arrived(gateway: &Arc<Gateway>, id: RequestId, tenant: &str) {
+    let now = gateway.state.clock.now_ms();
+    if id.at_ms().abs_diff(now) > YOUNG_MS {
+        return;
+    }
+    for _ in 0..LOOKS {
+        let (gateway, tenant) = (gateway.clone(), tenant.to_owned());
+        let known = tokio::task::spawn_blocking(move || {
+            let records = gateway.state.records.as_ref();
+            // What can't be read is told by the look that counts.
+            records.is_none_or(|records| !matches!(find(records, id, &tenant), Err(error) if error.code == ErrorCode::NotFound))
+        });
+        if known.await.unwrap_or(true) {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

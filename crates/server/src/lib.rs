@@ -4,8 +4,10 @@
 
 pub mod admin;
 mod arrival;
+mod assets;
 mod auth;
 mod body;
+mod cors;
 mod data;
 mod feedback;
 pub mod gateway;
