@@ -52,6 +52,31 @@ aplomb.yaml:3:51: error: server.cors.origins[2]: `*` is every origin: name no ot
 }
 
 #[test]
+fn contradictions_in_resilience_and_waiting_are_named() {
+    let text = "providers:
+  openai: { api_key: env:A, api_keys: [env:B, env:B], concurrency: 0 }
+routes:
+  chat:
+    targets: [{ target: openai/x, weight: 3 }, openai/y]
+    ttft_goal: 1s
+    hedge: { after: p95, budget: 0% }
+queue: { per_user: 0 }
+";
+    let found = parse(text, "f").unwrap_err().to_string();
+    for place in [
+        "providers.openai.api_keys:",
+        "providers.openai.api_keys[1]:",
+        "providers.openai.concurrency:",
+        "routes.chat.targets[0].weight:",
+        "routes.chat.ttft_goal:",
+        "routes.chat.hedge.budget:",
+        "queue.per_user:",
+    ] {
+        assert!(found.contains(place), "{place} is missing in\n{found}");
+    }
+}
+
+#[test]
 fn all_errors_are_reported_at_once_with_their_place() {
     check_errors(
         "server:\n  lisen: 1.2.3.4:80\n  body_max: 10MB\nproviders:\n  openai: { api_key: sk-secret }\nroutes:\n  chat:\n    targets: openai/x\n    retry: { attempts: 0 }\nlog: { level: inf }\n",
