@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod demo;
 mod eval;
+mod jsonl;
 mod keys;
 mod load;
 mod log;

@@ -1,5 +1,7 @@
 //! All metrics as families of samples; the Prometheus text and the reference page are made from them.
 
+mod latency;
+
 use super::{
     CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, Snapshot, TargetMetrics,
     TenantMetrics, locked,
@@ -171,7 +173,7 @@ impl Metrics {
         all.extend(route_families(&self.routes.all()));
         all.extend(target_families(&self.targets.all()));
         all.extend(tenant_families(&self.tenants.all()));
-        all.extend(cache_families(&self.caches.all()));
+        all.extend(latency::cache_families(&self.caches.all()));
         all.push(self.entities_family());
         all.extend(self.otlp_families());
         all.extend(self.evals.plain().map(|(name, help, counter)| {
@@ -463,89 +465,6 @@ fn route_times(all: &Named<RouteMetrics>) -> [Family; 3] {
     [duration, ttft, per_token]
 }
 
-fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
-    let label = "cache";
-    let mut asked = Family::counter(
-        "aplomb_cache_requests_total",
-        "Requests of routes with a response cache, by cache, result (`hit_exact`, `miss`, `bypass`) and reason.",
-    );
-    let mut unkept = Family::counter(
-        "aplomb_cache_unkept_total",
-        "Answers that were not kept, by response cache and reason.",
-    );
-    for (name, cache) in all {
-        let mut push = |result: &'static str, reason: &'static str, count: u64| {
-            let mut labels = two((label, name), ("result", result));
-            labels.push(("reason", reason.into()));
-            asked.push(labels, number(count));
-        };
-        push("hit_exact", "", cache.hits_exact.get());
-        for (result, reasons) in [("miss", cache.misses()), ("bypass", cache.bypasses())] {
-            for (reason, count) in reasons {
-                push(result, reason, count);
-            }
-        }
-        for (reason, count) in cache.left_out() {
-            unkept.push(two((label, name), ("reason", reason)), number(count));
-        }
-    }
-    let mut families = vec![asked, unkept];
-    let plain: [(Kind, Plain<CacheMetrics>); 6] = [
-        (
-            Kind::Counter,
-            (
-                "aplomb_cache_kept_total",
-                "Answers that were kept, by response cache.",
-                |cache| number(cache.kept.get()),
-            ),
-        ),
-        (
-            Kind::Counter,
-            (
-                "aplomb_cache_evicted_total",
-                "Kept answers that were pushed out by others, by response cache.",
-                |cache| number(cache.evicted.get()),
-            ),
-        ),
-        (
-            Kind::Counter,
-            (
-                "aplomb_cache_saved_usd_total",
-                "What answers from the response cache would have cost in US dollars, where the price is known.",
-                |cache| usd(&cache.saved_nano),
-            ),
-        ),
-        (
-            Kind::Gauge,
-            (
-                "aplomb_cache_entries",
-                "Answers that are kept now, by response cache.",
-                |cache| number(cache.entries.get()),
-            ),
-        ),
-        (
-            Kind::Gauge,
-            (
-                "aplomb_cache_bytes",
-                "Memory of kept answers, by response cache.",
-                |cache| number(cache.bytes.get()),
-            ),
-        ),
-        (
-            Kind::Gauge,
-            ("aplomb_cache_max_bytes", "Bound of that memory.", |cache| {
-                number(cache.bytes_max.get())
-            }),
-        ),
-    ];
-    for (kind, (name, help, value)) in plain {
-        let mut family = Family::new(name, kind, help);
-        each(&mut family, label, all, value);
-        families.push(family);
-    }
-    families
-}
-
 fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     let label = "target";
     let mut calls = Family::counter(
@@ -611,39 +530,8 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     let mut families = vec![
         calls, faults, used, cost, unknown, ttft, open, opened, aside,
     ];
-    families.extend(queue_families(all));
+    families.extend(latency::queue_families(all));
     families
-}
-
-fn queue_families(all: &Named<TargetMetrics>) -> [Family; 3] {
-    let label = "target";
-    let mut waiting = Family::new(
-        "aplomb_queue_waiting",
-        Kind::Gauge,
-        "Requests that wait for their turn, by target.",
-    );
-    each(&mut waiting, label, all, |target| {
-        number(target.queue_waiting.get())
-    });
-    let mut wait = Family::histogram(
-        "aplomb_queue_wait_seconds",
-        "How long requests waited for their turn, by target.",
-    );
-    let mut refused = Family::counter(
-        "aplomb_queue_refused_total",
-        "Requests without a turn, by target and reason: `full` or `late`.",
-    );
-    for (name, target) in all {
-        wait.buckets(one(label, name.clone()), target.queue_wait.snapshot());
-        let reasons = [
-            ("full", &target.queue_refused_full),
-            ("late", &target.queue_refused_late),
-        ];
-        for (reason, count) in reasons {
-            refused.push(two((label, name), ("reason", reason)), number(count.get()));
-        }
-    }
-    [waiting, wait, refused]
 }
 
 fn tenant_families(all: &Named<TenantMetrics>) -> [Family; 3] {

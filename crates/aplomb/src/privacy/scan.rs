@@ -1,6 +1,7 @@
 //! `aplomb privacy scan`: the findings of a text, for people and for programs.
 
 use crate::cli::Unit;
+use crate::jsonl;
 use crate::output::{Failure, error_line, line};
 use aplomb_config::Parsed;
 use aplomb_config::diagnostic::Diagnostics;
@@ -9,7 +10,7 @@ use aplomb_privacy::detect::entity::Entity;
 use aplomb_privacy::detect::{Detector, Hint};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 #[derive(Deserialize)]
@@ -18,7 +19,7 @@ struct Item {
     text: String,
 }
 
-pub(super) fn run(parsed: &Parsed, file: &Path, jsonl: bool, unit: Unit) -> Result<(), Failure> {
+pub(super) fn run(parsed: &Parsed, file: &Path, lines: bool, unit: Unit) -> Result<(), Failure> {
     let mut errors = Vec::new();
     let detector = shields::recognizers(&parsed.file, &mut errors);
     let Some(detector) = detector else {
@@ -26,38 +27,15 @@ pub(super) fn run(parsed: &Parsed, file: &Path, jsonl: bool, unit: Unit) -> Resu
         let all = Diagnostics::new("recognizers", placed.collect());
         return Err(Failure::wrong(all));
     };
-    let input: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        let opened = std::fs::File::open(file)
-            .map_err(|error| Failure::wrong(format!("{}: {error}", file.display())))?;
-        Box::new(opened)
-    };
-    if jsonl {
-        lines(&detector, BufReader::new(input), unit)
+    let input = jsonl::open(file)?;
+    if lines {
+        jsonl::each(input, "an object with `id` and `text`", |item: Item| {
+            let found = detector.detect(&item.text, Hint::default());
+            json!({ "id": item.id, "spans": spans(&item.text, &found, unit) })
+        })
     } else {
         people(&detector, input)
     }
-}
-
-fn lines(detector: &Detector, input: impl BufRead, unit: Unit) -> Result<(), Failure> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for (number, text) in input.lines().enumerate() {
-        let text = text.map_err(|error| Failure::wrong(format!("line {}: {error}", number + 1)))?;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let item: Item = serde_json::from_str(&text).map_err(|error| {
-            let place = format!("line {}, column {}", number + 1, error.column());
-            Failure::wrong(format!("{place}: expected an object with `id` and `text`"))
-        })?;
-        let found = detector.detect(&item.text, Hint::default());
-        let answer = json!({ "id": item.id, "spans": spans(&item.text, &found, unit) });
-        if writeln!(out, "{answer}").is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
 }
 
 fn spans(text: &str, found: &[Entity], unit: Unit) -> Vec<Value> {
