@@ -85,7 +85,7 @@ impl Vocabulary {
     /// The slot that holds the token, or the free one where it would stand.
     fn place(&self, token: &[u8]) -> usize {
         let mask = self.slots.len() - 1;
-        #[allow(clippy::cast_possible_truncation, reason = "it is masked anyway")]
+        #[expect(clippy::cast_possible_truncation, reason = "it is masked anyway")]
         let mut at = hash(token) as usize & mask;
         // Half of all slots are free, so the walk ends.
         while let Some(rank) = self.slots.get(at).and_then(|slot| slot.checked_sub(1)) {
@@ -110,7 +110,7 @@ fn hash(bytes: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let fold = |state: u64, word: u64| {
         let product = u128::from(state ^ word) * u128::from(ODD);
-        #[allow(clippy::cast_possible_truncation, reason = "both halves are used")]
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
         let folded = (product as u64) ^ ((product >> 64) as u64);
         folded
     };
