@@ -79,7 +79,8 @@ def alike(found, folder, connection):
         time.sleep(0.01)
     for name, text in [
         ("alike, other spelling", "how do I cancel the PRO plan"),
-        ("alike, other words", "Please tell me, how do I cancel the Pro plan?"),
+        ("alike, greeting", "Please tell me, how do I cancel the Pro plan?"),
+        ("alike, other words", "What is the way to cancel the Pro plan?"),
     ]:
         told = [ask(connection, "alike", text, False) for _ in range(ALIKE)]
         assert all(cache.startswith("hit; kind=semantic") for _, cache, _ in told), told[0]
