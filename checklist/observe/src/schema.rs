@@ -606,6 +606,22 @@ pub const FACTS: &[Column] = &[
         "What the answer from the response cache would have cost; `cost_nano` is 0 then. Null where the price is not known.",
         |s| cached(s, |cache| cache.saved_nano.map(Cell::Int))
     ),
+    column!(
+        "limit_rule",
+        Name,
+        3,
+        false,
+        "Limit that did something with the request; null where none did.",
+        |s| name(s.record.limit.as_ref().map(|limit| &*limit.rule))
+    ),
+    column!(
+        "limit_decision",
+        Name,
+        3,
+        false,
+        "What it did: `refused`, `queued`, `downgraded`, or `shadow` where it would have refused.",
+        |s| name(s.record.limit.as_ref().map(|limit| limit.decision.name()))
+    ),
 ];
 
 fn cached<'a>(

@@ -14,6 +14,7 @@ pub mod chat;
 mod evals;
 mod flight;
 mod guard;
+pub mod limits;
 mod otlp;
 mod plan;
 pub mod policy;
