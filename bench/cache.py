@@ -15,6 +15,7 @@ import time
 
 CONFIG = """
 server: {{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: data }}
+limits: []
 providers:
   practice: {{ practice: {{ first_token: 0s, tokens_per_second: 0 }} }}
 caches:

@@ -3,6 +3,7 @@
 use crate::attempts::Way;
 use crate::cached::{self, Seen};
 use crate::guard;
+use crate::limits::{self, Downgrades, Limits};
 use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
@@ -43,6 +44,10 @@ pub struct Arrival {
     pub notice: Arc<Notice>,
     /// What the caller wants of the response cache.
     pub cache: Directives,
+    /// Limits that may hold for it.
+    pub limits: Arc<Limits>,
+    /// Where it may go instead when it is over one.
+    pub downgrades: Downgrades,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -62,7 +67,7 @@ pub struct Failed {
 pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
     let Arrival {
         request,
-        route,
+        mut route,
         trace,
         mut context,
         patience,
@@ -70,11 +75,23 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         class,
         notice,
         cache,
+        limits,
+        downgrades,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
     });
     let deadline = Instant::now() + total;
+    let entry = limits::Entry {
+        limits: &limits,
+        downgrades: &downgrades,
+        deadline,
+    };
+    match limits::admit(entry, &mut exchange).await {
+        Ok(None) => {}
+        Ok(Some(instead)) => route = instead,
+        Err(error) => return Err(give_up(error, exchange)),
+    }
     let guarded = match guard::mask(&route.rules, request, &exchange).await {
         Ok(guarded) => guarded,
         Err(error) => return Err(give_up(error, exchange)),
