@@ -29,11 +29,23 @@ pub struct Owner {
     pub route: Arc<str>,
 }
 
+/// What is kept, whose memory counts.
+pub trait Kept {
+    /// Bytes of memory.
+    fn size(&self) -> usize;
+}
+
+impl Kept for Answer {
+    fn size(&self) -> usize {
+        Answer::size(self)
+    }
+}
+
 /// What is put into the cache.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Entry<V = Answer> {
     /// What was said.
-    pub answer: Arc<Answer>,
+    pub answer: Arc<V>,
     /// Whose it is.
     pub owner: Owner,
     /// The exchange that it comes from.
@@ -44,7 +56,7 @@ pub struct Entry {
     pub ttl: Duration,
 }
 
-impl Entry {
+impl<V> Entry<V> {
     fn expires_ms(&self) -> u64 {
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
         self.made_ms.saturating_add(ttl)
@@ -53,9 +65,9 @@ impl Entry {
 
 /// An entry that was found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Found<V = Answer> {
     /// What was said.
-    pub answer: Arc<Answer>,
+    pub answer: Arc<V>,
     /// How long ago.
     pub age: Duration,
     /// The exchange that it comes from.
@@ -100,15 +112,23 @@ pub struct Purge {
 }
 
 impl Purge {
-    fn fits(&self, entry: &Entry) -> bool {
+    /// Whether something of this owner, made then by this exchange, is meant.
+    pub fn fits(&self, owner: &Owner, made_ms: u64, source: [u8; 16]) -> bool {
         let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|w| w == own);
-        is(&self.tenant, &entry.owner.tenant)
-            && is(&self.user, &entry.owner.user)
-            && is(&self.route, &entry.owner.route)
-            && self.before_ms.is_none_or(|before| entry.made_ms < before)
-            && self.source.is_none_or(|source| source == entry.source)
+        is(&self.tenant, &owner.tenant)
+            && is(&self.user, &owner.user)
+            && is(&self.route, &owner.route)
+            && self.before_ms.is_none_or(|before| made_ms < before)
+            && self.source.is_none_or(|wanted| wanted == source)
+    }
+
+    fn fits_entry<V>(&self, entry: &Entry<V>) -> bool {
+        self.fits(&entry.owner, entry.made_ms, entry.source)
     }
 }
+
+/// An entry in a list: when it was made, its route, and what was said.
+pub type Listed<V = Answer> = (u64, Arc<str>, Arc<V>);
 
 /// How full a cache is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -133,8 +153,8 @@ pub enum Put {
     TooLarge,
 }
 
-struct Slot {
-    entry: Entry,
+struct Slot<V> {
+    entry: Entry<V>,
     size: usize,
     /// Tells it from an earlier entry of the same key.
     number: u64,
@@ -157,9 +177,8 @@ struct TenantShare {
     by_size: BTreeSet<(usize, Arc<str>)>,
 }
 
-#[derive(Default)]
-struct Inner {
-    slots: HashMap<Digest, Slot>,
+struct Inner<V> {
+    slots: HashMap<Digest, Slot<V>>,
     tenants: HashMap<Arc<str>, TenantShare>,
     by_size: BTreeSet<(usize, Arc<str>)>,
     /// When entries expire, in about that order.
@@ -170,10 +189,23 @@ struct Inner {
 }
 
 /// One cache. A call holds its lock for some microseconds, a purge for as long as it takes to look at all entries.
-#[derive(Default)]
-pub struct Store(Mutex<Inner>);
+pub struct Store<V = Answer>(Mutex<Inner<V>>);
 
-impl Store {
+impl<V> Default for Store<V> {
+    fn default() -> Self {
+        Store(Mutex::new(Inner {
+            slots: HashMap::new(),
+            tenants: HashMap::new(),
+            by_size: BTreeSet::new(),
+            expiry: VecDeque::new(),
+            bytes: 0,
+            bytes_max: 0,
+            last: 0,
+        }))
+    }
+}
+
+impl<V: Kept> Store<V> {
     /// With this bound.
     pub fn new(bytes_max: usize) -> Self {
         let store = Store::default();
@@ -181,7 +213,7 @@ impl Store {
         store
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner<V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -201,7 +233,7 @@ impl Store {
         key: &Digest,
         now_ms: u64,
         max_age: Option<Duration>,
-    ) -> Result<Found, Absent> {
+    ) -> Result<Found<V>, Absent> {
         let mut inner = self.lock();
         let slot = inner.slots.get_mut(key).ok_or(Absent::Unknown)?;
         if slot.entry.expires_ms() <= now_ms {
@@ -221,7 +253,7 @@ impl Store {
     }
 
     /// Keeps an entry; it takes the place of an older one of the same key.
-    pub fn put(&self, key: Digest, entry: Entry, now_ms: u64) -> Put {
+    pub fn put(&self, key: Digest, entry: Entry<V>, now_ms: u64) -> Put {
         let size =
             entry.answer.size() + entry.owner.tenant.len() + entry.owner.user.len() + ENTRY_BYTES;
         let mut inner = self.lock();
@@ -239,17 +271,17 @@ impl Store {
     pub fn purge(&self, purge: &Purge) -> u64 {
         let mut inner = self.lock();
         let slots = inner.slots.iter();
-        let fitting = slots.filter(|(_, slot)| purge.fits(&slot.entry));
+        let fitting = slots.filter(|(_, slot)| purge.fits_entry(&slot.entry));
         let keys: Vec<Digest> = fitting.map(|(key, _)| *key).collect();
         keys.iter().for_each(|key| inner.remove(key));
         u64::try_from(keys.len()).unwrap_or(u64::MAX)
     }
 
     /// Entries that fit, oldest first: when each was made, its route and what was said.
-    pub fn list(&self, purge: &Purge) -> Vec<(u64, Arc<str>, Arc<Answer>)> {
+    pub fn list(&self, purge: &Purge) -> Vec<Listed<V>> {
         let inner = self.lock();
         let slots = inner.slots.values();
-        let fitting = slots.filter(|slot| purge.fits(&slot.entry));
+        let fitting = slots.filter(|slot| purge.fits_entry(&slot.entry));
         let mut all: Vec<_> = fitting
             .map(|slot| {
                 let entry = &slot.entry;
@@ -284,8 +316,8 @@ fn resize(by_size: &mut BTreeSet<(usize, Arc<str>)>, name: &Arc<str>, old: usize
     }
 }
 
-impl Inner {
-    fn insert(&mut self, key: Digest, entry: Entry, size: usize) {
+impl<V> Inner<V> {
+    fn insert(&mut self, key: Digest, entry: Entry<V>, size: usize) {
         self.last += 1;
         let number = self.last;
         let Owner { tenant, user, .. } = entry.owner.clone();
