@@ -26,6 +26,10 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The client took too long to send its request.
     RequestTimeout,
+    /// The same request is in flight already, or a newer one took its place.
+    DuplicateInFlight,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
     /// Body over the configured bound.
     RequestTooLarge,
     /// A privacy policy does not let this request out.
@@ -48,7 +52,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 16] = [
+    pub const ALL: [ErrorCode; 18] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -56,6 +60,8 @@ impl ErrorCode {
         ErrorCode::NotFound,
         ErrorCode::MethodNotAllowed,
         ErrorCode::RequestTimeout,
+        ErrorCode::DuplicateInFlight,
+        ErrorCode::IdempotencyKeyReused,
         ErrorCode::RequestTooLarge,
         ErrorCode::PrivacyRefused,
         ErrorCode::Upstream,
@@ -77,6 +83,8 @@ impl ErrorCode {
             ErrorCode::NotFound => "not_found",
             ErrorCode::MethodNotAllowed => "method_not_allowed",
             ErrorCode::RequestTimeout => "request_timeout",
+            ErrorCode::DuplicateInFlight => "duplicate_in_flight",
+            ErrorCode::IdempotencyKeyReused => "idempotency_key_reused",
             ErrorCode::RequestTooLarge => "request_too_large",
             ErrorCode::PrivacyRefused => "privacy_refused",
             ErrorCode::Upstream => "upstream",
@@ -150,6 +158,8 @@ impl ApiError {
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
             | ErrorCode::RequestTimeout
+            | ErrorCode::DuplicateInFlight
+            | ErrorCode::IdempotencyKeyReused
             | ErrorCode::RequestTooLarge
             | ErrorCode::PrivacyRefused
             | ErrorCode::QueueFull
@@ -162,6 +172,20 @@ impl ApiError {
             public: public.into(),
             param: None,
             upstream: None,
+            cause: None,
+        }
+    }
+
+    /// The same error for another client: all but its cause, which is logged once.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        ApiError {
+            code: self.code,
+            fault: self.fault,
+            retry_after: self.retry_after,
+            public: self.public.clone(),
+            param: self.param.clone(),
+            upstream: self.upstream.clone(),
             cause: None,
         }
     }
@@ -188,8 +212,9 @@ impl ApiError {
             ErrorCode::ModelNotFound | ErrorCode::NotFound => 404,
             ErrorCode::MethodNotAllowed => 405,
             ErrorCode::RequestTimeout => 408,
+            ErrorCode::DuplicateInFlight => 409,
             ErrorCode::RequestTooLarge => 413,
-            ErrorCode::PrivacyRefused => 422,
+            ErrorCode::PrivacyRefused | ErrorCode::IdempotencyKeyReused => 422,
             ErrorCode::QueueFull => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
@@ -209,6 +234,8 @@ impl ApiError {
             ErrorCode::NotFound => Some("not_found"),
             ErrorCode::MethodNotAllowed => Some("method_not_allowed"),
             ErrorCode::RequestTimeout => Some("request_timeout"),
+            ErrorCode::DuplicateInFlight => Some("duplicate_in_flight"),
+            ErrorCode::IdempotencyKeyReused => Some("idempotency_key_reused"),
             ErrorCode::RequestTooLarge => Some("request_too_large"),
             ErrorCode::PrivacyRefused => Some("privacy_refused"),
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
@@ -227,6 +254,7 @@ impl ApiError {
         }
         match self.status() {
             429 if self.code == ErrorCode::QueueFull => "insufficient_quota",
+            409 if self.code == ErrorCode::DuplicateInFlight => "conflict_error",
             401 if self.code == ErrorCode::Upstream => "authentication_error",
             400..=402 | 404..=422 => "invalid_request_error",
             403 => "permission_error",
@@ -307,6 +335,17 @@ mod tests {
         assert_eq!(error.status(), 400);
         assert_eq!(error.to_openai()["error"]["param"], "messages[2].role");
         assert_eq!(error.to_openai()["error"]["code"], Value::Null);
+        assert_eq!(
+            error.to_anthropic("r")["error"]["type"],
+            "invalid_request_error"
+        );
+    }
+
+    #[test]
+    fn a_duplicate_is_a_conflict_in_openais_words() {
+        let error = ApiError::new(ErrorCode::DuplicateInFlight, "twice");
+        assert_eq!(error.status(), 409);
+        assert_eq!(error.to_openai()["error"]["type"], "conflict_error");
         assert_eq!(
             error.to_anthropic("r")["error"]["type"],
             "invalid_request_error"
