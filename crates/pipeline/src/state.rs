@@ -1,9 +1,11 @@
 //! What the gateway has learned and keeps over a reload: connections, metrics, the door to the records.
 
 use crate::cached::Caches;
+use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
+use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
@@ -37,6 +39,10 @@ pub struct State {
     pub evals: EvalQueue,
     /// Answers that may be given again.
     pub caches: Caches,
+    /// Calls that several share.
+    pub shares: Shares,
+    /// What shutdown waits for.
+    pub tasks: Tasks,
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
 
@@ -59,6 +65,8 @@ impl State {
             standings: Arc::default(),
             evals: EvalQueue::default(),
             caches: Caches::default(),
+            shares: Shares::default(),
+            tasks: Tasks::default(),
             clients: Mutex::default(),
         }
     }

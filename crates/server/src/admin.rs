@@ -60,7 +60,9 @@ pub fn scrape<B>(gateway: &Gateway, request: &Request<B>) -> Reply {
 }
 
 fn metrics(gateway: &Gateway) -> Reply {
-    gateway.state.caches.refresh(&gateway.state);
+    let state = &gateway.state;
+    state.caches.refresh(state);
+    state.shares.refresh(&state.metrics, state.clock.now_ms());
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

@@ -325,8 +325,10 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let record = failed.exchange.record();
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
-    if record.attempts.len() > 1 || record.chain_spent {
-        // The chain is spent: an SDK that tries again would multiply the attempts.
+    let duplicate = failed.error.code == ErrorCode::DuplicateInFlight;
+    if record.attempts.len() > 1 || record.chain_spent || duplicate {
+        // The chain is spent: an SDK that tries again would multiply the attempts. One that repeats a duplicate would ask twice
+        // after all, or take the place of the one that took its own.
         reply.headers_mut().insert(
             names::X_SHOULD_RETRY.clone(),
             HeaderValue::from_static("false"),

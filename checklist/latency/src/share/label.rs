@@ -13,7 +13,7 @@ pub fn read(value: &str) -> Result<String, &'static str> {
     let label = match value.strip_prefix('"') {
         Some(rest) => quoted(rest)?,
         None if value.chars().all(is_bare) => value.to_owned(),
-        None => return Err("expected a string in double quotes, or letters, digits and -._~:/+=@"),
+        None => return Err("is neither a string in double quotes nor a bare token"),
     };
     match label.chars().count() {
         0 => Err("is empty"),

@@ -263,14 +263,14 @@ impl<T: Clone, E: Clone> Source<T, E> {
         let Some(flying) = self.leave(&mut inner) else {
             return Ended::Unwanted;
         };
-        if replaced || !self.tape.is_complete() {
-            return match self.tape.is_success() {
-                true => Ended::TooLarge,
-                false => Ended::Failed,
-            };
+        if replaced || !self.tape.is_success() {
+            return Ended::Failed;
         }
         if flying.keep.is_zero() {
             return Ended::Unwanted;
+        }
+        if !self.tape.is_complete() {
+            return Ended::TooLarge;
         }
         let finished = Finished {
             question: flying.question,

@@ -46,7 +46,11 @@ pub(super) async fn purge(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, 
                 .map(|span| now_ms.saturating_sub(age(span))),
             source: None,
         };
-        let purged = gateway.state.caches.purge(wanted.cache.as_deref(), &purge);
+        let mut purged = gateway.state.caches.purge(wanted.cache.as_deref(), &purge);
+        if wanted.cache.is_none() {
+            // Answers that are given again to the same request, or to the same idempotency key, belong to no cache by name.
+            purged += gateway.state.shares.purge(&purge);
+        }
         let act = Act {
             actor: "admin",
             at_ms: now_ms,

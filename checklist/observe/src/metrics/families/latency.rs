@@ -123,7 +123,7 @@ pub(super) fn share_families(all: [(SharedBy, &ShareMetrics); 2]) -> [Family; 8]
     );
     let mut unkept = Family::counter(
         "aplomb_shared_unkept_total",
-        "Finished answers that are not given again, by reason: `size`, `failed`.",
+        "Finished answers that are not given again, by reason: `size`.",
     );
     let mut cut = Family::counter(
         "aplomb_shared_cut_total",
