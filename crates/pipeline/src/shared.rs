@@ -609,44 +609,60 @@ impl Sharer {
         self: Box<Self>,
         call: Box<Call>,
         source: Box<Source<Piece, Fallen>>,
-        exchange: Exchange,
-        hand: oneshot::Sender<Handed>,
-    ) {
-        let state = exchange.state().clone();
-        let tape = source.tape().clone();
-        let work = self.work(call, source, exchange, hand);
-        let stop = state.shares.stop.subscribe();
-        let replaced = tokio::select! {
-            biased;
-            () = work => false,
-            heard = left(&tape, self.linger, stop) => heard == Heard::Ended,
-        };
-        self.metrics.replaced.add(u64::from(replaced));
-        show(&self.calls, &self.metrics, state.clock.now_ms());
-    }
-
-    async fn work(
-        &self,
-        call: Box<Call>,
-        source: Box<Source<Piece, Fallen>>,
         mut exchange: Exchange,
         hand: oneshot::Sender<Handed>,
     ) {
-        let (timeouts, deadline) = (call.route.timeouts, call.deadline);
-        let input = call.request.get().body.len();
         let state = exchange.state().clone();
-        let Won { begun, flight } = match call.walk(&mut exchange).await {
-            Ok(won) => won,
-            Err(error) => {
+        let (tape, stop) = (source.tape().clone(), state.shares.stop.subscribe());
+        let bounds = Bounds {
+            timeouts: call.route.timeouts,
+            deadline: call.deadline,
+            input: call.request.get().body.len(),
+        };
+        let left = left(&tape, self.linger, stop);
+        tokio::pin!(left);
+        let walked = tokio::select! {
+            biased;
+            walked = call.walk(&mut exchange) => Ok(walked),
+            heard = &mut left => Err(heard),
+        };
+        let heard = match walked {
+            Ok(Ok(won)) => tokio::select! {
+                biased;
+                () = self.tell(won, (source, exchange), hand, bounds) => None,
+                heard = left => Some(heard),
+            },
+            Ok(Err(error)) => {
                 let record = exchange.record();
                 let spent = record.attempts.len() > 1 || record.chain_spent;
                 let fallen = Fallen::new(FaultKind::Server, &error, spent);
                 // Ended first: whoever is told of the failure and tries again makes a call of its own.
                 source.end(Err(fallen), state.clock.now_ms());
                 let _ = hand.send((exchange, Err(error)));
-                return;
+                None
+            }
+            Err(heard) => {
+                if let Some(fallen) = tape.failure() {
+                    let _ = hand.send((exchange, Err(fallen.fault().error)));
+                }
+                Some(heard)
             }
         };
+        let replaced = heard == Some(Heard::Ended);
+        self.metrics.replaced.add(u64::from(replaced));
+        show(&self.calls, &self.metrics, state.clock.now_ms());
+    }
+
+    /// Brings an answer that has begun to all who listen.
+    async fn tell(
+        &self,
+        won: Won,
+        (source, mut exchange): (Box<Source<Piece, Fallen>>, Exchange),
+        hand: oneshot::Sender<Handed>,
+        bounds: Bounds,
+    ) {
+        let state = exchange.state().clone();
+        let Won { begun, flight } = won;
         let head = Arc::new(Head {
             target: exchange.record().target.clone().unwrap_or_default(),
             simulated: exchange.record().simulated,
@@ -659,7 +675,7 @@ impl Sharer {
             metrics: &self.metrics,
             events: begun.events,
             flight,
-            used: Used::new(input),
+            used: Used::new(bounds.input),
         };
         pump.push(Piece::Head(head.clone()));
         for event in begun.held {
@@ -672,13 +688,21 @@ impl Sharer {
         });
         // If the first caller has left, its exchange goes to the desk when it is dropped here.
         let _ = hand.send((exchange, Ok(head)));
-        let end = pump.run(&timeouts, deadline).await;
+        let end = pump.run(&bounds).await;
         match source.end(end, state.clock.now_ms()) {
             Ended::Kept { evicted } => self.metrics.evicted.add(evicted),
             Ended::TooLarge => self.metrics.unkept("size"),
             Ended::Unwanted | Ended::Failed => {}
         }
     }
+}
+
+/// What bounds a call, and what it was asked.
+struct Bounds {
+    timeouts: Timeouts,
+    deadline: Instant,
+    /// Bytes of the request.
+    input: usize,
 }
 
 impl Call {
@@ -771,7 +795,8 @@ impl Pump<'_> {
     }
 
     /// To the end of the answer, within the times of the route.
-    async fn run(&mut self, timeouts: &Timeouts, deadline: Instant) -> Result<(), Fallen> {
+    async fn run(&mut self, bounds: &Bounds) -> Result<(), Fallen> {
+        let (timeouts, deadline) = (&bounds.timeouts, bounds.deadline);
         let mut given_up = false;
         let end = loop {
             let room = poll_fn(|cx| self.tape.poll_room(cx));

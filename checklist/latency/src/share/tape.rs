@@ -212,6 +212,11 @@ impl<T: Clone, E: Clone> Tape<T, E> {
         matches!(self.lock().end, Some(Ok(())))
     }
 
+    /// How it failed, if it did.
+    pub fn failure(&self) -> Option<E> {
+        self.lock().end.clone()?.err()
+    }
+
     /// Whether it has ended.
     pub fn is_ended(&self) -> bool {
         self.lock().end.is_some()
