@@ -631,7 +631,8 @@ fn a_call_goes_on_to_its_end_without_callers_and_is_kept() {
     let lost = keyed(&gateway, "once", Dialect::OpenAi, true).open();
     lost.leave();
     go.set();
-    gateway.wait_record("the lost one", |record| record["outcome"] == "client_gone");
+    // The gateway may have seen by then that nobody reads any more, or not.
+    gateway.wait_record("the lost one", |record| record["output_tokens"] == 4);
     let retry = keyed(&gateway, "once", Dialect::OpenAi, false).whole();
     assert_eq!(retry.header("x-aplomb-idempotent-replay"), Some("true"));
     assert_eq!(
