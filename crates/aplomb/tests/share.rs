@@ -188,6 +188,7 @@ fn whoever_joins_in_mid_stream_gets_the_whole_answer_byte_for_byte() {
         }
         let request = Request::post(gateway.data, dialect.path(), &body);
         let mut first = request.open();
+        let id = first.header("x-aplomb-request-id").unwrap().to_owned();
         let begun = first.event().unwrap();
         let later: Vec<Answer> = (0..8).map(|_| request.open()).collect();
         joined(&gateway, "content", 8.0);
@@ -199,7 +200,9 @@ fn whoever_joins_in_mid_stream_gets_the_whole_answer_byte_for_byte() {
         for one in &whole {
             assert_eq!(sans_ids(&one.text(), one), text);
             let own = sse::events(&one.body).unwrap();
-            assert_eq!(own.len(), events.len(), "{dialect:?}");
+            let own: Vec<_> = own.iter().map(|event| sans_ids(&event.data, one)).collect();
+            let paid = events.iter().map(|event| event.data.replace(&id, "ID"));
+            assert_eq!(own, paid.collect::<Vec<_>>(), "{dialect:?}");
             assert_eq!(text_of(dialect, one, true), "call 0 - née, 日本");
         }
         assert_eq!(upstream.seen().len(), 1);
@@ -566,6 +569,8 @@ fn a_key_that_was_used_for_something_else_is_refused() {
             Dialect::Anthropic => "invalid_request_error",
         };
         assert_eq!(refused.error_code(), code);
+        // Another form is another request.
+        assert_eq!(keyed(&gateway, "k", dialect, true).whole().status, 422);
         // Another user has keys of their own.
         assert_eq!(other.header("x-aplomb-user", "eve").whole().status, 200);
     }
@@ -633,12 +638,9 @@ fn a_call_goes_on_to_its_end_without_callers_and_is_kept() {
     go.set();
     // The gateway may have seen by then that nobody reads any more, or not.
     gateway.wait_record("the lost one", |record| record["output_tokens"] == 4);
-    let retry = keyed(&gateway, "once", Dialect::OpenAi, false).whole();
+    let retry = keyed(&gateway, "once", Dialect::OpenAi, true).whole();
     assert_eq!(retry.header("x-aplomb-idempotent-replay"), Some("true"));
-    assert_eq!(
-        text_of(Dialect::OpenAi, &retry, false),
-        "call 0 - née, 日本"
-    );
+    assert_eq!(text_of(Dialect::OpenAi, &retry, true), "call 0 - née, 日本");
 }
 
 #[test]
@@ -693,6 +695,68 @@ fn an_answer_that_is_too_long_is_neither_joined_nor_kept() {
     let unkept = "aplomb_shared_unkept_total{by=\"idempotency_key\",reason=\"size\"}";
     assert_eq!(gateway.metric(unkept), Some(1.0));
     assert_eq!(ask().whole().header("x-aplomb-idempotent-replay"), None);
+}
+
+#[test]
+fn a_reader_that_falls_behind_is_cut_off_and_the_others_are_not() {
+    let go = Signal::new();
+    let gate = go.clone();
+    let upstream = Upstream::start(move |seen| {
+        let word = "x".repeat(200_000);
+        let events = Events::text(seen, &vec![word.as_str(); 100]);
+        let (first, more) = events.content.split_first().unwrap();
+        let begin = events.begin.concat() + first;
+        let mut script = vec![
+            Step::Send([wire::stream_head(), wire::chunk(begin.as_bytes())].concat()),
+            Step::WaitFor(gate.clone()),
+        ];
+        let chunks = more.iter().map(|one| wire::chunk(one.as_bytes()));
+        script.extend(chunks.map(Step::Send));
+        let rest = [events.finish.concat(), events.end.concat()].concat();
+        script.push(Step::Send(
+            [wire::chunk(rest.as_bytes()), wire::LAST_CHUNK.to_vec()].concat(),
+        ));
+        script
+    });
+    let gateway = start(&upstream, JOIN, "");
+    let ask = || gateway.chat(Dialect::OpenAi, "openai", true);
+    // The first caller is the slow one: its own call goes on without it.
+    let (slow, fast) = (ask().open(), ask().open());
+    joined(&gateway, "content", 1.0);
+    go.set();
+    let fast = fast.whole().unwrap();
+    assert_eq!(text_of(Dialect::OpenAi, &fast, true).len(), 20_000_000);
+    let slow = slow.whole().unwrap().text();
+    assert!(
+        slow.contains("read too slowly"),
+        "{}",
+        &slow[slow.len() - 200..]
+    );
+    assert!(!slow.contains("finish_reason\":\"stop"));
+    let cut = gateway.metric("aplomb_shared_cut_total{by=\"content\"}");
+    assert_eq!(cut, Some(1.0));
+    let paid = gateway.wait_record("the slow one", |record| record["outcome"] == "cut");
+    assert_eq!(paid["cost_nano"], json!(17_000), "the whole call");
+    nothing_is_left(&gateway);
+}
+
+#[test]
+fn sharing_and_the_cache_go_together() {
+    let go = Signal::new();
+    let upstream = Upstream::start(halting(&go));
+    let more = "caches:\n  faq: {}\n";
+    let gateway = start(&upstream, "cache: faq, dedupe: { window: 0s }", more);
+    let ask = || gateway.chat(Dialect::OpenAi, "openai", true).send();
+    let first = ask();
+    upstream.wait_seen(0);
+    let second = ask();
+    joined(&gateway, "content", 1.0);
+    go.set();
+    let told = |answer: &Whole| answer.header("x-aplomb-cache").unwrap().to_owned();
+    assert_eq!(told(&finish(first)), "miss; reason=unknown");
+    assert_eq!(told(&finish(second)), "hit; kind=shared");
+    assert_eq!(told(&finish(ask())), "hit; kind=exact");
+    assert_eq!(upstream.seen().len(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::cached::{Hit, Keep};
 use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
-use crate::shared::{Head, Lead};
+use crate::shared::{Head, Lead, Used};
 use crate::state::State;
 use aplomb_catalog::prices::Prices;
 use aplomb_config::records::RecordAck;
@@ -235,6 +235,12 @@ impl Exchange {
     /// Its call is one that others may have joined.
     pub(crate) fn leads(&mut self, lead: Lead) {
         self.lead = Some(Box::new(lead));
+    }
+
+    /// What its call has used in all, whether it has seen that or not.
+    pub(crate) fn used(&mut self, used: &Used) {
+        self.usage = used.usage.or(self.usage);
+        self.output_bytes = self.output_bytes.max(used.output_bytes);
     }
 
     /// What the gateway has learned.

@@ -22,6 +22,7 @@ use aplomb_core::event::ChatEvent;
 use aplomb_core::id::{RequestId, TraceContext};
 use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Delivery};
+use aplomb_core::usage::Usage;
 use aplomb_latency::cache::directive::Directives;
 use aplomb_latency::cache::key::{Digest, Keyer};
 use aplomb_latency::cache::request::{Asked, Limits};
@@ -306,7 +307,10 @@ impl Sharer {
             cached::place(&mut keyer, route, request.operation, &sharing.version);
             keyer
         };
-        let (question, plain) = question(place("aplomb share 1"), request, (restorer, sharing))?;
+        let mut keyer = place("aplomb share 1");
+        let values = restorer.digest(&sharing.secret);
+        keyer.bytes(values.as_ref().map_or(&[], |digest| digest.as_slice()));
+        let (question, plain) = question(keyer, request, wish.key.is_none())?;
         let (by, key, question) = match (wish.key, &record.session) {
             (Some(label), _) => {
                 let mut keyer = place("aplomb share by key 1");
@@ -430,16 +434,11 @@ impl Sharer {
     }
 }
 
-/// What is asked, and whether it is plain: then a streamed answer serves a whole one and the other way round, as from the
-/// cache. Whatever has more than text is the same only if it is delivered the same way, and passes as it is.
-fn question(
-    mut keyer: Keyer,
-    request: &ChatRequest,
-    (restorer, sharing): (&Restorer, &Sharing),
-) -> Option<(Digest, bool)> {
-    let values = restorer.digest(&sharing.secret);
-    keyer.bytes(values.as_ref().map_or(&[], |digest| digest.as_slice()));
-    if let Ok(asked) = Asked::read(request.operation, &request.body, &PLAIN) {
+/// What is asked, and whether it is plain. Then a streamed answer serves a whole one and the other way round, as from the cache.
+/// What has more than text, and whatever has a key of its own, is the same only if it is delivered the same way, and passes as
+/// it is.
+fn question(mut keyer: Keyer, request: &ChatRequest, may_be_plain: bool) -> Option<(Digest, bool)> {
+    if may_be_plain && let Ok(asked) = Asked::read(request.operation, &request.body, &PLAIN) {
         keyer.text("plain");
         return Some((asked.key(keyer), true));
     }
@@ -675,7 +674,6 @@ impl Sharer {
             metrics: &self.metrics,
             events: begun.events,
             flight,
-            used: Used::new(bounds.input),
         };
         pump.push(Piece::Head(head.clone()));
         for event in begun.held {
@@ -730,7 +728,7 @@ impl Call {
 async fn left(tape: &Tapes, linger: Duration, mut stop: watch::Receiver<bool>) -> Heard {
     loop {
         let heard = poll_fn(|cx| tape.poll_alone(cx)).await;
-        if heard == Heard::Ended || linger.is_zero() {
+        if heard == Heard::Ended || linger.is_zero() || !tape.is_open() {
             return heard;
         }
         tokio::select! {
@@ -742,33 +740,29 @@ async fn left(tape: &Tapes, linger: Duration, mut stop: watch::Receiver<bool>) -
     }
 }
 
-/// Tokens of a call, as far as they are known.
-struct Used {
-    input: usize,
-    output: u64,
-    told: Option<u64>,
+/// What a call has used, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    /// Bytes of generated text.
+    pub output_bytes: u64,
+    /// What the provider says.
+    pub usage: Option<Usage>,
 }
 
 impl Used {
-    fn new(input: usize) -> Self {
-        Used {
-            input,
-            output: 0,
-            told: None,
-        }
-    }
-
     fn saw(&mut self, event: &ChatEvent) {
-        self.output += u64::from(event.output_bytes());
+        self.output_bytes += u64::from(event.output_bytes());
         if let ChatEvent::Usage(usage) = event {
-            self.told = Some(usage.input_total().saturating_add(usage.output));
+            self.usage = Some(*usage);
         }
     }
 
     /// About four bytes a token, where the provider does not say.
-    fn tokens(&self) -> u64 {
-        let input = u64::try_from(self.input).unwrap_or(u64::MAX);
-        self.told.unwrap_or(input.saturating_add(self.output) / 4)
+    fn tokens(&self, input: usize) -> u64 {
+        let told = self.usage;
+        let told = told.map(|usage| usage.input_total().saturating_add(usage.output));
+        let input = u64::try_from(input).unwrap_or(u64::MAX);
+        told.unwrap_or(input.saturating_add(self.output_bytes) / 4)
     }
 }
 
@@ -779,7 +773,6 @@ struct Pump<'a> {
     metrics: &'a ShareMetrics,
     events: EventStream,
     flight: Flight,
-    used: Used,
 }
 
 impl Pump<'_> {
@@ -788,10 +781,14 @@ impl Pump<'_> {
         self.tape.push(piece, size);
     }
 
-    fn event(&mut self, event: ChatEvent) {
-        self.used.saw(&event);
-        self.push(Piece::Event(on_its_own(event)));
-        self.desk.follow();
+    fn event(&self, event: ChatEvent) {
+        let event = on_its_own(event);
+        let mut desk = self.desk.lock();
+        desk.used.saw(&event);
+        self.push(Piece::Event(event));
+        if let Some(following) = &mut desk.following {
+            following.catch_up();
+        }
     }
 
     /// To the end of the answer, within the times of the route.
@@ -826,7 +823,8 @@ impl Pump<'_> {
                 }
             }
         };
-        self.flight.used(self.used.tokens());
+        let used = self.desk.lock().used;
+        self.flight.used(used.tokens(bounds.input));
         end
     }
 }
@@ -896,21 +894,24 @@ impl Following {
             }
         }
     }
-}
 
-enum OnDesk {
-    Nothing,
-    Following(Box<Following>),
-    Closed,
+    /// The call has ended. Of what was said while its caller was too slow at least the tokens are noted.
+    fn settle(self, used: &Used) {
+        let mut exchange = self.exchange;
+        exchange.used(used);
+    }
 }
 
 /// Where the exchange of a caller that has left lies while its call goes on.
+#[derive(Default)]
 struct Desk(Mutex<OnDesk>);
 
-impl Default for Desk {
-    fn default() -> Self {
-        Desk(Mutex::new(OnDesk::Nothing))
-    }
+#[derive(Default)]
+struct OnDesk {
+    following: Option<Box<Following>>,
+    /// The call has ended.
+    is_closed: bool,
+    used: Used,
 }
 
 impl Desk {
@@ -921,20 +922,13 @@ impl Desk {
     fn put(&self, mut following: Box<Following>) {
         let mut desk = self.lock();
         following.catch_up();
-        match *desk {
-            OnDesk::Closed => {
-                drop(desk);
-                // The call has ended: the exchange settles.
-                drop(following);
-            }
-            OnDesk::Nothing | OnDesk::Following(_) => *desk = OnDesk::Following(following),
+        if !desk.is_closed {
+            desk.following = Some(following);
+            return;
         }
-    }
-
-    fn follow(&self) {
-        if let OnDesk::Following(following) = &mut *self.lock() {
-            following.catch_up();
-        }
+        let used = desk.used;
+        drop(desk);
+        following.settle(&used);
     }
 }
 
@@ -943,9 +937,13 @@ struct Open(Arc<Desk>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let left = std::mem::replace(&mut *self.0.lock(), OnDesk::Closed);
-        if let OnDesk::Following(mut following) = left {
+        let mut desk = self.0.lock();
+        desk.is_closed = true;
+        let (left, used) = (desk.following.take(), desk.used);
+        drop(desk);
+        if let Some(mut following) = left {
             following.catch_up();
+            following.settle(&used);
         }
     }
 }

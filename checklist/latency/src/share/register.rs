@@ -190,10 +190,12 @@ impl<T: Clone, E: Clone> Register<T, E> {
                 _ if flying.question != ask.question => Some(Entered::Mismatch),
                 Mode::Replace => None,
                 Mode::Reject => Some(Entered::Refused),
-                Mode::Join => Some(match flying.tape.join() {
-                    Some(reader) => Entered::Joined(reader, flying.source),
-                    None => Entered::Closed,
-                }),
+                Mode::Join => match flying.tape.join() {
+                    Some(reader) => Some(Entered::Joined(reader, flying.source)),
+                    // It is of no use to anyone: a new call takes its place.
+                    None if flying.tape.listeners() == 0 => None,
+                    None => Some(Entered::Closed),
+                },
             };
         }
         let found = self.kept.get(&ask.key, ask.now_ms, ask.age_max).ok()?;

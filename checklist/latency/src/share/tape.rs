@@ -171,11 +171,12 @@ impl<T: Clone, E: Clone> Tape<T, E> {
         inner.payload += size.payload;
         inner.memory += size.memory;
         inner.pieces.push_back((piece, size));
+        let mut wakers = inner.wake_readers();
         if inner.payload > PAYLOAD_MAX || self.meter.is_over() {
             inner.whole = false;
+            wakers.extend(inner.writers.get_mut(HEARD).and_then(Option::take));
         }
         inner.trim(&self.meter);
-        let wakers = inner.wake_readers();
         drop(inner);
         wake(wakers);
     }
@@ -205,6 +206,11 @@ impl<T: Clone, E: Clone> Tape<T, E> {
     pub fn is_complete(&self) -> bool {
         let inner = self.lock();
         inner.whole && matches!(inner.end, Some(Ok(())))
+    }
+
+    /// Whether others can join: its beginning is there.
+    pub fn is_open(&self) -> bool {
+        self.lock().whole
     }
 
     /// Whether everything was said, whether it is still there or not.
@@ -282,10 +288,10 @@ impl<T: Clone, E: Clone> Tape<T, E> {
         Poll::Pending
     }
 
-    /// Ready when somebody listens again, or the tape has ended.
+    /// Ready when somebody listens again, or nobody can any more.
     pub fn poll_heard(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
-        if inner.end.is_some() || inner.listeners > 0 {
+        if inner.end.is_some() || inner.listeners > 0 || !inner.whole {
             return Poll::Ready(());
         }
         inner.await_writer(HEARD, cx);

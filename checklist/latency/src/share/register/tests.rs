@@ -133,7 +133,7 @@ fn failures_are_told_and_not_kept() {
 #[test]
 fn a_long_answer_is_neither_joined_nor_kept() {
     let calls = calls();
-    let (source, _reader) = lead(&calls, ask(1, 0));
+    let (source, reader) = lead(&calls, ask(1, 0));
     let long = Size {
         payload: 2 << 20,
         memory: 2 << 20,
@@ -142,6 +142,12 @@ fn a_long_answer_is_neither_joined_nor_kept() {
     assert_eq!(entered(&calls, ask(1, 0)), "closed");
     assert_eq!(source.end(Ok(()), 0), Ended::TooLarge);
     assert_eq!(calls.fill(0).entries, 0);
+    drop(reader);
+    // One that nobody listens to any more is in nobody's way.
+    let (source, reader) = lead(&calls, ask(1, 0));
+    source.push(1, long);
+    drop(reader);
+    assert_eq!(entered(&calls, ask(1, 0)), "lead");
 }
 
 #[test]

@@ -103,6 +103,17 @@ fn readers_are_woken_by_what_is_written_and_the_writer_by_who_leaves_and_comes()
 }
 
 #[test]
+fn nobody_is_waited_for_who_could_not_join() {
+    let (tape, _) = tape();
+    let (rang, waker) = bell();
+    let mut cx = Context::from_waker(&waker);
+    assert!(tape.poll_heard(&mut cx).is_pending());
+    tape.push(1, size(PAYLOAD_MAX + 1));
+    assert!(rang.rang());
+    assert!(tape.poll_heard(&mut cx).is_ready() && !tape.is_open());
+}
+
+#[test]
 fn a_lone_slow_reader_is_waited_for_and_never_cut_off() {
     let (tape, meter) = tape();
     let mut reader = tape.join().unwrap();
