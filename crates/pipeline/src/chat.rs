@@ -1,6 +1,6 @@
 //! One request's way: routed, tried, committed.
 
-use crate::cached;
+use crate::cached::{self, Seen};
 use crate::guard;
 use crate::plan::Plan;
 use crate::policy::Route;
@@ -101,7 +101,11 @@ pub async fn chat(mut arrival: Arrival, mut exchange: Exchange) -> Result<Relay,
         }
         Err(error) => return Err(give_up(error, exchange)),
     }
-    match cached::look(&route, &request, restorer, arrival.cache, &mut exchange) {
+    let seen = Seen {
+        restorer,
+        report: &report,
+    };
+    match cached::look(&route, &request, seen, arrival.cache, &mut exchange).await {
         Ok(None) => {}
         Ok(Some(hit)) => {
             let relay = hit.relay(&route, exchange, back.filters, deadline).await;

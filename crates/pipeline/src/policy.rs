@@ -339,7 +339,7 @@ impl Policy {
 
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
         let metrics = &state.metrics;
-        let cache = cached::compile(&self.file, name, config, state).map(Arc::new);
+        let cache = cached::compile(self, name, config, state).map(Arc::new);
         let sharing = Arc::new(Sharing::of(&self.file, name, config, state));
         let known = |(rank, target): (usize, &TargetConfig)| {
             let (provider, model) = target.split_once('/')?;

@@ -8,6 +8,7 @@ use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::shared::{Head, Lead, Used};
 use crate::state::State;
+use crate::tokens;
 use aplomb_catalog::prices::Prices;
 use aplomb_config::records::RecordAck;
 use aplomb_core::caller::Caller;
@@ -591,7 +592,8 @@ impl Exchange {
         if std::thread::panicking() {
             self.record.outcome = Outcome::Panic;
         }
-        self.record.usage = self.usage.unwrap_or_else(|| self.estimate());
+        let reported = self.usage.or_else(|| self.counted());
+        self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
         let own = self.price_of(&self.record.usage);
         if let Some(shared) = &mut self.record.shared {
@@ -600,6 +602,9 @@ impl Exchange {
         if let Some(keep) = self.keep.take()
             && self.record.outcome == Outcome::Done
         {
+            if let (Some(agreement), Some(cache)) = (keep.agreement(), &mut self.record.cache) {
+                cache.agreement = Some(agreement);
+            }
             keep.settle(&self.record, self.state.clock.now_ms());
         }
         self.count(total);
@@ -753,6 +758,14 @@ impl Exchange {
             // A disk that is slower than this is counted and shown by the writer; the answer is not held back for it.
             let _ = tokio::time::timeout(DURABLE_WAIT, acked).await;
         }
+    }
+
+    /// What was asked and answered, where its text is at hand and the tokenizer of the model is known.
+    fn counted(&self) -> Option<Usage> {
+        let target = self.record.target.as_deref()?;
+        let model = target.split_once('/').map_or(target, |(_, model)| model);
+        let texts = self.texts.as_ref().filter(|_| self.transcribes())?;
+        tokens::count(model, texts)
     }
 
     /// About four bytes a token; the body's JSON counts as text, so this errs upwards. Nothing was used if no upstream

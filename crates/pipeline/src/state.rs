@@ -1,6 +1,7 @@
 //! What the gateway has learned and keeps over a reload: connections, metrics, the door to the records.
 
 use crate::cached::Caches;
+use crate::embedder::Local;
 use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
@@ -14,7 +15,7 @@ use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Learned state, shared by all requests.
@@ -41,7 +42,9 @@ pub struct State {
     pub caches: Caches,
     /// Calls that several share.
     pub shares: Shares,
-    /// What shutdown waits for.
+    /// The model inside this process that embeds texts; it starts where a file needs it.
+    pub(crate) embedder: OnceLock<Local>,
+    /// What runs besides requests; shutdown waits for it.
     pub tasks: Tasks,
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
@@ -66,6 +69,7 @@ impl State {
             evals: EvalQueue::default(),
             caches: Caches::default(),
             shares: Shares::default(),
+            embedder: OnceLock::new(),
             tasks: Tasks::default(),
             clients: Mutex::default(),
         }

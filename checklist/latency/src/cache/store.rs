@@ -4,10 +4,12 @@
 //! oldest one that has not been asked for since it was last passed over. So whoever floods the cache pushes out their own
 //! entries as soon as they hold more than others.
 
+use super::alike::{Alike, Asking, Space};
 use super::answer::Answer;
+use super::guard::Features;
 use super::key::Digest;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// Expired entries that one call removes at most, so that none takes long.
@@ -52,14 +54,51 @@ pub struct Entry<V = Answer> {
     pub source: [u8; 16],
     /// When it was made, in milliseconds since the Unix epoch.
     pub made_ms: u64,
-    /// How long it may be given again.
+    /// How long it may be given again to the same request.
     pub ttl: Duration,
+    /// By what it is found for other questions, where it may be.
+    pub alike: Option<Alike>,
 }
 
 impl<V> Entry<V> {
     fn expires_ms(&self) -> u64 {
-        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        let alike = self.alike.as_ref().map(|alike| alike.ttl);
+        self.until(self.ttl.max(alike.unwrap_or_default()))
+    }
+
+    fn until(&self, ttl: Duration) -> u64 {
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         self.made_ms.saturating_add(ttl)
+    }
+
+    fn size(&self) -> usize
+    where
+        V: Kept,
+    {
+        let alike = self.alike.as_ref().map_or(0, Alike::size);
+        let owner = self.owner.tenant.len() + self.owner.user.len();
+        self.answer.size() + owner + ENTRY_BYTES + alike
+    }
+
+    /// What is given again, `ttl` after it was made at the latest.
+    fn found(
+        &self,
+        ttl: Duration,
+        now_ms: u64,
+        max_age: Option<Duration>,
+    ) -> Result<Found<V>, Absent> {
+        if self.until(ttl) <= now_ms {
+            return Err(Absent::Expired);
+        }
+        let age = Duration::from_millis(now_ms.saturating_sub(self.made_ms));
+        if max_age.is_some_and(|max| age > max) {
+            return Err(Absent::TooOld);
+        }
+        Ok(Found {
+            answer: self.answer.clone(),
+            age,
+            source: self.source,
+        })
     }
 }
 
@@ -130,6 +169,9 @@ impl Purge {
 /// An entry in a list: when it was made, its route, and what was said.
 pub type Listed<V = Answer> = (u64, Arc<str>, Arc<V>);
 
+/// An entry whose question comes near: its cosine, what is known of the question, and what was said.
+pub(super) type Near<V = Answer> = (f32, Arc<Features>, Found<V>);
+
 /// How full a cache is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fill {
@@ -139,6 +181,8 @@ pub struct Fill {
     pub bytes: usize,
     /// Bound of them.
     pub bytes_max: usize,
+    /// Questions with a vector, by which others are compared.
+    pub vectors: usize,
 }
 
 /// What became of an entry that was put.
@@ -179,6 +223,8 @@ struct TenantShare {
 
 struct Inner<V> {
     slots: HashMap<Digest, Slot<V>>,
+    /// Searched without the lock of this.
+    spaces: HashMap<Digest, Arc<RwLock<Space>>>,
     tenants: HashMap<Arc<str>, TenantShare>,
     by_size: BTreeSet<(usize, Arc<str>)>,
     /// When entries expire, in about that order.
@@ -195,6 +241,7 @@ impl<V> Default for Store<V> {
     fn default() -> Self {
         Store(Mutex::new(Inner {
             slots: HashMap::new(),
+            spaces: HashMap::new(),
             tenants: HashMap::new(),
             by_size: BTreeSet::new(),
             expiry: VecDeque::new(),
@@ -236,26 +283,77 @@ impl<V: Kept> Store<V> {
     ) -> Result<Found<V>, Absent> {
         let mut inner = self.lock();
         let slot = inner.slots.get_mut(key).ok_or(Absent::Unknown)?;
+        let found = slot.entry.found(slot.entry.ttl, now_ms, max_age);
+        slot.used |= found.is_ok();
         if slot.entry.expires_ms() <= now_ms {
             inner.remove(key);
-            return Err(Absent::Expired);
         }
-        let age = Duration::from_millis(now_ms.saturating_sub(slot.entry.made_ms));
-        if max_age.is_some_and(|max| age > max) {
-            return Err(Absent::TooOld);
-        }
+        found
+    }
+
+    /// The entry of the same question in another spelling.
+    pub(super) fn same(&self, asking: &Asking<'_>) -> Option<Found<V>> {
+        let space = self.lock().spaces.get(asking.space)?.clone();
+        let key = read(&space).same(asking.features)?;
+        self.alike(&key, asking).map(|(_, found)| found)
+    }
+
+    /// Entries of the questions that come near, nearest first, with their cosine. The store is free while they are searched.
+    pub(super) fn near(
+        &self,
+        asking: &Asking<'_>,
+        vector: &[f32],
+        cosine_min: f32,
+    ) -> Vec<Near<V>> {
+        let Some(space) = self.lock().spaces.get(asking.space).cloned() else {
+            return Vec::new();
+        };
+        let near = read(&space).near(vector, cosine_min).into_iter();
+        let lives = |(key, cosine): (Digest, f32)| {
+            let (features, found) = self.alike(&key, asking)?;
+            Some((cosine, features, found))
+        };
+        near.filter_map(lives).collect()
+    }
+
+    /// Whether a namespace has anything to compare with.
+    pub fn has_space(&self, space: &Digest) -> bool {
+        self.lock().spaces.contains_key(space)
+    }
+
+    fn alike(&self, key: &Digest, asking: &Asking<'_>) -> Option<(Arc<Features>, Found<V>)> {
+        let mut inner = self.lock();
+        let slot = inner.slots.get_mut(key)?;
+        let alike = slot
+            .entry
+            .alike
+            .as_ref()
+            .filter(|alike| alike.space == *asking.space)?;
+        let found = slot
+            .entry
+            .found(alike.ttl, asking.now_ms, asking.max_age)
+            .ok()?;
+        let features = alike.features.clone();
         slot.used = true;
-        Ok(Found {
-            answer: slot.entry.answer.clone(),
-            age,
-            source: slot.entry.source,
-        })
+        Some((features, found))
+    }
+
+    /// Adds the vector of the entry that came from this exchange, if it is still there.
+    pub fn attach(&self, key: &Digest, source: &[u8; 16], vector: &[f32]) {
+        let inner = self.lock();
+        let slot = inner
+            .slots
+            .get(key)
+            .filter(|slot| slot.entry.source == *source);
+        let alike = slot.and_then(|slot| slot.entry.alike.as_ref());
+        if let Some(space) = alike.and_then(|alike| inner.spaces.get(&alike.space)) {
+            write(space).attach(*key, vector);
+        }
     }
 
     /// Keeps an entry; it takes the place of an older one of the same key.
     pub fn put(&self, key: Digest, entry: Entry<V>, now_ms: u64) -> Put {
-        let size =
-            entry.answer.size() + entry.owner.tenant.len() + entry.owner.user.len() + ENTRY_BYTES;
+        let size = entry.size();
         let mut inner = self.lock();
         if size > inner.bytes_max / LARGEST_SHARE {
             return Put::TooLarge;
@@ -304,8 +402,17 @@ impl<V: Kept> Store<V> {
             entries: inner.slots.len(),
             bytes: inner.bytes,
             bytes_max: inner.bytes_max,
+            vectors: inner.spaces.values().map(|space| read(space).len()).sum(),
         }
     }
+}
+
+fn read(space: &RwLock<Space>) -> RwLockReadGuard<'_, Space> {
+    space.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(space: &RwLock<Space>) -> RwLockWriteGuard<'_, Space> {
+    space.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Moves a name to the place of its new size.
@@ -317,7 +424,13 @@ fn resize(by_size: &mut BTreeSet<(usize, Arc<str>)>, name: &Arc<str>, old: usize
 }
 
 impl<V> Inner<V> {
-    fn insert(&mut self, key: Digest, entry: Entry<V>, size: usize) {
+    fn insert(&mut self, key: Digest, mut entry: Entry<V>, size: usize) {
+        if let Some(alike) = &mut entry.alike {
+            let space = self.spaces.entry(alike.space).or_default();
+            write(space).insert(key, alike);
+            // The index has it now.
+            alike.vector = None;
+        }
         self.last += 1;
         let number = self.last;
         let Owner { tenant, user, .. } = entry.owner.clone();
@@ -357,6 +470,18 @@ impl<V> Inner<V> {
         let Some(slot) = self.slots.remove(key) else {
             return;
         };
+        if let Some(alike) = &slot.entry.alike
+            && let Some(space) = self.spaces.get(&alike.space)
+        {
+            let empty = {
+                let mut space = write(space);
+                space.remove(key, &alike.features);
+                space.is_empty()
+            };
+            if empty {
+                self.spaces.remove(&alike.space);
+            }
+        }
         self.bytes = self.bytes.saturating_sub(slot.size);
         let Owner { tenant, user, .. } = &slot.entry.owner;
         let Some(share) = self.tenants.get_mut(tenant) else {

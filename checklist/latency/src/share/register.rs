@@ -284,6 +284,7 @@ impl<T: Clone, E: Clone> Source<T, E> {
             source: flying.source,
             made_ms: now_ms,
             ttl: flying.keep,
+            alike: None,
         };
         match register.kept.put(self.key, entry, now_ms) {
             Put::Kept { evicted } => Ended::Kept { evicted },

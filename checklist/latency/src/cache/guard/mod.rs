@@ -88,6 +88,18 @@ impl Features {
         of
     }
 
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        let list = |texts: &[String]| texts.iter().map(|text| text.len() + 24).sum::<usize>();
+        let words = self.words.iter();
+        let words = words
+            .map(|word| size_of::<Word>() + word.text.len() + word.stem.len() + word.own.len());
+        let lists = [&self.numbers, &self.units, &self.dates, &self.codes];
+        size_of::<Features>()
+            + words.sum::<usize>()
+            + lists.into_iter().map(|texts| list(texts)).sum::<usize>()
+    }
+
     fn note(&mut self, piece: &normal::Piece, after_number: bool) {
         let text = piece.text.as_str();
         if piece.code {
