@@ -549,6 +549,43 @@ fn the_same_key_is_the_same_answer() {
 }
 
 #[test]
+fn whatever_is_asked_may_have_a_key() {
+    let upstream = Upstream::start(|seen| {
+        if seen.path != "/v1/embeddings" {
+            return numbered(seen);
+        }
+        let body = json!({ "object": "list", "data": [], "model": "m", "usage": { "prompt_tokens": 1, "total_tokens": 1 } });
+        vec![Step::Send(wire::json_answer(200, &body))]
+    });
+    let gateway = start(&upstream, ALONE, "");
+    let body = json!({ "model": "openai", "input": "hello" });
+    let ask = Request::post(gateway.data, "/v1/embeddings", &body).header("idempotency-key", "e");
+    let (first, second) = (ask.whole(), ask.whole());
+    assert_eq!(first.json(), second.json());
+    assert_eq!(second.header("x-aplomb-idempotent-replay"), Some("true"));
+    // Models without a route have keys too.
+    let direct = gateway
+        .chat(Dialect::OpenAi, "up/m", false)
+        .header("idempotency-key", "d");
+    assert_eq!(direct.whole().header("x-aplomb-idempotent-replay"), None);
+    assert_eq!(
+        direct.whole().header("x-aplomb-idempotent-replay"),
+        Some("true")
+    );
+    // Nothing of what is not to be kept is.
+    let unkept = || {
+        gateway
+            .chat(Dialect::OpenAi, "openai", false)
+            .header("idempotency-key", "n")
+            .header("cache-control", "no-store")
+            .whole()
+    };
+    unkept();
+    assert_eq!(unkept().header("x-aplomb-idempotent-replay"), None);
+    assert_eq!(upstream.seen().len(), 4);
+}
+
+#[test]
 fn a_key_that_was_used_for_something_else_is_refused() {
     let upstream = Upstream::start(numbered);
     let gateway = start(&upstream, ALONE, "");
@@ -786,6 +823,16 @@ fn purge_and_erasure_reach_what_is_kept() {
         (ask("bob", Some("k")), ask("bob", None)),
         (shared.clone(), shared)
     );
+    let show = gateway
+        .setup()
+        .command(&["cache", "show", "--config", "aplomb.yaml"]);
+    let shown = { show }.output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("shared by content: 2 answers"), "{shown}");
+    assert!(
+        shown.contains("shared by idempotency_key: 2 answers"),
+        "{shown}"
+    );
     let bob = gateway.admin_get("/admin/v1/privacy/users/bob");
     let kept = bob.whole().json();
     assert_eq!(
@@ -818,4 +865,57 @@ fn a_storm_of_callers_that_leave_holds_nothing_back() {
         "call 0 - née, 日本"
     );
     nothing_is_left(&gateway);
+}
+
+#[test]
+fn shutdown_waits_for_nobody_who_could_only_come_later() {
+    let never = Signal::new();
+    let upstream = Upstream::start(halting(&never));
+    let mut gateway = start(&upstream, ALONE, "idempotency: { linger: 60s }\n");
+    let lost = keyed(&gateway, "once", Dialect::OpenAi, true).send();
+    let call = upstream.wait_seen(0);
+    lost.leave();
+    wait_for("the client to be gone", || {
+        (gateway.metric("aplomb_connections_open")? <= 1.0).then_some(())
+    });
+    assert!(!call.gone().is_set());
+    gateway.terminate();
+    assert!(gateway.wait_end().success());
+    call.gone().wait("the call to end");
+}
+
+#[test]
+fn a_new_policy_begins_with_no_answers_but_calls_in_flight_go_on() {
+    let go = Signal::new();
+    let upstream = Upstream::start(halting(&go));
+    let gateway = start(&upstream, "dedupe: { window: 60s }", "");
+    let ask = || gateway.chat(Dialect::OpenAi, "openai", true);
+    let first = ask().send();
+    upstream.wait_seen(0);
+    let url = upstream.url();
+    gateway.write_config(&format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         routes:\n  openai: {{ targets: [up/m], dedupe: {{ window: 50s }}, timeouts: {{ idle: 9s }} }}\n"
+    ));
+    gateway.signal(rustix::process::Signal::HUP);
+    wait_for("the reload", || {
+        let count = gateway.metric("aplomb_config_reload_total{outcome=\"ok\"}")?;
+        (count >= 1.0).then_some(())
+    });
+    let second = ask().send();
+    upstream.wait_seen(1);
+    go.set();
+    assert_eq!(
+        text_of(Dialect::OpenAi, &finish(first), true),
+        "call 0 - née, 日本"
+    );
+    assert_eq!(
+        text_of(Dialect::OpenAi, &finish(second), true),
+        "call 1 - née, 日本"
+    );
+    assert_eq!(
+        ask().whole().header("x-aplomb-cache"),
+        Some("hit; kind=shared")
+    );
+    assert_eq!(upstream.seen().len(), 2);
 }

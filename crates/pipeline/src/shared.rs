@@ -151,6 +151,29 @@ impl Shares {
         self.content.purge(purge) + self.key.purge(purge)
     }
 
+    /// How full they are.
+    pub fn report(&self, now_ms: u64) -> Vec<Value> {
+        let one = |(by, calls): (SharedBy, &Arc<Calls>)| {
+            let (fill, (flying, bytes)) = (calls.fill(now_ms), calls.flying());
+            json!({
+                "by": by.name(),
+                "entries": fill.entries,
+                "bytes": fill.bytes,
+                "bytes_max": fill.bytes_max,
+                "calls": flying,
+                "calls_bytes": bytes,
+            })
+        };
+        self.all().into_iter().map(one).collect()
+    }
+
+    fn all(&self) -> [(SharedBy, &Arc<Calls>); 2] {
+        [
+            (SharedBy::Content, &self.content),
+            (SharedBy::Key, &self.key),
+        ]
+    }
+
     /// Brings the metrics up to date.
     pub fn refresh(&self, metrics: &Metrics, now_ms: u64) {
         show(&self.content, &metrics.share_content, now_ms);
@@ -177,11 +200,7 @@ impl Erase for Shares {
     }
 
     fn export(&self, subject: &Subject) -> Result<Vec<Value>, BoxError> {
-        let all = [
-            (SharedBy::Content, &self.content),
-            (SharedBy::Key, &self.key),
-        ];
-        let entries = all.into_iter().flat_map(|(by, calls)| {
+        let entries = self.all().into_iter().flat_map(|(by, calls)| {
             let kept = calls.list(&cached::of(subject)).into_iter();
             kept.map(move |(at_ms, route, answer)| {
                 let said: String = answer.pieces().iter().map(text).collect();
@@ -325,15 +344,16 @@ impl Sharer {
             }
             (None, _) => (SharedBy::Content, question, question),
         };
-        let (calls, metrics, linger, age_max) = match by {
-            SharedBy::Key => (&state.shares.key, &metrics.share_key, sharing.linger, None),
+        // A key says what is wanted; without one the client's wishes for kept answers count.
+        let (calls, metrics, linger, wanted) = match by {
+            SharedBy::Key => {
+                let any = (true, None);
+                (&state.shares.key, &metrics.share_key, sharing.linger, any)
+            }
             SharedBy::Content => {
-                let age_max = match cache.no_cache || cache.no_store {
-                    true => Some(Duration::ZERO),
-                    false => cache.max_age,
-                };
+                let wanted = (!cache.no_cache && !cache.no_store, cache.max_age);
                 let metrics = &metrics.share_content;
-                (&state.shares.content, metrics, Duration::ZERO, age_max)
+                (&state.shares.content, metrics, Duration::ZERO, wanted)
             }
         };
         let ask = Ask {
@@ -342,7 +362,8 @@ impl Sharer {
             owner,
             source: record.id.to_bytes(),
             mode,
-            age_max,
+            replay: wanted.0,
+            age_max: wanted.1,
             keep: if cache.no_store { Duration::ZERO } else { keep },
             now_ms: exchange.now_ms(),
         };

@@ -35,6 +35,8 @@ pub struct Ask {
     pub source: [u8; 16],
     /// What happens while the same one is in flight.
     pub mode: Mode,
+    /// Whether it takes a finished answer.
+    pub replay: bool,
     /// Oldest finished answer that it takes; none for any.
     pub age_max: Option<Duration>,
     /// How long its own answer may be given again.
@@ -197,6 +199,9 @@ impl<T: Clone, E: Clone> Register<T, E> {
                     None => Some(Entered::Closed),
                 },
             };
+        }
+        if !ask.replay {
+            return None;
         }
         let found = self.kept.get(&ask.key, ask.now_ms, ask.age_max).ok()?;
         if found.answer.question != ask.question {

@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub(super) fn report(gateway: &Gateway) -> Reply {
     let state = &gateway.state;
     let caches = state.caches.report(state);
-    reply::json(StatusCode::OK, &json!({ "data": caches }))
+    let shared = state.shares.report(state.clock.now_ms());
+    reply::json(StatusCode::OK, &json!({ "data": caches, "shared": shared }))
 }
 
 #[derive(Deserialize)]

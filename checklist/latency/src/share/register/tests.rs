@@ -21,6 +21,7 @@ fn ask(key: u8, now_ms: u64) -> Ask {
         },
         source: [key; 16],
         mode: Mode::Join,
+        replay: true,
         age_max: None,
         keep: KEEP,
         now_ms,
@@ -79,6 +80,14 @@ fn the_same_request_joins_and_finds_the_answer_for_a_while() {
     assert_eq!((source, age), ([1; 16], Duration::from_millis(1_500)));
     assert_eq!(reader.try_next(), Some(Next::Piece(7)));
     assert_eq!(reader.try_next(), Some(Next::Done));
+    let fresh = Ask {
+        replay: false,
+        ..ask(1, 1_000)
+    };
+    assert!(
+        calls.known(&fresh).is_none(),
+        "a finished one is not wanted"
+    );
     let young = Ask {
         age_max: Some(Duration::ZERO),
         ..ask(1, 2_500)
