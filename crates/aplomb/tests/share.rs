@@ -621,25 +621,40 @@ fn a_key_that_was_used_for_something_else_is_refused() {
     assert_eq!(twice.whole().status, 400);
 }
 
+/// An answer that does not begin before the signal.
+fn silent(go: &Signal) -> impl Fn(&Seen) -> Script + Send + Sync + 'static {
+    let go = go.clone();
+    move |seen| {
+        let mut script = vec![Step::WaitFor(go.clone())];
+        script.extend(numbered(seen));
+        script
+    }
+}
+
+/// Waits until only the admin's own connection is left.
+fn client_gone(gateway: &Gateway) {
+    wait_for("the client to be gone", || {
+        (gateway.metric("aplomb_connections_open")? <= 1.0).then_some(())
+    });
+}
+
 #[test]
 fn a_retry_after_a_lost_connection_gets_the_same_answer_for_one_price() {
     for stream in [true, false] {
         let go = Signal::new();
-        let upstream = Upstream::start(halting(&go));
+        let upstream = Upstream::start(silent(&go));
         let gateway = start(&upstream, ALONE, "idempotency: { linger: 60s }\n");
-        let lost = keyed(&gateway, "once", Dialect::OpenAi, stream).send();
+        let ask = || keyed(&gateway, "once", Dialect::OpenAi, stream);
+        let lost = ask().send();
         let call = upstream.wait_seen(0);
         lost.leave();
-        let gone = "aplomb_shared_calls{by=\"idempotency_key\"}";
-        assert_eq!(gateway.metric(gone), Some(1.0));
-        let retry = keyed(&gateway, "once", Dialect::OpenAi, stream).send();
+        client_gone(&gateway);
+        let retry = ask().send();
         joined(&gateway, "idempotency_key", 1.0);
         go.set();
         let answer = finish(retry);
-        assert_eq!(
-            text_of(Dialect::OpenAi, &answer, stream),
-            "call 0 - née, 日本"
-        );
+        let text = text_of(Dialect::OpenAi, &answer, stream);
+        assert_eq!(text, "call 0 - née, 日本");
         assert!(!call.gone().is_set());
         assert_eq!(upstream.seen().len(), 1);
         let lost = gateway.wait_record("the lost one", |record| record["outcome"] == "client_gone");
@@ -650,9 +665,29 @@ fn a_retry_after_a_lost_connection_gets_the_same_answer_for_one_price() {
 }
 
 #[test]
+fn a_call_goes_on_to_its_end_without_callers_and_is_kept() {
+    for stream in [true, false] {
+        let go = Signal::new();
+        let upstream = Upstream::start(silent(&go));
+        let gateway = start(&upstream, ALONE, "idempotency: { linger: 60s }\n");
+        let ask = || keyed(&gateway, "once", Dialect::OpenAi, stream);
+        let lost = ask().send();
+        upstream.wait_seen(0);
+        lost.leave();
+        client_gone(&gateway);
+        go.set();
+        gateway.wait_record("the lost one", |record| record["outcome"] == "client_gone");
+        let retry = ask().whole();
+        assert_eq!(retry.header("x-aplomb-idempotent-replay"), Some("true"));
+        let text = text_of(Dialect::OpenAi, &retry, stream);
+        assert_eq!(text, "call 0 - née, 日本");
+    }
+}
+
+#[test]
 fn a_call_that_nobody_comes_back_for_ends() {
     let never = Signal::new();
-    let upstream = Upstream::start(halting(&never));
+    let upstream = Upstream::start(silent(&never));
     let gateway = start(&upstream, ALONE, "idempotency: { linger: 100ms }\n");
     let lost = keyed(&gateway, "once", Dialect::OpenAi, true).send();
     let call = upstream.wait_seen(0);
@@ -662,18 +697,15 @@ fn a_call_that_nobody_comes_back_for_ends() {
 }
 
 #[test]
-fn a_call_goes_on_to_its_end_without_callers_and_is_kept() {
-    let go = Signal::new();
-    let upstream = Upstream::start(halting(&go));
+fn who_stops_a_stream_stops_its_call_at_once() {
+    let never = Signal::new();
+    let upstream = Upstream::start(halting(&never));
     let gateway = start(&upstream, ALONE, "idempotency: { linger: 60s }\n");
-    let lost = keyed(&gateway, "once", Dialect::OpenAi, true).open();
-    lost.leave();
-    go.set();
-    // The gateway may have seen by then that nobody reads any more, or not.
-    gateway.wait_record("the lost one", |record| record["output_tokens"] == 4);
-    let retry = keyed(&gateway, "once", Dialect::OpenAi, true).whole();
-    assert_eq!(retry.header("x-aplomb-idempotent-replay"), Some("true"));
-    assert_eq!(text_of(Dialect::OpenAi, &retry, true), "call 0 - née, 日本");
+    let mut answer = keyed(&gateway, "once", Dialect::OpenAi, true).open();
+    answer.event().unwrap();
+    answer.leave();
+    upstream.wait_seen(0).gone().wait("the call to end");
+    nothing_is_left(&gateway);
 }
 
 #[test]
@@ -870,14 +902,12 @@ fn a_storm_of_callers_that_leave_holds_nothing_back() {
 #[test]
 fn shutdown_waits_for_nobody_who_could_only_come_later() {
     let never = Signal::new();
-    let upstream = Upstream::start(halting(&never));
+    let upstream = Upstream::start(silent(&never));
     let mut gateway = start(&upstream, ALONE, "idempotency: { linger: 60s }\n");
     let lost = keyed(&gateway, "once", Dialect::OpenAi, true).send();
     let call = upstream.wait_seen(0);
     lost.leave();
-    wait_for("the client to be gone", || {
-        (gateway.metric("aplomb_connections_open")? <= 1.0).then_some(())
-    });
+    client_gone(&gateway);
     assert!(!call.gone().is_set());
     gateway.terminate();
     assert!(gateway.wait_end().success());

@@ -52,7 +52,7 @@ pub struct IdempotencyConfig {
     pub keep: Span,
     /// Most memory of kept answers. Default `64MiB`. When it is used up, the tenant that holds most gives up its oldest answers, which are then made anew. An answer over 1 MiB is not kept.
     pub max: ByteSize,
-    /// For how long a call goes on when its caller has left, so that a retry finds its answer. Default `5s`; at most `60s`; `0s`: it ends at once.
+    /// For how long a call goes on when its caller has left before the response began, so that a retry finds its answer. A stream that has begun ends with its caller. Default `5s`; at most `60s`; `0s`: all end at once.
     pub linger: Span,
 }
 

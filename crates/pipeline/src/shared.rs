@@ -4,54 +4,43 @@
 //! The first one's call is a task of its own, so that it does not end with the first caller: it walks the targets, writes what
 //! the provider says on a tape, before anything is restored, and goes on while anyone listens. Every caller reads that tape
 //! through filters of its own. The exchange of the first caller is the one that pays: if its client leaves while others listen,
-//! it is noted to the end of the call ([`Desk`]).
+//! it is noted to the end of the call ([`desk`]).
 
-use crate::attempts::{Way, Won};
+mod desk;
+mod lead;
+mod listen;
+mod shares;
+
 use crate::cached::{self, owner};
-use crate::flight::Flight;
-use crate::plan::Plan;
-use crate::policy::{Route, Timeouts};
+use crate::policy::Route;
 use crate::settle::Exchange;
 use crate::state::State;
-use crate::turn::Notice;
 use aplomb_config::file::{ConfigFile, RouteConfig};
-use aplomb_config::share::{DedupeModeConfig, IdempotencyConfig};
-use aplomb_core::erase::{Erase, Subject};
-use aplomb_core::error::{ApiError, BoxError, ErrorCode};
+use aplomb_config::share::DedupeModeConfig;
+use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::event::ChatEvent;
-use aplomb_core::id::{RequestId, TraceContext};
+use aplomb_core::id::RequestId;
 use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Delivery};
-use aplomb_core::usage::Usage;
 use aplomb_latency::cache::directive::Directives;
 use aplomb_latency::cache::key::{Digest, Keyer};
 use aplomb_latency::cache::request::{Asked, Limits};
-use aplomb_latency::cache::store::Purge;
-use aplomb_latency::queue::Class;
-use aplomb_latency::share::register::{Ask, Ended, Entered, Mode, Register, Source};
-use aplomb_latency::share::tape::{Heard, Next, Reader, Size, Tape};
-use aplomb_observe::metrics::{Metrics, ShareMetrics};
+use aplomb_latency::share::register::{Ask, Entered, Mode, Register, Source};
+use aplomb_latency::share::tape::{Reader, Tape};
+use aplomb_observe::metrics::ShareMetrics;
 use aplomb_observe::record::{Share, SharedBy, SharedFacts};
 use aplomb_privacy::restore::Restorer;
-use aplomb_providers::call::CallContext;
 use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
-use aplomb_providers::stream::{EventStream, Feed};
-use bytes::Bytes;
-use serde_json::{Value, json};
+use aplomb_providers::stream::EventStream;
+pub(crate) use desk::Lead;
+pub(crate) use lead::{Call, Used};
+pub(crate) use listen::Listens;
+pub use shares::Shares;
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, timeout_at};
 
-/// Most memory of finished answers that are given again within a window. Chosen: thousands of answers, for seconds.
-const WINDOW_BYTES: usize = 16 << 20;
-/// Memory of answers in flight beyond which nobody joins them. Chosen: as much as of kept ones.
-const FLYING_BYTES: usize = 64 << 20;
 /// All plain requests, whatever their temperature: an answer on its way is the answer to both.
 const PLAIN: Limits = Limits {
     temperature_max: f64::INFINITY,
@@ -73,7 +62,8 @@ pub(crate) struct Head {
     pub target: Arc<str>,
     /// It comes from the practice provider.
     pub simulated: bool,
-    dropped: Vec<Dropped>,
+    /// Fields of the request that the provider has no counterpart for.
+    pub dropped: Vec<Dropped>,
 }
 
 /// Why a shared call ended.
@@ -115,113 +105,6 @@ pub(crate) struct Begun {
     pub events: EventStream,
     /// Fields of the request that the provider has no counterpart for.
     pub dropped: Vec<Dropped>,
-}
-
-/// All shared calls and their finished answers. They survive a reload.
-pub struct Shares {
-    content: Arc<Calls>,
-    key: Arc<Calls>,
-    /// No call goes on for callers that have left.
-    stop: watch::Sender<bool>,
-}
-
-impl Default for Shares {
-    fn default() -> Self {
-        Shares {
-            content: Register::new(WINDOW_BYTES, FLYING_BYTES),
-            key: Register::new(0, FLYING_BYTES),
-            stop: watch::Sender::new(false),
-        }
-    }
-}
-
-impl Shares {
-    /// Takes over the bounds of a file.
-    pub(crate) fn bound(&self, config: &IdempotencyConfig) {
-        self.key.bound(config.max.0);
-    }
-
-    /// From now on calls end when their last caller leaves: no retry can come.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// Removes finished answers, and says how many. What is in flight and fits is not kept.
-    pub fn purge(&self, purge: &Purge) -> u64 {
-        self.content.purge(purge) + self.key.purge(purge)
-    }
-
-    /// How full they are.
-    pub fn report(&self, now_ms: u64) -> Vec<Value> {
-        let one = |(by, calls): (SharedBy, &Arc<Calls>)| {
-            let (fill, (flying, bytes)) = (calls.fill(now_ms), calls.flying());
-            json!({
-                "by": by.name(),
-                "entries": fill.entries,
-                "bytes": fill.bytes,
-                "bytes_max": fill.bytes_max,
-                "calls": flying,
-                "calls_bytes": bytes,
-            })
-        };
-        self.all().into_iter().map(one).collect()
-    }
-
-    fn all(&self) -> [(SharedBy, &Arc<Calls>); 2] {
-        [
-            (SharedBy::Content, &self.content),
-            (SharedBy::Key, &self.key),
-        ]
-    }
-
-    /// Brings the metrics up to date.
-    pub fn refresh(&self, metrics: &Metrics, now_ms: u64) {
-        show(&self.content, &metrics.share_content, now_ms);
-        show(&self.key, &metrics.share_key, now_ms);
-    }
-}
-
-fn show(calls: &Calls, metrics: &ShareMetrics, now_ms: u64) {
-    let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let (fill, flying) = (calls.fill(now_ms), calls.flying());
-    metrics.entries.set(wide(fill.entries));
-    metrics.bytes.set(wide(fill.bytes));
-    metrics.calls.set(wide(flying.0));
-    metrics.calls_bytes.set(wide(flying.1));
-}
-
-impl Erase for Shares {
-    fn store(&self) -> &'static str {
-        "shared answers"
-    }
-
-    fn erase(&self, subject: &Subject) -> Result<u64, BoxError> {
-        Ok(self.purge(&cached::of(subject)))
-    }
-
-    fn export(&self, subject: &Subject) -> Result<Vec<Value>, BoxError> {
-        let entries = self.all().into_iter().flat_map(|(by, calls)| {
-            let kept = calls.list(&cached::of(subject)).into_iter();
-            kept.map(move |(at_ms, route, answer)| {
-                let said: String = answer.pieces().iter().map(text).collect();
-                json!({ "by": by.name(), "at_ms": at_ms, "route": &*route, "answer": said })
-            })
-        });
-        Ok(entries.collect())
-    }
-}
-
-fn text(piece: &Piece) -> String {
-    match piece {
-        Piece::Event(ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. }) => {
-            text.clone()
-        }
-        Piece::Event(ChatEvent::ToolArguments { fragment, .. }) => fragment.clone(),
-        Piece::Event(ChatEvent::Raw(raw) | ChatEvent::RawBody(raw)) => {
-            String::from_utf8_lossy(&raw.data).into_owned()
-        }
-        Piece::Head(_) | Piece::Event(_) => String::new(),
-    }
 }
 
 /// How a route shares calls, compiled.
@@ -293,12 +176,6 @@ pub(crate) enum Place {
     Listens(Box<Listens>),
     /// It makes a call of its own, which nobody joins.
     Alone,
-}
-
-/// A request that gets the answer of another one.
-pub(crate) struct Listens {
-    reader: Listener,
-    facts: SharedFacts,
 }
 
 impl Sharer {
@@ -474,497 +351,4 @@ fn question(mut keyer: Keyer, request: &ChatRequest, may_be_plain: bool) -> Opti
     });
     let asked = Asked::of_any(&request.body)?;
     Some((asked.key(keyer), false))
-}
-
-impl Listens {
-    /// The answer, as soon as it has begun (streams) or is whole.
-    ///
-    /// Cancel safe: dropping the future leaves the call.
-    ///
-    /// # Errors
-    /// The call failed, or the time of this request is used up.
-    pub(crate) async fn begin(mut self, exchange: &mut Exchange, deadline: Instant) -> Begins {
-        let since = Instant::now();
-        let head = match timeout_at(deadline, next(&mut self.reader)).await {
-            Ok(Next::Piece(Piece::Head(head))) => head,
-            Ok(Next::Failed(fallen)) => {
-                exchange.fell(fallen.0.spent);
-                return Err(fallen.fault().error);
-            }
-            Ok(Next::Cut) => return Err(too_slow().error),
-            Ok(Next::Piece(Piece::Event(_)) | Next::Done) => return Err(headless()),
-            Err(_) => return Err(timed_out()),
-        };
-        exchange.shares(&head, self.facts, since.elapsed());
-        rest(self.reader, &head, (exchange.record().stream, deadline)).await
-    }
-}
-
-async fn next(reader: &mut Listener) -> Next<Piece, Fallen> {
-    poll_fn(|cx| reader.poll_next(cx)).await
-}
-
-fn headless() -> ApiError {
-    ApiError::new(ErrorCode::Internal, "a shared answer has no beginning")
-}
-
-fn timed_out() -> ApiError {
-    let message = "the time for this request is used up";
-    ApiError::new(ErrorCode::UpstreamTimeout, message)
-}
-
-fn too_slow() -> UpstreamFault {
-    let message =
-        "this answer is shared with another request of yours, and this one was read too slowly";
-    UpstreamFault {
-        error: ApiError::new(ErrorCode::Overloaded, message),
-        ..UpstreamFault::new(FaultKind::Reset, message)
-    }
-}
-
-/// What comes after the head: a stream as it comes, a whole answer when it is whole.
-async fn rest(mut reader: Listener, head: &Head, (stream, deadline): (bool, Instant)) -> Begins {
-    let dropped = head.dropped.clone();
-    let mut held = VecDeque::new();
-    if stream {
-        let events = EventStream::fed(Box::new(Fed(reader)));
-        return Ok(Begun {
-            held,
-            events,
-            dropped,
-        });
-    }
-    loop {
-        match timeout_at(deadline, next(&mut reader)).await {
-            Ok(Next::Piece(Piece::Event(event))) => held.push_back(event),
-            Ok(Next::Piece(Piece::Head(_))) => {}
-            Ok(Next::Done) => break,
-            Ok(Next::Failed(fallen)) => return Err(fallen.fault().error),
-            Ok(Next::Cut) => return Err(too_slow().error),
-            Err(_) => return Err(timed_out()),
-        }
-    }
-    Ok(Begun {
-        held,
-        events: EventStream::whole(Vec::new()),
-        dropped,
-    })
-}
-
-/// A reader as the source of an answer's events.
-struct Fed(Listener);
-
-impl Feed for Fed {
-    fn poll_event(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<ChatEvent, UpstreamFault>>> {
-        loop {
-            return match self.0.poll_next(cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Next::Piece(Piece::Head(_))) => continue,
-                Poll::Ready(Next::Piece(Piece::Event(event))) => Poll::Ready(Some(Ok(event))),
-                Poll::Ready(Next::Done) => Poll::Ready(None),
-                Poll::Ready(Next::Failed(fallen)) => Poll::Ready(Some(Err(fallen.fault()))),
-                Poll::Ready(Next::Cut) => Poll::Ready(Some(Err(too_slow()))),
-            };
-        }
-    }
-}
-
-/// A call that may be shared, with all that it needs to go on by itself.
-pub(crate) struct Call {
-    /// Its targets.
-    pub route: Arc<Route>,
-    /// What is asked.
-    pub request: Masked<ChatRequest>,
-    /// The trace of the first caller.
-    pub trace: TraceContext,
-    /// What travels upstream besides the body.
-    pub context: CallContext,
-    /// In which order targets are tried.
-    pub plan: Plan,
-    /// When the time of the first caller's request is used up.
-    pub deadline: Instant,
-    /// What turns of one conversation have in common.
-    pub conversation: Option<u64>,
-    /// How often the first caller's SDK has sent the request before.
-    pub sent_before: u32,
-    /// How urgent it is.
-    pub class: Class,
-    /// Where it says that it waits.
-    pub notice: Arc<Notice>,
-}
-
-type Handed = (Exchange, Result<Arc<Head>, ApiError>);
-
-impl Sharer {
-    /// Makes the call, and reads what it says.
-    ///
-    /// Cancel safe: dropping the future leaves the call to those who have joined.
-    pub(crate) async fn lead(
-        self: Box<Self>,
-        call: Box<Call>,
-        (source, mut reader): (Box<Source<Piece, Fallen>>, Listener),
-        exchange: Exchange,
-    ) -> (Begins, Exchange) {
-        let deadline = call.deadline;
-        let tasks = exchange.state().tasks.clone();
-        let (hand, back) = oneshot::channel();
-        tasks.spawn(self.run(call, source, exchange, hand));
-        match back.await {
-            Ok((exchange, Err(error))) => (Err(error), exchange),
-            Ok((exchange, Ok(head))) => {
-                // The head is known here.
-                let _ = reader.try_next();
-                let stream = exchange.record().stream;
-                (rest(reader, &head, (stream, deadline)).await, exchange)
-            }
-            // The task has panicked, and so would this have.
-            Err(lost) => resume_unwind(Box::new(lost)),
-        }
-    }
-
-    async fn run(
-        self: Box<Self>,
-        call: Box<Call>,
-        source: Box<Source<Piece, Fallen>>,
-        mut exchange: Exchange,
-        hand: oneshot::Sender<Handed>,
-    ) {
-        let state = exchange.state().clone();
-        let (tape, stop) = (source.tape().clone(), state.shares.stop.subscribe());
-        let bounds = Bounds {
-            timeouts: call.route.timeouts,
-            deadline: call.deadline,
-            input: call.request.get().body.len(),
-        };
-        let left = left(&tape, self.linger, stop);
-        tokio::pin!(left);
-        let walked = tokio::select! {
-            biased;
-            walked = call.walk(&mut exchange) => Ok(walked),
-            heard = &mut left => Err(heard),
-        };
-        let heard = match walked {
-            Ok(Ok(won)) => tokio::select! {
-                biased;
-                () = self.tell(won, (source, exchange), hand, bounds) => None,
-                heard = left => Some(heard),
-            },
-            Ok(Err(error)) => {
-                let record = exchange.record();
-                let spent = record.attempts.len() > 1 || record.chain_spent;
-                let fallen = Fallen::new(FaultKind::Server, &error, spent);
-                // Ended first: whoever is told of the failure and tries again makes a call of its own.
-                source.end(Err(fallen), state.clock.now_ms());
-                let _ = hand.send((exchange, Err(error)));
-                None
-            }
-            Err(heard) => {
-                if let Some(fallen) = tape.failure() {
-                    let _ = hand.send((exchange, Err(fallen.fault().error)));
-                }
-                Some(heard)
-            }
-        };
-        let replaced = heard == Some(Heard::Ended);
-        self.metrics.replaced.add(u64::from(replaced));
-        show(&self.calls, &self.metrics, state.clock.now_ms());
-    }
-
-    /// Brings an answer that has begun to all who listen.
-    async fn tell(
-        &self,
-        won: Won,
-        (source, mut exchange): (Box<Source<Piece, Fallen>>, Exchange),
-        hand: oneshot::Sender<Handed>,
-        bounds: Bounds,
-    ) {
-        let state = exchange.state().clone();
-        let Won { begun, flight } = won;
-        let head = Arc::new(Head {
-            target: exchange.record().target.clone().unwrap_or_default(),
-            simulated: exchange.record().simulated,
-            dropped: begun.dropped,
-        });
-        let desk = Open(Arc::new(Desk::default()));
-        let mut pump = Pump {
-            tape: source.tape(),
-            desk: &desk.0,
-            metrics: &self.metrics,
-            events: begun.events,
-            flight,
-        };
-        pump.push(Piece::Head(head.clone()));
-        for event in begun.held {
-            pump.event(event);
-        }
-        exchange.leads(Lead {
-            desk: desk.0.clone(),
-            tape: source.tape().clone(),
-            seen: 0,
-        });
-        // If the first caller has left, its exchange goes to the desk when it is dropped here.
-        let _ = hand.send((exchange, Ok(head)));
-        let end = pump.run(&bounds).await;
-        match source.end(end, state.clock.now_ms()) {
-            Ended::Kept { evicted } => self.metrics.evicted.add(evicted),
-            Ended::TooLarge => self.metrics.unkept("size"),
-            Ended::Unwanted | Ended::Failed => {}
-        }
-    }
-}
-
-/// What bounds a call, and what it was asked.
-struct Bounds {
-    timeouts: Timeouts,
-    deadline: Instant,
-    /// Bytes of the request.
-    input: usize,
-}
-
-impl Call {
-    /// Takes it to an answer that has begun.
-    ///
-    /// # Errors
-    /// The last failure.
-    pub(crate) async fn walk(self: Box<Self>, exchange: &mut Exchange) -> Result<Won, ApiError> {
-        let way = Way {
-            route: &self.route,
-            request: &self.request,
-            trace: &self.trace,
-            context: self.context,
-            deadline: self.deadline,
-            conversation: self.conversation,
-            sent_before: self.sent_before,
-            class: self.class,
-            notice: self.notice,
-        };
-        way.walk(self.plan, exchange).await
-    }
-}
-
-/// Ends when nobody has listened for as long as the call goes on alone, or when it was ended from outside.
-async fn left(tape: &Tapes, linger: Duration, mut stop: watch::Receiver<bool>) -> Heard {
-    loop {
-        let heard = poll_fn(|cx| tape.poll_alone(cx)).await;
-        if heard == Heard::Ended || linger.is_zero() || !tape.is_open() {
-            return heard;
-        }
-        tokio::select! {
-            biased;
-            () = poll_fn(|cx| tape.poll_heard(cx)) => {}
-            _ = stop.wait_for(|stop| *stop) => return heard,
-            () = sleep(linger) => return heard,
-        }
-    }
-}
-
-/// What a call has used, as far as it is known.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Used {
-    /// Bytes of generated text.
-    pub output_bytes: u64,
-    /// What the provider says.
-    pub usage: Option<Usage>,
-}
-
-impl Used {
-    fn saw(&mut self, event: &ChatEvent) {
-        self.output_bytes += u64::from(event.output_bytes());
-        if let ChatEvent::Usage(usage) = event {
-            self.usage = Some(*usage);
-        }
-    }
-
-    /// About four bytes a token, where the provider does not say.
-    fn tokens(&self, input: usize) -> u64 {
-        let told = self.usage;
-        let told = told.map(|usage| usage.input_total().saturating_add(usage.output));
-        let input = u64::try_from(input).unwrap_or(u64::MAX);
-        told.unwrap_or(input.saturating_add(self.output_bytes) / 4)
-    }
-}
-
-/// Brings a provider's answer onto the tape.
-struct Pump<'a> {
-    tape: &'a Tapes,
-    desk: &'a Desk,
-    metrics: &'a ShareMetrics,
-    events: EventStream,
-    flight: Flight,
-}
-
-impl Pump<'_> {
-    fn push(&self, piece: Piece) {
-        let size = size(&piece);
-        self.tape.push(piece, size);
-    }
-
-    fn event(&self, event: ChatEvent) {
-        let event = on_its_own(event);
-        let mut desk = self.desk.lock();
-        desk.used.saw(&event);
-        self.push(Piece::Event(event));
-        if let Some(following) = &mut desk.following {
-            following.catch_up();
-        }
-    }
-
-    /// To the end of the answer, within the times of the route.
-    async fn run(&mut self, bounds: &Bounds) -> Result<(), Fallen> {
-        let (timeouts, deadline) = (&bounds.timeouts, bounds.deadline);
-        let mut given_up = false;
-        let end = loop {
-            let room = poll_fn(|cx| self.tape.poll_room(cx));
-            match timeout_at(deadline, room).await {
-                Ok(cut) => self.metrics.cut.add(u64::try_from(cut).unwrap_or(0)),
-                Err(_) if !given_up => self.events.give_up(FaultKind::Total),
-                Err(_) => {}
-            }
-            let idle = Instant::now() + timeouts.idle;
-            let event = poll_fn(|cx| self.events.poll_next(cx));
-            match timeout_at(deadline.min(idle), event).await {
-                Ok(Some(Ok(event))) => self.event(event),
-                Ok(None) => break Ok(()),
-                Ok(Some(Err(fault))) => {
-                    self.flight.failed(&fault);
-                    break Err(Fallen::new(fault.kind, &fault.error, false));
-                }
-                Err(_) => {
-                    given_up = true;
-                    let total = Instant::now() >= deadline;
-                    let kind = if total {
-                        FaultKind::Total
-                    } else {
-                        FaultKind::Idle
-                    };
-                    self.events.give_up(kind);
-                }
-            }
-        };
-        let used = self.desk.lock().used;
-        self.flight.used(used.tokens(bounds.input));
-        end
-    }
-}
-
-/// Bytes may be a piece of a connection's read buffer, and a kept answer would keep all of that.
-fn on_its_own(mut event: ChatEvent) -> ChatEvent {
-    if let ChatEvent::Raw(raw) = &mut event {
-        raw.data = Bytes::copy_from_slice(&raw.data);
-    }
-    event
-}
-
-fn size(piece: &Piece) -> Size {
-    /// Of members that are not counted one by one.
-    const FEW: usize = 256;
-    let payload = match piece {
-        Piece::Head(_) => FEW,
-        Piece::Event(event) => match event {
-            ChatEvent::Text { text, logprobs, .. } => {
-                text.len() + logprobs.as_ref().map_or(0, |all| all.to_string().len())
-            }
-            ChatEvent::Refusal { text, .. } | ChatEvent::Reasoning { text, .. } => text.len(),
-            ChatEvent::ReasoningSignature { signature, .. } => signature.len(),
-            ChatEvent::RedactedReasoning { data, .. } => data.len(),
-            ChatEvent::ToolStart { id, name, .. } => id.len() + name.len(),
-            ChatEvent::ToolArguments { fragment, .. } => fragment.len(),
-            ChatEvent::Raw(raw) | ChatEvent::RawBody(raw) => raw.data.len(),
-            ChatEvent::Start(_) | ChatEvent::Finish { .. } | ChatEvent::Usage(_) => FEW,
-        },
-    };
-    let memory = payload + size_of::<(Piece, Size)>();
-    Size { payload, memory }
-}
-
-/// The first caller's part in its call, while it listens.
-pub(crate) struct Lead {
-    desk: Arc<Desk>,
-    tape: Arc<Tapes>,
-    seen: u64,
-}
-
-impl Lead {
-    /// Its exchange has noted another event.
-    pub(crate) fn saw(&mut self) {
-        self.seen += 1;
-    }
-
-    /// The first caller has left, or is over: its exchange is noted to the end of the call.
-    pub(crate) fn go_on(self, exchange: Exchange) {
-        // Before the events stands the head.
-        let reader = self.tape.follow(self.seen + 1);
-        self.desk.put(Box::new(Following { exchange, reader }));
-    }
-}
-
-/// An exchange that is noted without its caller.
-struct Following {
-    exchange: Exchange,
-    reader: Listener,
-}
-
-impl Following {
-    fn catch_up(&mut self) {
-        while let Some(Next::Piece(piece)) = self.reader.try_next() {
-            if let Piece::Event(event) = piece {
-                self.exchange.saw(&event);
-            }
-        }
-    }
-
-    /// The call has ended. Of what was said while its caller was too slow at least the tokens are noted.
-    fn settle(self, used: &Used) {
-        let mut exchange = self.exchange;
-        exchange.used(used);
-    }
-}
-
-/// Where the exchange of a caller that has left lies while its call goes on.
-#[derive(Default)]
-struct Desk(Mutex<OnDesk>);
-
-#[derive(Default)]
-struct OnDesk {
-    following: Option<Box<Following>>,
-    /// The call has ended.
-    is_closed: bool,
-    used: Used,
-}
-
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, OnDesk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, mut following: Box<Following>) {
-        let mut desk = self.lock();
-        following.catch_up();
-        if !desk.is_closed {
-            desk.following = Some(following);
-            return;
-        }
-        let used = desk.used;
-        drop(desk);
-        following.settle(&used);
-    }
-}
-
-/// An open desk. Dropping it settles what lies on it.
-struct Open(Arc<Desk>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let mut desk = self.0.lock();
-        desk.is_closed = true;
-        let (left, used) = (desk.following.take(), desk.used);
-        drop(desk);
-        if let Some(mut following) = left {
-            following.catch_up();
-            following.settle(&used);
-        }
-    }
 }

@@ -100,6 +100,8 @@ struct Inner<T, E> {
     places: HashMap<u64, Place>,
     last: u64,
     listeners: usize,
+    /// Number of the next piece of the listener that is furthest ahead, or was.
+    heard: u64,
     /// The writer, when it waits for room, for the last reader to leave, or for another one to come.
     writers: [Option<Waker>; 3],
 }
@@ -132,6 +134,7 @@ impl<T: Clone, E: Clone> Tape<T, E> {
             places: HashMap::new(),
             last: 0,
             listeners: 0,
+            heard: 0,
             writers: [None, None, None],
         };
         Arc::new(Tape {
@@ -238,6 +241,11 @@ impl<T: Clone, E: Clone> Tape<T, E> {
         let inner = self.lock();
         let pieces = inner.pieces.iter();
         pieces.map(|(piece, _)| piece.clone()).collect()
+    }
+
+    /// How many pieces the listener has read that is furthest ahead, or was.
+    pub fn heard(&self) -> u64 {
+        self.lock().heard
     }
 
     /// Readers for which the call goes on.
@@ -436,6 +444,9 @@ impl<T: Clone, E: Clone> Reader<T, E> {
         let piece = piece.clone();
         if let Some(place) = inner.places.get_mut(&self.id) {
             place.at += 1;
+            if place.listens {
+                inner.heard = inner.heard.max(at + 1);
+            }
         }
         let waker = (!whole).then(|| inner.writers.get_mut(ROOM).and_then(Option::take));
         drop(inner);

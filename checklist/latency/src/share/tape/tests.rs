@@ -60,7 +60,9 @@ fn whoever_joins_reads_everything_from_the_beginning() {
     tape.push(3, size(10));
     let mut third = tape.join().unwrap();
     assert_eq!(read(&mut first), [2]);
+    assert_eq!(tape.heard(), 2);
     assert_eq!(read(&mut second), [1, 2]);
+    assert_eq!(read(&mut tape.follow(1)), [2]);
     assert_eq!(read(&mut third), [1, 2]);
     assert_eq!(third.try_next(), Some(Next::Done));
     assert!(tape.is_complete());
