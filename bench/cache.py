@@ -15,6 +15,7 @@ import time
 
 CONFIG = """
 server: {{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: data }}
+limits: []
 providers:
   practice: {{ practice: {{ first_token: 0s, tokens_per_second: 0 }} }}
 caches:
@@ -79,7 +80,8 @@ def alike(found, folder, connection):
         time.sleep(0.01)
     for name, text in [
         ("alike, other spelling", "how do I cancel the PRO plan"),
-        ("alike, other words", "Please tell me, how do I cancel the Pro plan?"),
+        ("alike, greeting", "Please tell me, how do I cancel the Pro plan?"),
+        ("alike, other words", "What is the way to cancel the Pro plan?"),
     ]:
         told = [ask(connection, "alike", text, False) for _ in range(ALIKE)]
         assert all(cache.startswith("hit; kind=semantic") for _, cache, _ in told), told[0]

@@ -315,6 +315,19 @@ pub struct CacheMetrics {
     unkept: Reasons,
 }
 
+/// What is counted for each limit.
+#[derive(Debug, Default)]
+pub struct LimitMetrics {
+    /// Requests that it refused.
+    pub refused: Counter,
+    /// Requests that waited for room under it.
+    pub queued: Counter,
+    /// Requests that it sent to another route.
+    pub downgraded: Counter,
+    /// Requests that it would have refused, if it were kept.
+    pub shadow: Counter,
+}
+
 /// Counters by a word of the code: few.
 #[derive(Debug, Default)]
 struct Reasons(Mutex<BTreeMap<&'static str, u64>>);
@@ -543,6 +556,15 @@ pub struct Metrics {
     routes: Named<RouteMetrics>,
     tenants: Named<TenantMetrics>,
     caches: Named<CacheMetrics>,
+    limits: Named<LimitMetrics>,
+    /// Counters of limits that are kept.
+    pub limits_counters: Gauge,
+    /// Places of requests in flight that limits count.
+    pub limits_in_flight: Gauge,
+    /// Requests that wait for room under a limit.
+    pub limits_waiting: Gauge,
+    /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
+    pub limits_crowded: Gauge,
     /// Requests with the same content.
     pub share_content: Arc<ShareMetrics>,
     /// Requests with the same `Idempotency-Key`.
@@ -561,6 +583,9 @@ const TENANTS_MAX: usize = 100;
 
 /// Most response caches with metrics of their own.
 const CACHES_MAX: usize = 50;
+
+/// Most limits with metrics of their own: those of several versions of a file.
+const LIMITS_MAX: usize = 200;
 
 /// The route of requests that name a model without a route.
 pub const DIRECT: &str = "(direct)";
@@ -606,6 +631,11 @@ impl Default for Metrics {
             routes: Named::up_to(ROUTES_MAX),
             tenants: Named::up_to(TENANTS_MAX),
             caches: Named::up_to(CACHES_MAX),
+            limits: Named::up_to(LIMITS_MAX),
+            limits_counters: Gauge::default(),
+            limits_in_flight: Gauge::default(),
+            limits_waiting: Gauge::default(),
+            limits_crowded: Gauge::default(),
             share_content: Arc::default(),
             share_key: Arc::default(),
         }
@@ -631,6 +661,11 @@ impl Metrics {
     /// The handle of a response cache, to be kept. Beyond a bound all share the cache `other`.
     pub fn cache(&self, name: &str) -> Arc<CacheMetrics> {
         self.caches.get(name)
+    }
+
+    /// The handle of a limit, to be kept. Beyond a bound all share the limit `other`.
+    pub fn limit(&self, name: &str) -> Arc<LimitMetrics> {
+        self.limits.get(name)
     }
 
     /// Counts an error that a client got.

@@ -148,6 +148,31 @@ pub struct CacheFacts {
     pub agreement: Option<f32>,
 }
 
+/// What a limit did with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitDecision {
+    /// It was refused.
+    Refused,
+    /// It waited for room.
+    Queued,
+    /// It went to another route.
+    Downgraded,
+    /// A rule that is only tried out would have refused it.
+    Shadow,
+}
+
+impl LimitDecision {
+    /// Name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            LimitDecision::Refused => "refused",
+            LimitDecision::Queued => "queued",
+            LimitDecision::Downgraded => "downgraded",
+            LimitDecision::Shadow => "shadow",
+        }
+    }
+}
+
 /// How an exchange got the answer of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
@@ -199,6 +224,15 @@ pub struct SharedFacts {
     pub age_ms: Option<u64>,
     /// What it would have cost in nano-dollars, where the price is known.
     pub saved_nano: Option<i64>,
+}
+
+/// Which limit did what with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitFacts {
+    /// Name of the rule.
+    pub rule: Arc<str>,
+    /// What it did.
+    pub decision: LimitDecision,
 }
 
 /// One exchange: facts, no text.
@@ -282,6 +316,8 @@ pub struct Record {
     pub hedge: Option<&'static str>,
     /// Estimated cost in nano-dollars of calls that gave no answer; absent where there was none, or no known price.
     pub lost_cost_nano: Option<i64>,
+    /// What a limit did with it; absent where none did.
+    pub limit: Option<LimitFacts>,
     /// A further call was possible and not made, since the retry budget was used up. Not kept.
     pub chain_spent: bool,
 }

@@ -637,6 +637,22 @@ pub const FACTS: &[Column] = &[
             .map(|share| Cell::Real(f64::from(share))))
     ),
     column!(
+        "limit_rule",
+        Name,
+        3,
+        false,
+        "Limit that did something with the request; null where none did.",
+        |s| name(s.record.limit.as_ref().map(|limit| &*limit.rule))
+    ),
+    column!(
+        "limit_decision",
+        Name,
+        3,
+        false,
+        "What it did: `refused`, `queued`, `downgraded`, or `shadow` where it would have refused.",
+        |s| name(s.record.limit.as_ref().map(|limit| limit.decision.name()))
+    ),
+    column!(
         "shared",
         Name,
         3,

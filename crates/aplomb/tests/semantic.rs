@@ -98,6 +98,8 @@ fn a_question_in_other_words_gets_the_same_answer_and_another_question_does_not(
         (&polite.text, &*polite.cache),
         (&first.text, "hit; kind=semantic; score=0.98")
     );
+    let reworded = ask(&gateway, "ada", "What is the way to cancel the Pro plan?");
+    assert_eq!(reworded.text, first.text, "{}", reworded.cache);
     let other = ask(&gateway, "ada", "How do I cancel the Team plan?");
     assert!(
         other.text != first.text && other.cache.starts_with("miss; reason="),
@@ -213,12 +215,8 @@ fn a_providers_vectors_are_used_and_a_failure_of_them_is_only_a_miss() {
     let gateway = start(&upstream, "model: up/vectors, wait: 10s");
     let first = ask(&gateway, "ada", "How do I cancel the Pro plan?");
     vectors(&gateway, 1);
-    let polite = ask(
-        &gateway,
-        "ada",
-        "Please tell me, how do I cancel the Pro plan?",
-    );
-    assert_eq!(polite.text, first.text);
+    let reworded = ask(&gateway, "ada", "What is the way to cancel the Pro plan?");
+    assert_eq!(reworded.text, first.text);
     let asked: Vec<Value> = upstream
         .seen()
         .iter()
@@ -254,12 +252,8 @@ fn a_providers_vectors_are_used_and_a_failure_of_them_is_only_a_miss() {
         });
         let gateway = start(&broken, &format!("model: up/vectors, wait: {wait}"));
         ask(&gateway, "ada", "How do I cancel the Pro plan?");
-        let polite = ask(
-            &gateway,
-            "ada",
-            "Please tell me, how do I cancel the Pro plan?",
-        );
-        assert_eq!(polite.cache, format!("miss; reason={why}"));
+        let reworded = ask(&gateway, "ada", "What is the way to cancel the Pro plan?");
+        assert_eq!(reworded.cache, format!("miss; reason={why}"));
     }
     // One that never answers is not waited for longer than the file says.
     let silent = Upstream::start(|seen| match &*seen.path {
@@ -268,12 +262,8 @@ fn a_providers_vectors_are_used_and_a_failure_of_them_is_only_a_miss() {
     });
     let gateway = start(&silent, "model: up/vectors, wait: 5ms");
     ask(&gateway, "ada", "How do I cancel the Pro plan?");
-    let polite = ask(
-        &gateway,
-        "ada",
-        "Please tell me, how do I cancel the Pro plan?",
-    );
-    assert_eq!(polite.cache, "miss; reason=embedding_late");
+    let reworded = ask(&gateway, "ada", "What is the way to cancel the Pro plan?");
+    assert_eq!(reworded.cache, "miss; reason=embedding_late");
 }
 
 #[derive(Deserialize)]

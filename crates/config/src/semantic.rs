@@ -4,6 +4,7 @@ use crate::cors::mistake;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
+use crate::limits;
 use crate::observe::Measure;
 use crate::records::RecordText;
 use crate::resilience::{ChooseConfig, HedgeAfter};
@@ -17,6 +18,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     idempotency(file, &mut found);
     stores(file, &mut found);
     observe(file, &mut found);
+    limits::sense(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }

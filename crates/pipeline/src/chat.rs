@@ -2,6 +2,7 @@
 
 use crate::cached::{self, Seen};
 use crate::guard;
+use crate::limits::{self, Downgrades, Limits};
 use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
@@ -44,6 +45,10 @@ pub struct Arrival {
     pub notice: Arc<Notice>,
     /// What the caller wants of the response cache.
     pub cache: Directives,
+    /// Limits that may hold for it.
+    pub limits: Arc<Limits>,
+    /// Where it may go instead when it is over one.
+    pub downgrades: Downgrades,
     /// What the caller says about the sharing of its call.
     pub share: Wish,
 }
@@ -63,12 +68,23 @@ pub struct Failed {
 ///
 /// # Errors
 /// The last failure, when no attempt gave an answer.
-pub async fn chat(mut arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
-    let route = arrival.route.clone();
-    let total = arrival.patience.map_or(route.timeouts.total, |patience| {
-        patience.min(route.timeouts.total)
-    });
+pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
+    let total = arrival.route.timeouts.total;
+    let total = arrival
+        .patience
+        .map_or(total, |patience| patience.min(total));
     let deadline = Instant::now() + total;
+    let entry = limits::Entry {
+        limits: &arrival.limits,
+        downgrades: &arrival.downgrades,
+        deadline,
+    };
+    match limits::admit(entry, &mut exchange).await {
+        Ok(None) => {}
+        Ok(Some(instead)) => arrival.route = instead,
+        Err(error) => return Err(give_up(error, exchange)),
+    }
+    let route = arrival.route.clone();
     let guarded = match guard::mask(&route.rules, arrival.request.clone(), &exchange).await {
         Ok(guarded) => guarded,
         Err(error) => return Err(give_up(error, exchange)),
@@ -131,7 +147,7 @@ pub async fn chat(mut arrival: Arrival, mut exchange: Exchange) -> Result<Relay,
 impl Arrival {
     /// The upstream call for what was masked.
     fn call(
-        self,
+        self: Box<Self>,
         request: Masked<ChatRequest>,
         plan: Plan,
         (exchange, deadline): (&Exchange, Instant),

@@ -15,6 +15,7 @@ mod embedder;
 mod evals;
 mod flight;
 mod guard;
+pub mod limits;
 mod otlp;
 mod plan;
 pub mod policy;

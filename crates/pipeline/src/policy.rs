@@ -3,6 +3,7 @@
 use crate::analyzer::Analyzer;
 use crate::cached::{self, Cached};
 use crate::evals;
+use crate::limits::{self, Limits};
 use crate::otlp;
 use crate::shared::Sharing;
 use crate::shields::{self, Shields};
@@ -214,6 +215,8 @@ pub struct Policy {
     pub prices: Arc<Prices>,
     /// Evaluations of recorded answers.
     pub evals: Arc<[Arc<Eval>]>,
+    /// Limits.
+    pub limits: Arc<Limits>,
     /// Where spans and metrics go; none where they stay.
     pub otlp: Option<Arc<Settings>>,
     /// First digits of the digest of the file.
@@ -280,6 +283,7 @@ impl Policy {
             uncovered(&parsed.file, name, config, &mut errors);
         }
         let otlp = otlp::settings(&parsed.file, sources, &mut errors);
+        let limits = limits::compile(&parsed.file, &state.metrics, &mut errors);
         if !errors.is_empty() {
             let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
             return Err(Diagnostics::new(file_name, placed.collect()));
@@ -299,6 +303,7 @@ impl Policy {
             otlp: otlp.map(Arc::new),
             version,
             sharing: Arc::new(sharing),
+            limits: Arc::new(limits),
             standings: state.standings.clone(),
             built_ms: state.clock.now_ms(),
         };

@@ -4,6 +4,7 @@
 //! `Drop` settles: the record goes to the writer's queue, counters grow. No I/O, no wait.
 
 use crate::cached::{Hit, Keep};
+use crate::limits::Admission;
 use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::shared::{Head, Lead, Used};
@@ -19,6 +20,7 @@ use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_latency::class::Charge;
+use aplomb_limits::verdict::Standing;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
 use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
@@ -26,7 +28,8 @@ use aplomb_observe::otel::span::{Call, Finished, Trace};
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
 use aplomb_observe::record::{
-    Attempt, CacheFacts, KeepText, Outcome, PrivacyFacts, Record, SharedFacts, Texts,
+    Attempt, CacheFacts, KeepText, LimitDecision, LimitFacts, Outcome, PrivacyFacts, Record,
+    SharedFacts, Texts,
 };
 use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
@@ -66,6 +69,8 @@ pub struct Exchange {
     error: Option<ErrorCode>,
     /// Gathers the answer, where it may be given again.
     keep: Option<Box<Keep>>,
+    /// What it has taken of limits, and how they stood then.
+    admission: Option<Box<Admission>>,
     /// Its part in a call that others may have joined.
     lead: Option<Box<Lead>>,
     settled: bool,
@@ -180,8 +185,63 @@ impl Exchange {
             pauses: Pauses::default(),
             error: None,
             keep: None,
+            admission: None,
             lead: None,
             settled: false,
+        }
+    }
+
+    /// What all requests share.
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// What it has taken of limits.
+    pub(crate) fn set_admission(&mut self, admission: Admission) {
+        self.admission = Some(Box::new(admission));
+    }
+
+    /// How the limits stood when it was let in or refused.
+    pub fn standings(&self) -> &[Standing] {
+        self.admission
+            .as_ref()
+            .map_or(&[], |admission| &admission.standings)
+    }
+
+    /// What a limit did with it.
+    pub(crate) fn note_limit(&mut self, facts: LimitFacts) {
+        self.record.limit = Some(facts);
+    }
+
+    /// What a limit did with it so far.
+    pub(crate) fn limit_decision(&self) -> Option<LimitDecision> {
+        self.record.limit.as_ref().map(|facts| facts.decision)
+    }
+
+    /// It has waited for room under a limit.
+    pub(crate) fn held_back(&mut self, took: Duration) {
+        self.record.queue_ms += ms(took);
+        self.waited(took);
+    }
+
+    /// It goes to another route than the one it asked for.
+    pub(crate) fn reroute(&mut self, route: &Route) {
+        self.record.route.clone_from(&route.name);
+        self.record.keep = route.record.keep;
+        self.recording = route.record;
+        self.route = route.metrics.clone();
+    }
+
+    /// Puts what was used in the place of what was taken of limits. A request that failed through no fault of the client is
+    /// given back.
+    fn settle_limits(&mut self) {
+        let now = self.state.limits_now();
+        let failed = self.record.outcome == Outcome::Error && self.record.status >= 500;
+        // Who got the answer of another request has used what that one has.
+        let free = failed || self.record.shared.is_some();
+        let admission = self.admission.as_mut();
+        if let Some(reservation) = admission.and_then(|admission| admission.reservation.as_mut()) {
+            reservation.settle(now, |_| free.then_some(0));
         }
     }
 
@@ -244,11 +304,6 @@ impl Exchange {
         self.output_bytes = self.output_bytes.max(used.output_bytes);
     }
 
-    /// What the gateway has learned.
-    pub(crate) fn state(&self) -> &Arc<State> {
-        &self.state
-    }
-
     /// All that it holds, for somebody else who goes on with it. What is left of it settles nothing.
     fn moved_out(&mut self) -> Self {
         self.settled = true;
@@ -272,6 +327,7 @@ impl Exchange {
             pauses: std::mem::take(&mut self.pauses),
             error: self.error,
             keep: self.keep.take(),
+            admission: self.admission.take(),
             lead: None,
             settled: false,
         }
@@ -595,6 +651,7 @@ impl Exchange {
         let reported = self.usage.or_else(|| self.counted());
         self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
+        self.settle_limits();
         let own = self.price_of(&self.record.usage);
         if let Some(shared) = &mut self.record.shared {
             shared.saved_nano = own;

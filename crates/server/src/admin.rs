@@ -63,6 +63,7 @@ fn metrics(gateway: &Gateway) -> Reply {
     let state = &gateway.state;
     state.caches.refresh(state);
     state.shares.refresh(&state.metrics, state.clock.now_ms());
+    state.refresh_limits();
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

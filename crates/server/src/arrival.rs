@@ -218,7 +218,7 @@ pub fn admit(
     gateway: &Gateway,
     policy: &Policy,
     asked: Asked<'_>,
-) -> Result<(Arrival, Exchange), ApiError> {
+) -> Result<(Box<Arrival>, Exchange), ApiError> {
     let Asked {
         id,
         arrived,
@@ -255,7 +255,7 @@ pub fn admit(
     };
     let exchange = Exchange::open(gateway.state.clone(), &opening);
     Ok((
-        Arrival {
+        Box::new(Arrival {
             request,
             route,
             trace,
@@ -265,8 +265,10 @@ pub fn admit(
             class: class(headers),
             notice: Arc::default(),
             cache: directives(headers),
+            limits: policy.limits.clone(),
+            downgrades: policy.downgrades(|name| access.may_use(name)),
             share,
-        },
+        }),
         exchange,
     ))
 }

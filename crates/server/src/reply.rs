@@ -16,7 +16,7 @@ pub type Reply = Response<ReplyBody>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
-fn set(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name.clone(), value);
     }

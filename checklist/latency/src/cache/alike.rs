@@ -44,6 +44,8 @@ pub(super) struct Space {
     index: Index,
     /// The latest entry of each question, case and punctuation levelled.
     same: HashMap<[u8; 32], Digest>,
+    /// The latest entry of each outline ([`Features::outline`]).
+    outlines: HashMap<u64, Digest>,
 }
 
 impl Space {
@@ -58,6 +60,7 @@ impl Space {
 
     pub(super) fn insert(&mut self, key: Digest, alike: &Alike) {
         self.same.insert(alike.features.whole, key);
+        self.outlines.insert(alike.features.outline(), key);
         if let Some(vector) = &alike.vector {
             self.index.insert(key, vector);
         }
@@ -72,10 +75,17 @@ impl Space {
         if self.same.get(&features.whole) == Some(key) {
             self.same.remove(&features.whole);
         }
+        let outline = features.outline();
+        if self.outlines.get(&outline) == Some(key) {
+            self.outlines.remove(&outline);
+        }
     }
 
-    pub(super) fn same(&self, features: &Features) -> Option<Digest> {
-        self.same.get(&features.whole).copied()
+    /// The latest entry of the same question, and of one with the same outline.
+    pub(super) fn likely(&self, features: &Features) -> impl Iterator<Item = Digest> + use<> {
+        let same = self.same.get(&features.whole).copied();
+        let outlined = self.outlines.get(&features.outline()).copied();
+        same.into_iter().chain(outlined)
     }
 
     pub(super) fn near(&self, vector: &[f32], cosine_min: f32) -> Vec<(Digest, f32)> {
@@ -117,10 +127,20 @@ pub struct Asking<'a> {
     pub max_age: Option<Duration>,
 }
 
-/// The answer to the same question, case and punctuation levelled. It needs no vector.
-pub fn same(store: &Store, asking: &Asking<'_>) -> Option<Match> {
-    let found = store.same(asking)?;
-    Some(Match { found, score: 1.0 })
+/// The answer to the same question in another spelling, or with another greeting. It needs no vector.
+pub fn same(store: &Store, asking: &Asking<'_>, limits: &Limits) -> Option<Match> {
+    let likely = store.likely(asking).into_iter();
+    let ruled = likely.map(|(features, found)| {
+        // Without a cosine the guard lets only light edits pass.
+        let ruling = guard::compare(asking.features, &features, f32::NAN, limits);
+        (ruling, found)
+    });
+    let hits = ruled.filter(|(ruling, _)| ruling.hit);
+    hits.map(|(ruling, found)| Match {
+        found,
+        score: ruling.score,
+    })
+    .next()
 }
 
 /// The answer to a question that the guard takes for the same.

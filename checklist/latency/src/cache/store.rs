@@ -291,11 +291,13 @@ impl<V: Kept> Store<V> {
         found
     }
 
-    /// The entry of the same question in another spelling.
-    pub(super) fn same(&self, asking: &Asking<'_>) -> Option<Found<V>> {
-        let space = self.lock().spaces.get(asking.space)?.clone();
-        let key = read(&space).same(asking.features)?;
-        self.alike(&key, asking).map(|(_, found)| found)
+    /// Entries whose questions may be the same in another spelling.
+    pub(super) fn likely(&self, asking: &Asking<'_>) -> Vec<(Arc<Features>, Found<V>)> {
+        let Some(space) = self.lock().spaces.get(asking.space).cloned() else {
+            return Vec::new();
+        };
+        let likely = read(&space).likely(asking.features);
+        likely.filter_map(|key| self.alike(&key, asking)).collect()
     }
 
     /// Entries of the questions that come near, nearest first, with their cosine. The store is free while they are searched.

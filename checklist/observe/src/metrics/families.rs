@@ -1,6 +1,7 @@
 //! All metrics as families of samples; the Prometheus text and the reference page are made from them.
 
 mod latency;
+mod limits;
 
 use super::{
     CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, ShareMetrics, Snapshot,
@@ -174,6 +175,7 @@ impl Metrics {
         all.extend(target_families(&self.targets.all()));
         all.extend(tenant_families(&self.tenants.all()));
         all.extend(latency::cache_families(&self.caches.all()));
+        all.extend(limits::families(self));
         all.extend(latency::share_families([
             (SharedBy::Content, &*self.share_content),
             (SharedBy::Key, &*self.share_key),

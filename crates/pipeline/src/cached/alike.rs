@@ -156,7 +156,7 @@ impl Semantic {
             now_ms,
             max_age,
         };
-        if let Some(found) = alike::same(store, &asking) {
+        if let Some(found) = alike::same(store, &asking, &self.limits) {
             return Looked::Hit(found);
         }
         let pending = self.ask(compared);

@@ -125,11 +125,17 @@ fn another_spelling_needs_no_vector_and_other_namespaces_are_out_of_reach() {
     let store = Store::new(1 << 20);
     put(&store, 1, "How do I cancel the Pro plan?", None);
     let asked = Q::new("how do I CANCEL the pro plan", 0.0);
-    let found = same(&store, &asked.asking(&SPACE, 1)).unwrap();
+    let limits = Limits::from(Strictness::Strict);
+    let found = same(&store, &asked.asking(&SPACE, 1), &limits).unwrap();
     assert_eq!(found.found.answer.text(), "How do I cancel the Pro plan?");
-    assert!(same(&store, &asked.asking(&key(9), 1)).is_none());
+    let polite = Q::new("Hi there, how do I cancel the Pro plan please?", 0.0);
+    let found = same(&store, &polite.asking(&SPACE, 1), &limits).unwrap();
+    assert!(found.score < 1.0);
+    let other = Q::new("How do I not cancel the Pro plan?", 0.0);
+    assert!(same(&store, &other.asking(&SPACE, 1), &limits).is_none());
+    assert!(same(&store, &asked.asking(&key(9), 1), &limits).is_none());
     let late = asked.asking(&SPACE, 3_600_000);
-    assert!(same(&store, &late).is_none());
+    assert!(same(&store, &late, &limits).is_none());
 }
 
 #[test]
