@@ -5,7 +5,7 @@
 //! * [`breaker`], [`gate`], [`pace`]: what a target's calls say about it; [`standing`] keeps it by name.
 //! * [`choose`]: in which order targets are asked. [`hedge`]: when two are asked at once.
 //! * [`queue`]: whose turn it is where a target takes only so many calls at a time.
-//! * [`cache`]: answers that are given again.
+//! * [`cache`]: answers that are given again. [`share`]: one call for several who ask the same at a time.
 //!
 //! All of it is pure or guarded by short locks: instants and random numbers are passed in, nothing waits.
 
@@ -19,4 +19,5 @@ pub mod gate;
 pub mod hedge;
 pub mod pace;
 pub mod queue;
+pub mod share;
 pub mod standing;

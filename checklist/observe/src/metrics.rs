@@ -405,6 +405,48 @@ impl CacheMetrics {
     }
 }
 
+/// What is counted of requests that are the same, by what makes them so.
+#[derive(Debug, Default)]
+pub struct ShareMetrics {
+    /// Calls that others could join.
+    pub led: Counter,
+    /// Requests that got the answer of a call in flight.
+    pub joined: Counter,
+    /// Requests that got a finished answer.
+    pub replayed: Counter,
+    /// Requests that were refused, since the same one was in flight.
+    pub rejected: Counter,
+    /// Calls that a newer request took the place of.
+    pub replaced: Counter,
+    /// Requests that were refused, since their key was used for another question.
+    pub mismatched: Counter,
+    /// Readers that were too slow for a shared answer.
+    pub cut: Counter,
+    /// Finished answers that were pushed out by others.
+    pub evicted: Counter,
+    /// Finished answers that are there now.
+    pub entries: Gauge,
+    /// Memory of them.
+    pub bytes: Gauge,
+    /// Calls in flight that others may join.
+    pub calls: Gauge,
+    /// Memory of what they have said.
+    pub calls_bytes: Gauge,
+    unkept: Reasons,
+}
+
+impl ShareMetrics {
+    /// A finished answer was not kept.
+    pub fn unkept(&self, reason: &'static str) {
+        self.unkept.add(reason);
+    }
+
+    /// Finished answers by why they were not kept.
+    pub fn left_out(&self) -> BTreeMap<&'static str, u64> {
+        self.unkept.all()
+    }
+}
+
 /// What is counted of the OTLP export of one signal.
 #[derive(Debug, Default)]
 pub struct ExportMetrics {
@@ -533,6 +575,10 @@ pub struct Metrics {
     pub limits_waiting: Gauge,
     /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
     pub limits_crowded: Gauge,
+    /// Requests with the same content.
+    pub share_content: Arc<ShareMetrics>,
+    /// Requests with the same `Idempotency-Key`.
+    pub share_key: Arc<ShareMetrics>,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -600,6 +646,8 @@ impl Default for Metrics {
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),
+            share_content: Arc::default(),
+            share_key: Arc::default(),
         }
     }
 }

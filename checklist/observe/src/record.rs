@@ -173,6 +173,59 @@ impl LimitDecision {
     }
 }
 
+/// How an exchange got the answer of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Its call was in flight.
+    Joined,
+    /// Its answer was there.
+    Replayed,
+}
+
+impl Share {
+    /// Name in records and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Share::Joined => "joined",
+            Share::Replayed => "replayed",
+        }
+    }
+}
+
+/// What made a request the same as another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedBy {
+    /// Everything in it.
+    Content,
+    /// Its `Idempotency-Key`.
+    Key,
+}
+
+impl SharedBy {
+    /// Name in records and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            SharedBy::Content => "content",
+            SharedBy::Key => "idempotency_key",
+        }
+    }
+}
+
+/// The answer is that of another exchange, whose call it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedFacts {
+    /// How it got there.
+    pub how: Share,
+    /// What made the requests the same.
+    pub by: SharedBy,
+    /// The other exchange.
+    pub source: RequestId,
+    /// How old the answer is, in milliseconds; absent where the call was in flight.
+    pub age_ms: Option<u64>,
+    /// What it would have cost in nano-dollars, where the price is known.
+    pub saved_nano: Option<i64>,
+}
+
 /// Which limit did what with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitFacts {
@@ -253,6 +306,8 @@ pub struct Record {
     pub keep: KeepText,
     /// What the response cache did; absent where the route has none.
     pub cache: Option<Box<CacheFacts>>,
+    /// Whose answer it got; absent where it made its own call or none.
+    pub shared: Option<Box<SharedFacts>>,
     /// First digits of the digest of the configuration that was in force.
     pub policy_version: Arc<str>,
     /// How often the client's SDK had sent the request before.
@@ -268,11 +323,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether the answer came from the response cache: it cost nothing, and its tokens were billed before.
-    pub fn is_cached(&self) -> bool {
-        self.cache
+    /// Whether the answer came from the response cache or from another exchange's call: it cost nothing, and its tokens are
+    /// counted there.
+    pub fn is_given_again(&self) -> bool {
+        let hit = self
+            .cache
             .as_ref()
-            .is_some_and(|cache| cache.result.is_hit())
+            .is_some_and(|cache| cache.result.is_hit());
+        hit || self.shared.is_some()
     }
 
     /// Whether the caller did not get what was asked for, and it was not their own doing: a request that is wrong, refused

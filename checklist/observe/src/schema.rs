@@ -4,7 +4,7 @@
 //! retyped.
 
 use crate::prompt::Prompt;
-use crate::record::{Attempt, CacheFacts, Record};
+use crate::record::{Attempt, CacheFacts, Record, SharedFacts};
 use aplomb_core::usage::UsageSource;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -652,7 +652,49 @@ pub const FACTS: &[Column] = &[
         "What it did: `refused`, `queued`, `downgraded`, or `shadow` where it would have refused.",
         |s| name(s.record.limit.as_ref().map(|limit| limit.decision.name()))
     ),
+    column!(
+        "shared",
+        Name,
+        3,
+        false,
+        "The answer is that of another exchange's call: `joined` while it was in flight, `replayed` after its end; `cost_nano` is 0 then.",
+        |s| name(s.record.shared.as_ref().map(|shared| shared.how.name()))
+    ),
+    column!(
+        "shared_by",
+        Name,
+        3,
+        false,
+        "What made the requests the same: `content` or `idempotency_key`.",
+        |s| name(s.record.shared.as_ref().map(|shared| shared.by.name()))
+    ),
+    column!(
+        "shared_source",
+        Text,
+        3,
+        false,
+        "Id of the exchange whose call it was.",
+        |s| shared(s, |shared| Some(Cell::Text(Cow::Owned(
+            shared.source.to_string()
+        ))))
+    ),
+    column!(
+        "shared_saved_nano",
+        Nano,
+        3,
+        false,
+        "What a call of its own would have cost. Null where the price is not known.",
+        |s| shared(s, |shared| shared.saved_nano.map(Cell::Int))
+    ),
 ];
+
+fn shared<'a>(
+    source: &Source<'a>,
+    pick: impl FnOnce(&'a SharedFacts) -> Option<Cell<'a>>,
+) -> Cell<'a> {
+    let facts = source.record.shared.as_deref();
+    facts.and_then(pick).unwrap_or(Cell::Null)
+}
 
 fn cached<'a>(
     source: &Source<'a>,

@@ -114,8 +114,8 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     };
     let gateway = Gateway::new(policy, state, access).map_err(Failure::start)?;
     Ok(Wired {
+        tasks: gateway.state.tasks.clone(),
         gateway: Arc::new(gateway),
-        tasks: Tasks::default(),
     })
 }
 
@@ -278,6 +278,7 @@ pub async fn serve(
     run_until_stopped(&origin, &gateway).await?;
     tracing::info!(running = gateway.state.metrics.in_flight.get(), "draining");
     gateway.drain();
+    gateway.state.shares.stop();
     stop_data.send_replace(true);
     let clean = tasks.wait(server.drain.0 + FAREWELL).await;
     gateway.state.evals.stop();

@@ -2,7 +2,7 @@
 #![cfg(test)]
 
 use aplomb_testkit::Dialect::{Anthropic, OpenAi};
-use aplomb_testkit::client::Whole;
+use aplomb_testkit::client::{Request, Whole, chat_body};
 use aplomb_testkit::gateway::Gateway;
 use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Step, Upstream};
@@ -275,7 +275,7 @@ fn a_shadow_rule_refuses_nothing_and_counts() {
 #[test]
 fn a_failure_of_the_provider_is_given_back_and_the_clients_own_is_not() {
     let upstream = Upstream::start(|seen| {
-        let broken = seen.header("idempotency-key") == Some("broken");
+        let broken = seen.json()["metadata"]["kind"] == "broken";
         let (status, kind) = match broken {
             true => (500, "server_error"),
             false => (400, "invalid_request_error"),
@@ -290,8 +290,9 @@ fn a_failure_of_the_provider_is_given_back_and_the_clients_own_is_not() {
     );
     let gateway = Gateway::start(BINARY, &config);
     let ask = |kind: &str| {
-        let request = gateway.chat(OpenAi, "chat", false);
-        request.header("idempotency-key", kind).whole()
+        let mut body = chat_body(OpenAi, "chat", false);
+        body["metadata"] = serde_json::json!({ "kind": kind });
+        Request::post(gateway.data, OpenAi.path(), &body).whole()
     };
     for _ in 0..3 {
         assert_eq!(ask("broken").status, 500);

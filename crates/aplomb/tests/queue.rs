@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use aplomb_testkit::Dialect::OpenAi;
+use aplomb_testkit::client::{Request, chat_body};
 use aplomb_testkit::gateway::Gateway;
 use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Step, Upstream};
@@ -167,10 +168,9 @@ fn interactive_requests_go_before_batch() {
     let running = gateway.chat(OpenAi, "chat", false).send();
     upstream.wait_seen(0);
     let ask = |name: &str, priority: &str| {
-        let request = gateway
-            .chat(OpenAi, "chat", false)
-            .header("x-aplomb-user", name);
-        let request = request.header("idempotency-key", name);
+        let mut body = chat_body(OpenAi, "chat", false);
+        body["user"] = name.into();
+        let request = Request::post(gateway.data, OpenAi.path(), &body);
         request.header("x-aplomb-priority", priority).send()
     };
     let batch = ask("batch", "batch");
@@ -182,9 +182,7 @@ fn interactive_requests_go_before_batch() {
         assert_eq!(one.answer().unwrap().whole().unwrap().status, 200);
     }
     let seen = upstream.seen();
-    let order: Vec<_> = seen
-        .iter()
-        .filter_map(|seen| seen.header("idempotency-key"))
-        .collect();
+    let users = seen.iter().map(|seen| seen.json()["user"].clone());
+    let order: Vec<_> = users.filter(|user| !user.is_null()).collect();
     assert_eq!(order, ["person", "batch"]);
 }

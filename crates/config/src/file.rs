@@ -13,6 +13,7 @@ use crate::resilience::{
 };
 use crate::scalar::{ByteSize, Span};
 use crate::secret::Secret;
+use crate::share::{DedupeConfig, IdempotencyConfig};
 use crate::store::StoreConfig;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -43,6 +44,8 @@ pub struct ConfigFile {
     pub limits: LimitsConfig,
     /// How long requests wait for providers that take only so many calls at a time.
     pub queue: QueueConfig,
+    /// Requests with an `Idempotency-Key`.
+    pub idempotency: IdempotencyConfig,
     /// Where things are kept.
     pub store: StoreConfig,
     /// Records of exchanges in the data folder.
@@ -309,6 +312,9 @@ pub struct RouteConfig {
     /// Name of the response cache. Default: none, every request goes to a provider.
     #[serde(default)]
     pub cache: Option<String>,
+    /// What happens to a request while the same one of the same user is in flight. Default: nothing, since equal requests of programs may be deliberate samples.
+    #[serde(default)]
+    pub dedupe: Option<DedupeConfig>,
 }
 
 /// How long to wait for an answer.

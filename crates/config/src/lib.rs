@@ -23,6 +23,7 @@ mod salvage;
 pub mod scalar;
 pub mod secret;
 mod semantic;
+pub mod share;
 pub mod store;
 pub mod suite;
 pub mod telemetry;

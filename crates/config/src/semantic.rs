@@ -8,12 +8,14 @@ use crate::limits;
 use crate::observe::Measure;
 use crate::records::RecordText;
 use crate::resilience::{ChooseConfig, HedgeAfter};
+use crate::share::{LINGER_MAX, WINDOW_MAX};
 use crate::store::{ClickhouseConfig, RecordStoreConfig};
 use crate::telemetry::OtlpConfig;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     server(file, &mut found);
+    idempotency(file, &mut found);
     stores(file, &mut found);
     observe(file, &mut found);
     limits::sense(file, &mut found);
@@ -47,6 +49,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     for (name, config) in &file.routes {
         recorded(file, name, config, &mut found);
         cached(file, name, config, &mut found);
+        deduped(name, config, &mut found);
     }
     for name in file.prices.keys() {
         let path = format!("prices.{name}");
@@ -79,6 +82,24 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// What is asked again later than that belongs to a cache.
+fn deduped(name: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {
+    if let Some(dedupe) = &config.dedupe
+        && dedupe.window.0 > WINDOW_MAX
+    {
+        let at = format!("routes.{name}.dedupe.window");
+        let message = "must be at most 60s; for longer, use a cache";
+        found.push(Diagnostic::error(at, message));
+    }
+}
+
+fn idempotency(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    if file.idempotency.linger.0 > LINGER_MAX {
+        let message = "must be at most 60s";
+        found.push(Diagnostic::error("idempotency.linger", message));
+    }
 }
 
 fn cached(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {

@@ -141,7 +141,9 @@ routes:
     targets: [{ target: openai/x, weight: 3 }, openai/y]
     ttft_goal: 1s
     hedge: { after: p95, budget: 0% }
+    dedupe: { window: 1h }
 queue: { per_user: 0 }
+idempotency: { linger: 2m }
 ";
     let found = parse(text, "f").unwrap_err().to_string();
     for place in [
@@ -151,7 +153,9 @@ queue: { per_user: 0 }
         "routes.chat.targets[0].weight:",
         "routes.chat.ttft_goal:",
         "routes.chat.hedge.budget:",
+        "routes.chat.dedupe.window:",
         "queue.per_user:",
+        "idempotency.linger:",
     ] {
         assert!(found.contains(place), "{place} is missing in\n{found}");
     }

@@ -26,6 +26,10 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The client took too long to send its request.
     RequestTimeout,
+    /// The same request is in flight already, or a newer one took its place.
+    DuplicateInFlight,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
     /// Body over the configured bound.
     RequestTooLarge,
     /// A privacy policy does not let this request out.
@@ -50,7 +54,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 17] = [
+    pub const ALL: [ErrorCode; 19] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -58,6 +62,8 @@ impl ErrorCode {
         ErrorCode::NotFound,
         ErrorCode::MethodNotAllowed,
         ErrorCode::RequestTimeout,
+        ErrorCode::DuplicateInFlight,
+        ErrorCode::IdempotencyKeyReused,
         ErrorCode::RequestTooLarge,
         ErrorCode::PrivacyRefused,
         ErrorCode::Upstream,
@@ -80,6 +86,8 @@ impl ErrorCode {
             ErrorCode::NotFound => "not_found",
             ErrorCode::MethodNotAllowed => "method_not_allowed",
             ErrorCode::RequestTimeout => "request_timeout",
+            ErrorCode::DuplicateInFlight => "duplicate_in_flight",
+            ErrorCode::IdempotencyKeyReused => "idempotency_key_reused",
             ErrorCode::RequestTooLarge => "request_too_large",
             ErrorCode::PrivacyRefused => "privacy_refused",
             ErrorCode::Upstream => "upstream",
@@ -156,6 +164,8 @@ impl ApiError {
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
             | ErrorCode::RequestTimeout
+            | ErrorCode::DuplicateInFlight
+            | ErrorCode::IdempotencyKeyReused
             | ErrorCode::RequestTooLarge
             | ErrorCode::PrivacyRefused
             | ErrorCode::QueueFull
@@ -170,6 +180,21 @@ impl ApiError {
             param: None,
             upstream: None,
             extension: None,
+            cause: None,
+        }
+    }
+
+    /// The same error for another client: all but its cause, which is logged once.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        ApiError {
+            code: self.code,
+            fault: self.fault,
+            retry_after: self.retry_after,
+            public: self.public.clone(),
+            param: self.param.clone(),
+            upstream: self.upstream.clone(),
+            extension: self.extension.clone(),
             cause: None,
         }
     }
@@ -196,8 +221,9 @@ impl ApiError {
             ErrorCode::ModelNotFound | ErrorCode::NotFound => 404,
             ErrorCode::MethodNotAllowed => 405,
             ErrorCode::RequestTimeout => 408,
+            ErrorCode::DuplicateInFlight => 409,
             ErrorCode::RequestTooLarge => 413,
-            ErrorCode::PrivacyRefused => 422,
+            ErrorCode::PrivacyRefused | ErrorCode::IdempotencyKeyReused => 422,
             ErrorCode::QueueFull | ErrorCode::LimitExceeded => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
@@ -217,6 +243,8 @@ impl ApiError {
             ErrorCode::NotFound => Some("not_found"),
             ErrorCode::MethodNotAllowed => Some("method_not_allowed"),
             ErrorCode::RequestTimeout => Some("request_timeout"),
+            ErrorCode::DuplicateInFlight => Some("duplicate_in_flight"),
+            ErrorCode::IdempotencyKeyReused => Some("idempotency_key_reused"),
             ErrorCode::RequestTooLarge => Some("request_too_large"),
             ErrorCode::PrivacyRefused => Some("privacy_refused"),
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
@@ -236,6 +264,7 @@ impl ApiError {
         }
         match self.status() {
             429 if self.code == ErrorCode::QueueFull => "insufficient_quota",
+            409 if self.code == ErrorCode::DuplicateInFlight => "conflict_error",
             401 if self.code == ErrorCode::Upstream => "authentication_error",
             400..=402 | 404..=422 => "invalid_request_error",
             403 => "permission_error",
@@ -326,6 +355,17 @@ mod tests {
         assert_eq!(error.status(), 400);
         assert_eq!(error.to_openai()["error"]["param"], "messages[2].role");
         assert_eq!(error.to_openai()["error"]["code"], Value::Null);
+        assert_eq!(
+            error.to_anthropic("r")["error"]["type"],
+            "invalid_request_error"
+        );
+    }
+
+    #[test]
+    fn a_duplicate_is_a_conflict_in_openais_words() {
+        let error = ApiError::new(ErrorCode::DuplicateInFlight, "twice");
+        assert_eq!(error.status(), 409);
+        assert_eq!(error.to_openai()["error"]["type"], "conflict_error");
         assert_eq!(
             error.to_anthropic("r")["error"]["type"],
             "invalid_request_error"

@@ -115,6 +115,7 @@ impl Asker {
                     rules: Rules::default(),
                     record: crate::policy::Recording::default(),
                     cache: None,
+                    sharing: policy.sharing.clone(),
                     metrics: metrics.route(aplomb_observe::metrics::DIRECT),
                 })
             }

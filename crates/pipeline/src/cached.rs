@@ -11,6 +11,7 @@ use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
 use crate::state::State;
 pub use shelves::Caches;
+pub(crate) use shelves::of;
 
 use alike::{Compared, Kept, Looked, Semantic, Shadow};
 use aplomb_config::caches::{CacheConfig, CacheModeConfig, CacheReplayConfig, CacheScopeConfig};
@@ -19,7 +20,7 @@ use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::RequestId;
 use aplomb_core::masked::Masked;
-use aplomb_core::request::ChatRequest;
+use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_latency::cache::alike::Match;
 use aplomb_latency::cache::answer::{Collector, Origin};
 use aplomb_latency::cache::directive::Directives;
@@ -74,7 +75,7 @@ pub(crate) fn compile(
             temperature_max: config.temperature_max,
             tools: config.tools,
         },
-        version: version(file, name, route, config),
+        version: version(file, name, route, Some(config)),
         secret: state.placeholder_key.clone(),
         store,
         shared,
@@ -87,7 +88,12 @@ pub(crate) fn compile(
 }
 
 /// All in the file that can change an answer of a route.
-fn version(file: &ConfigFile, name: &str, route: &RouteConfig, cache: &CacheConfig) -> String {
+pub(crate) fn version(
+    file: &ConfigFile,
+    name: &str,
+    route: &RouteConfig,
+    cache: Option<&CacheConfig>,
+) -> String {
     let providers: BTreeMap<&str, _> = route
         .targets
         .iter()
@@ -178,7 +184,7 @@ impl Look<'_> {
                 return None;
             }
         };
-        let owner = self.owner(exchange.record());
+        let owner = owner(exchange.record(), self.route);
         let key = asked.key(self.scope(cached.scope, &owner));
         let compared = self.compared(&asked, &owner);
         let kept = if wanted.no_cache {
@@ -265,15 +271,6 @@ impl Look<'_> {
         Asked::read(operation, body, &self.cached.limits)
     }
 
-    fn owner(&self, record: &Record) -> Owner {
-        let user = record.user.as_deref().unwrap_or(&record.key_id);
-        Owner {
-            tenant: record.tenant.clone(),
-            user: user.into(),
-            route: self.route.name.clone().unwrap_or_default(),
-        }
-    }
-
     /// Everything besides the body that must be the same.
     fn scope(&self, scope: CacheScopeConfig, owner: &Owner) -> Keyer {
         let cached = self.cached;
@@ -288,14 +285,34 @@ impl Look<'_> {
             }
         }
         keyer.bytes(values.as_ref().map_or(&[], |digest| digest.as_slice()));
-        keyer.text(&owner.route);
-        for target in &self.route.targets {
-            keyer.text(&target.name);
-        }
-        keyer.text(self.request.operation.name());
-        keyer.text(&cached.version);
+        place(
+            &mut keyer,
+            self.route,
+            self.request.operation,
+            &cached.version,
+        );
         keyer
     }
+}
+
+/// To whom what is kept of an exchange belongs.
+pub(crate) fn owner(record: &Record, route: &Route) -> Owner {
+    let user = record.user.as_deref().unwrap_or(&record.key_id);
+    Owner {
+        tenant: record.tenant.clone(),
+        user: user.into(),
+        route: route.name.clone().unwrap_or_default(),
+    }
+}
+
+/// Where a request goes, and by which part of the file.
+pub(crate) fn place(keyer: &mut Keyer, route: &Route, operation: Operation, version: &str) {
+    keyer.text(route.name.as_deref().unwrap_or_default());
+    for target in &route.targets {
+        keyer.text(&target.name);
+    }
+    keyer.text(operation.name());
+    keyer.text(version);
 }
 
 fn bypassed(cached: &Cached, reason: &'static str, exchange: &mut Exchange) {

@@ -1,6 +1,5 @@
 //! One request's way: routed, tried, committed.
 
-use crate::attempts::Way;
 use crate::cached::{self, Seen};
 use crate::guard;
 use crate::limits::{self, Downgrades, Limits};
@@ -8,9 +7,11 @@ use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
+use crate::shared::{Begun, Call, Place, Sharer, Wish};
 use crate::turn::Notice;
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
+use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use aplomb_latency::cache::directive::Directives;
 use aplomb_latency::queue::Class;
@@ -48,6 +49,8 @@ pub struct Arrival {
     pub limits: Arc<Limits>,
     /// Where it may go instead when it is over one.
     pub downgrades: Downgrades,
+    /// What the caller says about the sharing of its call.
+    pub share: Wish,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -60,101 +63,189 @@ pub struct Failed {
 
 /// Takes a request to its answer's first content (streams) or whole answer.
 ///
-/// Cancel safe: dropping the future ends the upstream call and settles the exchange as `client_gone`.
+/// Cancel safe: dropping the future ends the upstream call and settles the exchange as `client_gone`; a call that others have
+/// joined goes on for them.
 ///
 /// # Errors
 /// The last failure, when no attempt gave an answer.
-pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
-    let Arrival {
-        request,
-        mut route,
-        trace,
-        mut context,
-        patience,
-        sent_before,
-        class,
-        notice,
-        cache,
-        limits,
-        downgrades,
-    } = arrival;
-    let total = patience.map_or(route.timeouts.total, |patience| {
-        patience.min(route.timeouts.total)
-    });
+pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
+    let total = arrival.route.timeouts.total;
+    let total = arrival
+        .patience
+        .map_or(total, |patience| patience.min(total));
     let deadline = Instant::now() + total;
     let entry = limits::Entry {
-        limits: &limits,
-        downgrades: &downgrades,
+        limits: &arrival.limits,
+        downgrades: &arrival.downgrades,
         deadline,
     };
     match limits::admit(entry, &mut exchange).await {
         Ok(None) => {}
-        Ok(Some(instead)) => route = instead,
+        Ok(Some(instead)) => arrival.route = instead,
         Err(error) => return Err(give_up(error, exchange)),
     }
-    let guarded = match guard::mask(&route.rules, request, &exchange).await {
+    let route = arrival.route.clone();
+    let guarded = match guard::mask(&route.rules, arrival.request.clone(), &exchange).await {
         Ok(guarded) => guarded,
         Err(error) => return Err(give_up(error, exchange)),
     };
     let Guarded {
         request,
-        mut restorer,
+        restorer,
         screen,
         report,
     } = guarded;
+    let filters = Filters { screen, restorer };
     exchange.masked(route.rules.shield.as_deref(), &report);
     exchange.asked(&request);
     if let Err(error) = exchange.begin().await {
         return Err(give_up(error, exchange));
     }
+    let back = Back {
+        route: &route,
+        filters,
+        deadline,
+    };
+    let wish = (std::mem::take(&mut arrival.share), arrival.cache);
+    let restorer = &back.filters.restorer;
+    let sharer = Sharer::of((&route, &request), restorer, wish, &exchange);
+    match sharer.as_ref().map_or(Ok(None), |sharer| sharer.known()) {
+        Ok(None) => {}
+        Ok(Some(listens)) => {
+            let begun = Box::pin(listens.begin(&mut exchange, deadline)).await;
+            return back.shared(begun, exchange);
+        }
+        Err(error) => return Err(give_up(error, exchange)),
+    }
     let seen = Seen {
-        restorer: &restorer,
+        restorer,
         report: &report,
     };
-    match cached::look(&route, &request, seen, cache, &mut exchange).await {
+    match cached::look(&route, &request, seen, arrival.cache, &mut exchange).await {
         Ok(None) => {}
         Ok(Some(hit)) => {
-            let filters = Filters { screen, restorer };
-            let relay = hit.relay(&route, exchange, filters, deadline).await;
+            let relay = hit.relay(&route, exchange, back.filters, deadline).await;
             return Ok(relay);
         }
         Err(error) => return Err(give_up(error, exchange)),
     }
-    context.typed = typed(screen.is_some(), &exchange);
+    let plain = sharer.as_ref().is_some_and(|sharer| sharer.plain);
+    arrival.context.typed = typed(&back.filters, plain, &exchange);
     let mut plan = Plan::new(&route);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
         exchange.no_agreement();
         return Err(give_up(error, exchange));
     }
-    let way = Way {
-        route: &route,
-        request: &request,
-        trace: &trace,
-        context,
-        deadline,
-        conversation: conversation(&exchange),
-        sent_before,
-        class: match class {
-            Class::Interactive => route.manner.class,
+    let call = arrival.call(request, plan, (&exchange, deadline));
+    match sharer {
+        None => back.alone(call, exchange).await,
+        // Most requests share nothing, and need no room for it.
+        Some(sharer) => Box::pin(back.shares(call, sharer, exchange)).await,
+    }
+}
+
+impl Arrival {
+    /// The upstream call for what was masked.
+    fn call(
+        self: Box<Self>,
+        request: Masked<ChatRequest>,
+        plan: Plan,
+        (exchange, deadline): (&Exchange, Instant),
+    ) -> Box<Call> {
+        let class = match self.class {
+            Class::Interactive => self.route.manner.class,
             Class::Batch => Class::Batch,
-        },
-        notice,
-    };
-    match way.walk(plan, &mut exchange).await {
-        Ok(won) => {
-            let filters = Filters { screen, restorer };
-            let timeouts = &route.timeouts;
-            let call = (won.begun, Some(won.flight));
-            Ok(Relay::new(call, exchange, filters, timeouts, deadline))
+        };
+        Box::new(Call {
+            route: self.route,
+            request,
+            trace: self.trace,
+            context: self.context,
+            plan,
+            deadline,
+            conversation: conversation(exchange),
+            sent_before: self.sent_before,
+            class,
+            notice: self.notice,
+        })
+    }
+}
+
+/// The way of an answer to the client.
+struct Back<'a> {
+    route: &'a Route,
+    filters: Filters,
+    deadline: Instant,
+}
+
+impl Back<'_> {
+    /// A call for one caller.
+    async fn alone(self, call: Box<Call>, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
+        match call.walk(&mut exchange).await {
+            Ok(won) => {
+                let timeouts = &self.route.timeouts;
+                let call = (won.begun, Some(won.flight));
+                Ok(Relay::new(
+                    call,
+                    exchange,
+                    self.filters,
+                    timeouts,
+                    self.deadline,
+                ))
+            }
+            Err(error) => Err(self.failed(error, exchange)),
         }
-        Err(error) => {
-            let mut failed = give_up(error, exchange);
-            // What was noted is what the provider said; the client reads its own words.
-            restorer.error(&mut failed.error);
-            let restored = restorer.restored();
-            failed.exchange.restored(restored, &BTreeMap::new());
-            Err(failed)
+    }
+
+    /// A call that others may join, or another one's.
+    async fn shares(
+        self,
+        call: Box<Call>,
+        sharer: Box<Sharer>,
+        mut exchange: Exchange,
+    ) -> Result<Relay, Box<Failed>> {
+        match sharer.enter() {
+            Ok(Place::Alone) => self.alone(call, exchange).await,
+            Ok(Place::First(source, reader)) => {
+                let (begun, exchange) = sharer.lead(call, (source, reader), exchange).await;
+                self.shared(begun, exchange)
+            }
+            Ok(Place::Listens(listens)) => {
+                let begun = listens.begin(&mut exchange, self.deadline).await;
+                self.shared(begun, exchange)
+            }
+            Err(error) => Err(give_up(error, exchange)),
         }
+    }
+
+    fn shared(
+        self,
+        begun: Result<Begun, ApiError>,
+        exchange: Exchange,
+    ) -> Result<Relay, Box<Failed>> {
+        let Begun {
+            held,
+            events,
+            dropped,
+        } = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Err(self.failed(error, exchange)),
+        };
+        let timeouts = &self.route.timeouts;
+        let said = (held, events);
+        let mut relay = Relay::replaying(said, exchange, self.filters, timeouts, self.deadline);
+        relay.dropped = dropped;
+        Ok(relay)
+    }
+
+    /// What was noted is what the provider said; the client reads its own words.
+    fn failed(mut self, error: ApiError, exchange: Exchange) -> Box<Failed> {
+        let mut failed = give_up(error, exchange);
+        let restorer = &mut self.filters.restorer;
+        restorer.error(&mut failed.error);
+        let restored = restorer.restored();
+        failed.exchange.restored(restored, &BTreeMap::new());
+        failed
     }
 }
 
@@ -168,8 +259,8 @@ fn conversation(exchange: &Exchange) -> Option<u64> {
 }
 
 /// Whether somebody looks into the texts of the answer.
-fn typed(screened: bool, exchange: &Exchange) -> Typed {
-    match (exchange.is_kept(), screened) {
+fn typed(filters: &Filters, plain: bool, exchange: &Exchange) -> Typed {
+    match (plain || exchange.is_kept(), filters.screen.is_some()) {
         (true, _) => Typed::Always,
         (false, true) => Typed::Streams,
         (false, false) => Typed::Never,

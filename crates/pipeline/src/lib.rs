@@ -22,6 +22,7 @@ pub mod policy;
 pub mod relay;
 mod resolve;
 pub mod settle;
+pub mod shared;
 pub mod shields;
 pub mod state;
 pub mod target;

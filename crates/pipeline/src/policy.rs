@@ -5,6 +5,7 @@ use crate::cached::{self, Cached};
 use crate::evals;
 use crate::limits::{self, Limits};
 use crate::otlp;
+use crate::shared::Sharing;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use crate::target::{Manner, Offer};
@@ -101,6 +102,8 @@ pub struct Route {
     pub record: Recording,
     /// Its response cache.
     pub cache: Option<Arc<Cached>>,
+    /// How it shares calls.
+    pub sharing: Arc<Sharing>,
     /// What is counted for it.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -159,6 +162,8 @@ pub struct Pattern {
     pub record: Recording,
     /// Its response cache.
     pub cache: Option<Arc<Cached>>,
+    /// How it shares calls.
+    pub sharing: Arc<Sharing>,
     /// What is counted for it.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -216,6 +221,8 @@ pub struct Policy {
     pub otlp: Option<Arc<Settings>>,
     /// First digits of the digest of the file.
     pub version: Arc<str>,
+    /// How calls for models without a route are shared.
+    pub(crate) sharing: Arc<Sharing>,
     /// What was learned of targets.
     pub(crate) standings: Arc<Standings>,
     /// When it was built, in milliseconds since the Unix epoch: choices by price go by the prices of that time.
@@ -281,6 +288,8 @@ impl Policy {
             let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
             return Err(Diagnostics::new(file_name, placed.collect()));
         }
+        let version = version(&parsed.file);
+        let sharing = Sharing::direct(&parsed.file, &version, state);
         let mut policy = Policy {
             file: parsed.file.clone(),
             providers,
@@ -292,8 +301,9 @@ impl Policy {
             prices: Arc::new(prices(&parsed.file)),
             evals: Arc::default(),
             otlp: otlp.map(Arc::new),
+            version,
+            sharing: Arc::new(sharing),
             limits: Arc::new(limits),
-            version: version(&parsed.file),
             standings: state.standings.clone(),
             built_ms: state.clock.now_ms(),
         };
@@ -302,6 +312,7 @@ impl Policy {
             policy.add_route(name, config, rules, state);
         }
         state.caches.only(&parsed.file.caches);
+        state.shares.bound(&parsed.file.idempotency);
         // The most specific pattern is tried first.
         policy
             .patterns
@@ -334,6 +345,7 @@ impl Policy {
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
         let metrics = &state.metrics;
         let cache = cached::compile(self, name, config, state).map(Arc::new);
+        let sharing = Arc::new(Sharing::of(&self.file, name, config, state));
         let known = |(rank, target): (usize, &TargetConfig)| {
             let (provider, model) = target.split_once('/')?;
             let offers = self.providers.get(provider)?.offers(rank, target.weight);
@@ -357,6 +369,7 @@ impl Policy {
                 rules,
                 record,
                 cache,
+                sharing,
                 metrics: metrics.route(name),
             });
         } else {
@@ -372,6 +385,7 @@ impl Policy {
                 rules,
                 record,
                 cache,
+                sharing,
                 metrics: metrics.route(name),
             };
             self.routes.insert(name.to_owned(), Arc::new(route));

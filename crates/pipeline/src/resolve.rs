@@ -53,6 +53,7 @@ impl Policy {
             rules: rules.clone(),
             record: Recording::default(),
             cache: None,
+            sharing: self.sharing.clone(),
             metrics: metrics.route(DIRECT),
         }))
     }
@@ -75,6 +76,7 @@ impl Policy {
             rules: pattern.rules.clone(),
             record: pattern.record,
             cache: pattern.cache.clone(),
+            sharing: pattern.sharing.clone(),
             metrics: pattern.metrics.clone(),
         }))
     }

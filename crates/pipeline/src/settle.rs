@@ -7,6 +7,7 @@ use crate::cached::{Hit, Keep};
 use crate::limits::Admission;
 use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
+use crate::shared::{Head, Lead, Used};
 use crate::state::State;
 use crate::tokens;
 use aplomb_catalog::prices::Prices;
@@ -27,7 +28,8 @@ use aplomb_observe::otel::span::{Call, Finished, Trace};
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
 use aplomb_observe::record::{
-    Attempt, CacheFacts, KeepText, LimitDecision, LimitFacts, Outcome, PrivacyFacts, Record, Texts,
+    Attempt, CacheFacts, KeepText, LimitDecision, LimitFacts, Outcome, PrivacyFacts, Record,
+    SharedFacts, Texts,
 };
 use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
@@ -69,6 +71,8 @@ pub struct Exchange {
     keep: Option<Box<Keep>>,
     /// What it has taken of limits, and how they stood then.
     admission: Option<Box<Admission>>,
+    /// Its part in a call that others may have joined.
+    lead: Option<Box<Lead>>,
     settled: bool,
 }
 
@@ -182,6 +186,7 @@ impl Exchange {
             error: None,
             keep: None,
             admission: None,
+            lead: None,
             settled: false,
         }
     }
@@ -232,9 +237,11 @@ impl Exchange {
     fn settle_limits(&mut self) {
         let now = self.state.limits_now();
         let failed = self.record.outcome == Outcome::Error && self.record.status >= 500;
+        // Who got the answer of another request has used what that one has.
+        let free = failed || self.record.shared.is_some();
         let admission = self.admission.as_mut();
         if let Some(reservation) = admission.and_then(|admission| admission.reservation.as_mut()) {
-            reservation.settle(now, |_| failed.then_some(0));
+            reservation.settle(now, |_| free.then_some(0));
         }
     }
 
@@ -255,19 +262,75 @@ impl Exchange {
 
     /// The answer comes from the response cache. `waited`: so long it was held back, to come as it did before.
     pub(crate) fn hit(&mut self, hit: &Hit, waited: Duration) {
+        let answer = &hit.found.answer;
+        self.given((*answer.target).into(), answer.simulated, waited);
+        let saved = answer.usage.and_then(|usage| self.price_of(&usage));
+        self.record.cache = Some(Box::new(hit.facts(saved)));
+    }
+
+    /// The answer is that of another exchange's call, for whose beginning this one has waited.
+    pub(crate) fn shares(&mut self, head: &Head, facts: SharedFacts, waited: Duration) {
+        self.given(head.target.clone(), head.simulated, waited);
+        self.record.shared = Some(Box::new(facts));
+    }
+
+    /// The call that it waited for failed, and its chain of targets was gone through or not.
+    pub(crate) fn fell(&mut self, spent: bool) {
+        self.record.chain_spent = spent;
+    }
+
+    /// An answer without a call of its own begins.
+    fn given(&mut self, target: Arc<str>, simulated: bool, waited: Duration) {
         self.upstream += waited;
         let now = self.state.clock.instant();
         let since = now.saturating_duration_since(self.arrived);
         let overhead = since.saturating_sub(self.upstream);
         self.state.metrics.overhead.observe(overhead);
-        let answer = &hit.found.answer;
         self.record.ttft_ms = Some(ms(since));
         self.record.overhead_ms = Some(ms(overhead));
-        self.record.target = Some((*answer.target).into());
-        self.record.simulated = answer.simulated;
+        self.record.target = Some(target);
+        self.record.simulated = simulated;
         self.record.status = 200;
-        let saved = answer.usage.and_then(|usage| self.price_of(&usage));
-        self.record.cache = Some(Box::new(hit.facts(saved)));
+    }
+
+    /// Its call is one that others may have joined.
+    pub(crate) fn leads(&mut self, lead: Lead) {
+        self.lead = Some(Box::new(lead));
+    }
+
+    /// What its call has used in all, whether it has seen that or not.
+    pub(crate) fn used(&mut self, used: &Used) {
+        self.usage = used.usage.or(self.usage);
+        self.output_bytes = self.output_bytes.max(used.output_bytes);
+    }
+
+    /// All that it holds, for somebody else who goes on with it. What is left of it settles nothing.
+    fn moved_out(&mut self) -> Self {
+        self.settled = true;
+        Exchange {
+            state: self.state.clone(),
+            record: std::mem::take(&mut self.record),
+            arrived: self.arrived,
+            upstream: self.upstream,
+            input_bytes: self.input_bytes,
+            output_bytes: self.output_bytes,
+            usage: self.usage,
+            target: self.target.take(),
+            prices: self.prices.clone(),
+            evals: self.evals.clone(),
+            recording: self.recording,
+            texts: self.texts.take(),
+            operation: self.operation,
+            route: self.route.clone(),
+            tenant: self.tenant.clone(),
+            trace: self.trace.take(),
+            pauses: std::mem::take(&mut self.pauses),
+            error: self.error,
+            keep: self.keep.take(),
+            admission: self.admission.take(),
+            lead: None,
+            settled: false,
+        }
     }
 
     /// The request as the provider sees it: the record looks into it, or keeps it, as the route says.
@@ -531,6 +594,9 @@ impl Exchange {
     /// Notes what an event of the answer says.
     pub fn saw(&mut self, event: &ChatEvent) {
         self.output_bytes += u64::from(event.output_bytes());
+        if let Some(lead) = &mut self.lead {
+            lead.saw();
+        }
         match event {
             ChatEvent::Start(start) => {
                 let known = |text: &String| (!text.is_empty()).then(|| text.clone());
@@ -586,6 +652,10 @@ impl Exchange {
         self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
         self.settle_limits();
+        let own = self.price_of(&self.record.usage);
+        if let Some(shared) = &mut self.record.shared {
+            shared.saved_nano = own;
+        }
         if let Some(keep) = self.keep.take()
             && self.record.outcome == Outcome::Done
         {
@@ -603,7 +673,7 @@ impl Exchange {
     fn count(&self, total: Duration) {
         let usage = &self.record.usage;
         // Tokens of an answer that is given again were counted when it was given first.
-        let (input, output) = match self.record.is_cached() {
+        let (input, output) = match self.record.is_given_again() {
             true => (0, 0),
             false => (usage.input_total(), usage.output),
         };
@@ -688,7 +758,7 @@ impl Exchange {
         let Some(target) = &self.record.target else {
             return Some(0);
         };
-        if self.record.simulated || self.record.is_cached() {
+        if self.record.simulated || self.record.is_given_again() {
             return Some(0);
         }
         self.price_at(target, &self.record.usage)
@@ -774,6 +844,12 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if let Some(lead) = self.lead.take()
+            && !self.settled
+        {
+            let exchange = self.moved_out();
+            return lead.go_on(exchange);
+        }
         // Nobody is left to wait for it.
         let _ = self.close();
     }

@@ -2,6 +2,7 @@
 
 use crate::cached::Caches;
 use crate::embedder::Local;
+use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
@@ -42,9 +43,11 @@ pub struct State {
     pub evals: EvalQueue,
     /// Answers that may be given again.
     pub caches: Caches,
+    /// Calls that several share.
+    pub shares: Shares,
     /// The model inside this process that embeds texts; it starts where a file needs it.
     pub(crate) embedder: OnceLock<Local>,
-    /// What runs besides requests.
+    /// What runs besides requests; shutdown waits for it.
     pub tasks: Tasks,
     /// What of the limits is used.
     pub limits: Arc<LimitsRoom>,
@@ -78,6 +81,7 @@ impl State {
             standings: Arc::default(),
             evals: EvalQueue::default(),
             caches: Caches::default(),
+            shares: Shares::default(),
             embedder: OnceLock::new(),
             tasks: Tasks::default(),
             clients: Mutex::default(),

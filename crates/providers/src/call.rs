@@ -39,7 +39,6 @@ const ERROR_BODY_WAIT: std::time::Duration = std::time::Duration::from_millis(50
 // Made once: a name given as text is parsed at every use.
 static TRACEPARENT_NAME: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE_NAME: HeaderName = HeaderName::from_static("tracestate");
-static IDEMPOTENCY_KEY_NAME: HeaderName = HeaderName::from_static("idempotency-key");
 static ANTHROPIC_VERSION_NAME: HeaderName = HeaderName::from_static("anthropic-version");
 static ANTHROPIC_BETA_NAME: HeaderName = HeaderName::from_static("anthropic-beta");
 
@@ -136,8 +135,6 @@ pub struct CallContext {
     pub traceparent: Option<String>,
     /// `tracestate` as it came.
     pub tracestate: Option<HeaderValue>,
-    /// `Idempotency-Key` as it came.
-    pub idempotency_key: Option<HeaderValue>,
     /// `anthropic-beta` as it came; only for providers of that dialect.
     pub anthropic_beta: Option<HeaderValue>,
     /// `anthropic-version` as it came; likewise.
@@ -290,7 +287,6 @@ impl Provider {
             }
         };
         pass(headers, &TRACESTATE_NAME, &context.tracestate);
-        pass(headers, &IDEMPOTENCY_KEY_NAME, &context.idempotency_key);
         if matches!(self.kind, Kind::Anthropic) {
             headers.insert(
                 ANTHROPIC_VERSION_NAME.clone(),

@@ -94,8 +94,18 @@ struct Http {
     form: Form,
 }
 
+/// Where events come from that another call gives.
+pub trait Feed: Send {
+    /// The next event; `None` after the last one of a whole answer. An error is the last thing that comes.
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ChatEvent, UpstreamFault>>>;
+}
+
 enum Source {
     Http(Box<Http>),
+    Fed(Box<dyn Feed>),
     Practice {
         answer: PracticeAnswer,
         sleep: Pin<Box<Sleep>>,
@@ -171,6 +181,15 @@ impl EventStream {
         }
     }
 
+    /// An answer that another call gives.
+    pub fn fed(feed: Box<dyn Feed>) -> Self {
+        EventStream {
+            source: Source::Fed(feed),
+            ready: VecDeque::new(),
+            fault: None,
+        }
+    }
+
     /// An answer that is already there.
     pub fn whole(events: Vec<ChatEvent>) -> Self {
         EventStream {
@@ -225,7 +244,9 @@ impl EventStream {
                 Form::Unknown(_) | Form::Body(_) => false,
             },
             Source::Several(several) => several.complete(kind, &mut out),
-            Source::Practice { .. } | Source::Paced { .. } | Source::Ended => false,
+            Source::Practice { .. } | Source::Paced { .. } | Source::Fed(_) | Source::Ended => {
+                false
+            }
         };
         self.source = Source::Ended;
         complete.then_some(out)
@@ -256,6 +277,14 @@ impl EventStream {
                 let more = ready!(http.poll(cx, &mut out));
                 self.ready.extend(out);
                 Poll::Ready(more)
+            }
+            Source::Fed(feed) => {
+                let event = ready!(feed.poll_event(cx)).transpose();
+                Poll::Ready(event.map(|event| {
+                    let more = event.is_some();
+                    self.ready.extend(event);
+                    more
+                }))
             }
             Source::Several(several) => {
                 let mut out = Vec::new();

@@ -60,8 +60,10 @@ pub fn scrape<B>(gateway: &Gateway, request: &Request<B>) -> Reply {
 }
 
 fn metrics(gateway: &Gateway) -> Reply {
-    gateway.state.caches.refresh(&gateway.state);
-    gateway.state.refresh_limits();
+    let state = &gateway.state;
+    state.caches.refresh(state);
+    state.shares.refresh(&state.metrics, state.clock.now_ms());
+    state.refresh_limits();
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

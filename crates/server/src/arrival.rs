@@ -11,9 +11,11 @@ use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::{dialect, id::RequestId};
 use aplomb_latency::cache::directive::Directives;
 use aplomb_latency::queue::Class;
+use aplomb_latency::share::label;
 use aplomb_pipeline::chat::Arrival;
 use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::settle::{Exchange, Opening};
+use aplomb_pipeline::shared::Wish;
 use aplomb_providers::call::CallContext;
 use aplomb_providers::stream::Typed;
 use bytes::{Bytes, BytesMut};
@@ -174,6 +176,26 @@ fn directives(headers: &HeaderMap) -> Directives {
     Directives::read(values.filter_map(|value| value.to_str().ok()))
 }
 
+/// What the caller says about the sharing of its call: `x-aplomb-dedupe: off`, and `Idempotency-Key`.
+///
+/// # Errors
+/// A key that can't be read: to pass over it would be to answer a retry twice.
+fn share(headers: &HeaderMap) -> Result<Wish, ApiError> {
+    let mut keys = headers.get_all(&names::IDEMPOTENCY_KEY).iter();
+    let key = keys.next().map(|value| {
+        let text = value.to_str().map_err(|_| "has characters beyond ASCII")?;
+        match keys.next() {
+            None => label::read(text),
+            Some(_) => Err("is there twice"),
+        }
+    });
+    let wrong = |why| ApiError::invalid("", format!("the header Idempotency-Key {why}"));
+    Ok(Wish {
+        alone: text(headers, &names::X_APLOMB_DEDUPE) == Some("off"),
+        key: key.transpose().map_err(wrong)?,
+    })
+}
+
 /// A request whose sender is known.
 pub struct Asked<'a> {
     /// Number of the request.
@@ -196,7 +218,7 @@ pub fn admit(
     gateway: &Gateway,
     policy: &Policy,
     asked: Asked<'_>,
-) -> Result<(Arrival, Exchange), ApiError> {
+) -> Result<(Box<Arrival>, Exchange), ApiError> {
     let Asked {
         id,
         arrived,
@@ -209,12 +231,12 @@ pub fn admit(
         let message = "this API key may not use this model";
         return Err(ApiError::new(ErrorCode::NotAllowed, message));
     }
+    let share = share(headers)?;
     let route = policy.resolve(&request.model, &gateway.state.metrics)?;
     let trace = text(headers, &names::TRACEPARENT).and_then(TraceContext::parse);
     let context = CallContext {
         traceparent: None,
         tracestate: trace.and_then(|_| headers.get(&names::TRACESTATE).cloned()),
-        idempotency_key: headers.get(&names::IDEMPOTENCY_KEY).cloned(),
         anthropic_beta: headers.get(&names::ANTHROPIC_BETA).cloned(),
         anthropic_version: headers.get(&names::ANTHROPIC_VERSION).cloned(),
         now_ms: gateway.state.clock.now_ms(),
@@ -233,7 +255,7 @@ pub fn admit(
     };
     let exchange = Exchange::open(gateway.state.clone(), &opening);
     Ok((
-        Arrival {
+        Box::new(Arrival {
             request,
             route,
             trace,
@@ -245,7 +267,8 @@ pub fn admit(
             cache: directives(headers),
             limits: policy.limits.clone(),
             downgrades: policy.downgrades(|name| access.may_use(name)),
-        },
+            share,
+        }),
         exchange,
     ))
 }

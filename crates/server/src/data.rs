@@ -253,7 +253,7 @@ fn model(
 /// Takes a request through the pipeline and writes its answer.
 async fn answer(
     gateway: &Gateway,
-    arrival: Arrival,
+    arrival: Box<Arrival>,
     exchange: Exchange,
     (keepalive, feedback): (Duration, FeedbackConfig),
 ) -> Reply {
@@ -335,8 +335,10 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let error = &failed.error;
     let limited = error.code == ErrorCode::LimitExceeded
         && error.retry_after.is_none_or(|wait| wait > PATIENCE);
-    if limited || record.attempts.len() > 1 || record.chain_spent {
-        // An SDK that tries again would wait too long, or, where the chain is spent, multiply the attempts.
+    let duplicate = error.code == ErrorCode::DuplicateInFlight;
+    if limited || duplicate || record.attempts.len() > 1 || record.chain_spent {
+        // An SDK that tries again would wait too long, or, where the chain is spent, multiply the attempts, or ask for a
+        // duplicate after all.
         reply.headers_mut().insert(
             names::X_SHOULD_RETRY.clone(),
             HeaderValue::from_static("false"),

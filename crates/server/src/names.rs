@@ -40,6 +40,9 @@ pub static X_STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainles
 pub static X_STAINLESS_RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub static X_APLOMB_DEDUPE: HeaderName = HeaderName::from_static("x-aplomb-dedupe");
+pub static X_APLOMB_IDEMPOTENT_REPLAY: HeaderName =
+    HeaderName::from_static("x-aplomb-idempotent-replay");
 pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub static ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 pub static ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");

@@ -4,7 +4,7 @@ use crate::body::ReplyBody;
 use crate::names;
 use aplomb_core::error::ApiError;
 use aplomb_core::request::Dialect;
-use aplomb_observe::record::{CacheFacts, CacheResult, Record};
+use aplomb_observe::record::{CacheFacts, CacheResult, Record, Share, SharedBy};
 use aplomb_providers::encode::Dropped;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -119,14 +119,27 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
             HeaderValue::from_static("true"),
         );
     }
-    if let Some(cache) = &record.cache {
-        set(headers, &names::X_APLOMB_CACHE, &cache_text(cache));
-        if let Some(age_ms) = cache.age_ms {
-            set(headers, &header::AGE, &(age_ms / 1000).to_string());
-        }
-    }
+    describe_origin(headers, record);
     if !dropped.is_empty() {
         set(headers, &names::X_APLOMB_DROPPED, &dropped.join(","));
+    }
+}
+
+/// Where an answer comes from that was not made for this request alone.
+fn describe_origin(headers: &mut HeaderMap, record: &Record) {
+    let mut age_ms = None;
+    if let Some(shared) = &record.shared {
+        set(headers, &names::X_APLOMB_CACHE, "hit; kind=shared");
+        age_ms = shared.age_ms;
+        if (shared.by, shared.how) == (SharedBy::Key, Share::Replayed) {
+            set(headers, &names::X_APLOMB_IDEMPOTENT_REPLAY, "true");
+        }
+    } else if let Some(cache) = &record.cache {
+        set(headers, &names::X_APLOMB_CACHE, &cache_text(cache));
+        age_ms = cache.age_ms;
+    }
+    if let Some(age_ms) = age_ms {
+        set(headers, &header::AGE, &(age_ms / 1000).to_string());
     }
 }
 

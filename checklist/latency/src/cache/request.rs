@@ -71,16 +71,15 @@ impl Asked {
             return Err("tools");
         }
         messages(&body)?;
-        if let Value::Object(members) = &mut body {
-            members.retain(|name, _| !NOT_ASKED.contains(&name.as_str()));
-            if let Some(Value::Object(metadata)) = members.get_mut("metadata") {
-                metadata.retain(|name, _| name != "user_id");
-                if metadata.is_empty() {
-                    members.shift_remove("metadata");
-                }
-            }
-        }
+        strip(&mut body);
         Ok(Asked { body })
+    }
+
+    /// Reads any body, also one whose answer is not kept; `None` if it is no JSON.
+    pub fn of_any(body: &[u8]) -> Option<Self> {
+        let mut body: Value = serde_json::from_slice(body).ok()?;
+        strip(&mut body);
+        Some(Asked { body })
     }
 
     /// The key of the same request from whoever shares `scope`.
@@ -130,6 +129,18 @@ impl Question {
         scope.text("namespace");
         scope.value(&self.rest);
         scope.finish()
+    }
+}
+
+/// Takes out what does not matter.
+fn strip(body: &mut Value) {
+    let Value::Object(members) = body else { return };
+    members.retain(|name, _| !NOT_ASKED.contains(&name.as_str()));
+    if let Some(Value::Object(metadata)) = members.get_mut("metadata") {
+        metadata.retain(|name, _| name != "user_id");
+        if metadata.is_empty() {
+            members.shift_remove("metadata");
+        }
     }
 }
 

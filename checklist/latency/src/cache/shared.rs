@@ -224,7 +224,7 @@ impl Shared {
             let entry = self
                 .digest(name)
                 .and_then(|key| thaw(&bytes, &key, &self.secret));
-            if entry.is_none_or(|entry| purge.fits(&entry)) {
+            if entry.is_none_or(|entry| purge.fits_entry(&entry)) {
                 remove.del(name).ignore();
                 gone += 1;
             }

@@ -31,11 +31,23 @@ pub struct Owner {
     pub route: Arc<str>,
 }
 
+/// What is kept, whose memory counts.
+pub trait Kept {
+    /// Bytes of memory.
+    fn size(&self) -> usize;
+}
+
+impl Kept for Answer {
+    fn size(&self) -> usize {
+        Answer::size(self)
+    }
+}
+
 /// What is put into the cache.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Entry<V = Answer> {
     /// What was said.
-    pub answer: Arc<Answer>,
+    pub answer: Arc<V>,
     /// Whose it is.
     pub owner: Owner,
     /// The exchange that it comes from.
@@ -48,7 +60,7 @@ pub struct Entry {
     pub alike: Option<Alike>,
 }
 
-impl Entry {
+impl<V> Entry<V> {
     pub(super) fn expires_ms(&self) -> u64 {
         let alike = self.alike.as_ref().map(|alike| alike.ttl);
         self.until(self.ttl.max(alike.unwrap_or_default()))
@@ -59,7 +71,10 @@ impl Entry {
         self.made_ms.saturating_add(ttl)
     }
 
-    fn size(&self) -> usize {
+    fn size(&self) -> usize
+    where
+        V: Kept,
+    {
         let alike = self.alike.as_ref().map_or(0, Alike::size);
         let owner = self.owner.tenant.len() + self.owner.user.len();
         self.answer.size() + owner + ENTRY_BYTES + alike
@@ -71,7 +86,7 @@ impl Entry {
         ttl: Duration,
         now_ms: u64,
         max_age: Option<Duration>,
-    ) -> Result<Found, Absent> {
+    ) -> Result<Found<V>, Absent> {
         if self.until(ttl) <= now_ms {
             return Err(Absent::Expired);
         }
@@ -89,9 +104,9 @@ impl Entry {
 
 /// An entry that was found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Found<V = Answer> {
     /// What was said.
-    pub answer: Arc<Answer>,
+    pub answer: Arc<V>,
     /// How long ago.
     pub age: Duration,
     /// The exchange that it comes from.
@@ -136,15 +151,26 @@ pub struct Purge {
 }
 
 impl Purge {
-    pub(super) fn fits(&self, entry: &Entry) -> bool {
+    /// Whether something of this owner, made then by this exchange, is meant.
+    pub fn fits(&self, owner: &Owner, made_ms: u64, source: [u8; 16]) -> bool {
         let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|w| w == own);
-        is(&self.tenant, &entry.owner.tenant)
-            && is(&self.user, &entry.owner.user)
-            && is(&self.route, &entry.owner.route)
-            && self.before_ms.is_none_or(|before| entry.made_ms < before)
-            && self.source.is_none_or(|source| source == entry.source)
+        is(&self.tenant, &owner.tenant)
+            && is(&self.user, &owner.user)
+            && is(&self.route, &owner.route)
+            && self.before_ms.is_none_or(|before| made_ms < before)
+            && self.source.is_none_or(|wanted| wanted == source)
+    }
+
+    pub(super) fn fits_entry<V>(&self, entry: &Entry<V>) -> bool {
+        self.fits(&entry.owner, entry.made_ms, entry.source)
     }
 }
+
+/// An entry in a list: when it was made, its route, and what was said.
+pub type Listed<V = Answer> = (u64, Arc<str>, Arc<V>);
+
+/// An entry whose question comes near: its cosine, what is known of the question, and what was said.
+pub(super) type Near<V = Answer> = (f32, Arc<Features>, Found<V>);
 
 /// How full a cache is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -171,8 +197,8 @@ pub enum Put {
     TooLarge,
 }
 
-struct Slot {
-    entry: Entry,
+struct Slot<V> {
+    entry: Entry<V>,
     size: usize,
     /// Tells it from an earlier entry of the same key.
     number: u64,
@@ -195,9 +221,8 @@ struct TenantShare {
     by_size: BTreeSet<(usize, Arc<str>)>,
 }
 
-#[derive(Default)]
-struct Inner {
-    slots: HashMap<Digest, Slot>,
+struct Inner<V> {
+    slots: HashMap<Digest, Slot<V>>,
     /// Searched without the lock of this.
     spaces: HashMap<Digest, Arc<RwLock<Space>>>,
     tenants: HashMap<Arc<str>, TenantShare>,
@@ -210,10 +235,24 @@ struct Inner {
 }
 
 /// One cache. A call holds its lock for some microseconds, a purge for as long as it takes to look at all entries.
-#[derive(Default)]
-pub struct Store(Mutex<Inner>);
+pub struct Store<V = Answer>(Mutex<Inner<V>>);
 
-impl Store {
+impl<V> Default for Store<V> {
+    fn default() -> Self {
+        Store(Mutex::new(Inner {
+            slots: HashMap::new(),
+            spaces: HashMap::new(),
+            tenants: HashMap::new(),
+            by_size: BTreeSet::new(),
+            expiry: VecDeque::new(),
+            bytes: 0,
+            bytes_max: 0,
+            last: 0,
+        }))
+    }
+}
+
+impl<V: Kept> Store<V> {
     /// With this bound.
     pub fn new(bytes_max: usize) -> Self {
         let store = Store::default();
@@ -221,7 +260,7 @@ impl Store {
         store
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner<V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,7 +280,7 @@ impl Store {
         key: &Digest,
         now_ms: u64,
         max_age: Option<Duration>,
-    ) -> Result<Found, Absent> {
+    ) -> Result<Found<V>, Absent> {
         let mut inner = self.lock();
         let slot = inner.slots.get_mut(key).ok_or(Absent::Unknown)?;
         let found = slot.entry.found(slot.entry.ttl, now_ms, max_age);
@@ -253,7 +292,7 @@ impl Store {
     }
 
     /// Entries whose questions may be the same in another spelling.
-    pub(super) fn likely(&self, asking: &Asking<'_>) -> Vec<(Arc<Features>, Found)> {
+    pub(super) fn likely(&self, asking: &Asking<'_>) -> Vec<(Arc<Features>, Found<V>)> {
         let Some(space) = self.lock().spaces.get(asking.space).cloned() else {
             return Vec::new();
         };
@@ -267,7 +306,7 @@ impl Store {
         asking: &Asking<'_>,
         vector: &[f32],
         cosine_min: f32,
-    ) -> Vec<(f32, Arc<Features>, Found)> {
+    ) -> Vec<Near<V>> {
         let Some(space) = self.lock().spaces.get(asking.space).cloned() else {
             return Vec::new();
         };
@@ -284,7 +323,7 @@ impl Store {
         self.lock().spaces.contains_key(space)
     }
 
-    fn alike(&self, key: &Digest, asking: &Asking<'_>) -> Option<(Arc<Features>, Found)> {
+    fn alike(&self, key: &Digest, asking: &Asking<'_>) -> Option<(Arc<Features>, Found<V>)> {
         let mut inner = self.lock();
         let slot = inner.slots.get_mut(key)?;
         let alike = slot
@@ -315,7 +354,7 @@ impl Store {
     }
 
     /// Keeps an entry; it takes the place of an older one of the same key.
-    pub fn put(&self, key: Digest, entry: Entry, now_ms: u64) -> Put {
+    pub fn put(&self, key: Digest, entry: Entry<V>, now_ms: u64) -> Put {
         let size = entry.size();
         let mut inner = self.lock();
         if size > inner.bytes_max / LARGEST_SHARE {
@@ -332,17 +371,17 @@ impl Store {
     pub fn purge(&self, purge: &Purge) -> u64 {
         let mut inner = self.lock();
         let slots = inner.slots.iter();
-        let fitting = slots.filter(|(_, slot)| purge.fits(&slot.entry));
+        let fitting = slots.filter(|(_, slot)| purge.fits_entry(&slot.entry));
         let keys: Vec<Digest> = fitting.map(|(key, _)| *key).collect();
         keys.iter().for_each(|key| inner.remove(key));
         u64::try_from(keys.len()).unwrap_or(u64::MAX)
     }
 
     /// Entries that fit, oldest first: when each was made, its route and what was said.
-    pub fn list(&self, purge: &Purge) -> Vec<(u64, Arc<str>, Arc<Answer>)> {
+    pub fn list(&self, purge: &Purge) -> Vec<Listed<V>> {
         let inner = self.lock();
         let slots = inner.slots.values();
-        let fitting = slots.filter(|slot| purge.fits(&slot.entry));
+        let fitting = slots.filter(|slot| purge.fits_entry(&slot.entry));
         let mut all: Vec<_> = fitting
             .map(|slot| {
                 let entry = &slot.entry;
@@ -386,8 +425,8 @@ fn resize(by_size: &mut BTreeSet<(usize, Arc<str>)>, name: &Arc<str>, old: usize
     }
 }
 
-impl Inner {
-    fn insert(&mut self, key: Digest, mut entry: Entry, size: usize) {
+impl<V> Inner<V> {
+    fn insert(&mut self, key: Digest, mut entry: Entry<V>, size: usize) {
         if let Some(alike) = &mut entry.alike {
             let space = self.spaces.entry(alike.space).or_default();
             write(space).insert(key, alike);

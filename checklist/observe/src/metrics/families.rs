@@ -4,11 +4,11 @@ mod latency;
 mod limits;
 
 use super::{
-    CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, Snapshot, TargetMetrics,
-    TenantMetrics, locked,
+    CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, ShareMetrics, Snapshot,
+    TargetMetrics, TenantMetrics, locked,
 };
 use crate::otel::names;
-use crate::record::Outcome;
+use crate::record::{Outcome, SharedBy};
 use aplomb_core::error::ErrorCode;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -176,6 +176,10 @@ impl Metrics {
         all.extend(tenant_families(&self.tenants.all()));
         all.extend(latency::cache_families(&self.caches.all()));
         all.extend(limits::families(self));
+        all.extend(latency::share_families([
+            (SharedBy::Content, &*self.share_content),
+            (SharedBy::Key, &*self.share_key),
+        ]));
         all.push(self.entities_family());
         all.extend(self.otlp_families());
         all.extend(self.evals.plain().map(|(name, help, counter)| {
@@ -717,6 +721,7 @@ fn sample_of_all() -> Metrics {
     let cache = metrics.cache("cache");
     cache.miss("absent");
     cache.unkept("size");
+    metrics.share_key.unkept("size");
     if let Some(series) = target.client.of(ChatCompletions) {
         series.duration.observe(second, Some("connect"));
         series.input.observe_count(1);

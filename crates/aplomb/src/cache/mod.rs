@@ -79,4 +79,20 @@ fn show(report: &Value) {
             }
         }
     }
+    for shared in report
+        .get("shared")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let of = |name: &str| shared.get(name).cloned().unwrap_or_default();
+        line(&format!(
+            "shared by {}: {} answers, {} of {} bytes, {} calls in flight",
+            of("by").as_str().unwrap_or_default(),
+            of("entries"),
+            of("bytes"),
+            of("bytes_max"),
+            of("calls")
+        ));
+    }
 }

@@ -250,7 +250,8 @@ impl Erase for Caches {
     }
 }
 
-fn of(subject: &Subject) -> Purge {
+/// What belongs to a person.
+pub(crate) fn of(subject: &Subject) -> Purge {
     Purge {
         tenant: subject.tenant.clone(),
         user: Some(subject.user.clone()),

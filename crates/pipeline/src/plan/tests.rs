@@ -65,6 +65,7 @@ fn road(ranks: &[usize], attempts: u32) -> Road {
         rules: Rules::default(),
         record: Recording::default(),
         cache: None,
+        sharing: Arc::default(),
         metrics: metrics.route("r"),
     };
     Road { route, now }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub(super) fn report(gateway: &Gateway) -> Reply {
     let state = &gateway.state;
     let caches = state.caches.report(state);
-    reply::json(StatusCode::OK, &json!({ "data": caches }))
+    let shared = state.shares.report(state.clock.now_ms());
+    reply::json(StatusCode::OK, &json!({ "data": caches, "shared": shared }))
 }
 
 #[derive(Deserialize)]
@@ -46,7 +47,12 @@ pub(super) async fn purge(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, 
                 .map(|span| now_ms.saturating_sub(age(span))),
             source: None,
         };
-        let purged = gateway.state.caches.purge(wanted.cache.as_deref(), &purge);
+        let mut purged = gateway.state.caches.purge(wanted.cache.as_deref(), &purge);
+        if wanted.cache.is_none() {
+            // Answers that are given again to the same request, or to the same idempotency key, belong to no cache by name.
+            let held = gateway.state.shares.purge(&purge);
+            purged = purged.map(|purged| purged + held);
+        }
         let act = Act {
             actor: "admin",
             at_ms: now_ms,

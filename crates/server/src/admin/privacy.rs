@@ -127,7 +127,7 @@ pub(super) async fn export(gateway: &Arc<Gateway>, subject: &Subject) -> Result<
 
 /// Every store that keeps something of a person.
 fn stores(gateway: &Gateway) -> Vec<&dyn Erase> {
-    let mut stores: Vec<&dyn Erase> = vec![&gateway.state.caches];
+    let mut stores: Vec<&dyn Erase> = vec![&gateway.state.caches, &gateway.state.shares];
     if let Some(records) = &gateway.state.records {
         // In this order: what is still to be shipped from the data folder is gone when ClickHouse is looked at.
         stores.push(records);

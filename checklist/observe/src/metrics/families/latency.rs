@@ -180,3 +180,61 @@ pub(super) fn queue_families(all: &Named<TargetMetrics>) -> [Family; 3] {
     }
     [waiting, wait, refused]
 }
+
+pub(super) fn share_families(all: [(SharedBy, &ShareMetrics); 2]) -> [Family; 8] {
+    let mut requests = Family::counter(
+        "aplomb_shared_requests_total",
+        "Requests that may be the same as others, by what makes them so (`content`, `idempotency_key`) and result: `led` a call, `joined` one, `replayed`, `rejected`, `replaced`, `mismatched`.",
+    );
+    let mut unkept = Family::counter(
+        "aplomb_shared_unkept_total",
+        "Finished answers that are not given again, by reason: `size`.",
+    );
+    let mut cut = Family::counter(
+        "aplomb_shared_cut_total",
+        "Readers of shared answers that were cut off since they were too slow.",
+    );
+    let mut evicted = Family::counter(
+        "aplomb_shared_evicted_total",
+        "Finished answers that were pushed out by others.",
+    );
+    let gauge = |name, help| Family::new(name, Kind::Gauge, help);
+    let mut entries = gauge(
+        "aplomb_shared_entries",
+        "Finished answers that are kept now, to be given again.",
+    );
+    let mut bytes = gauge("aplomb_shared_bytes", "Memory of them.");
+    let mut calls = gauge(
+        "aplomb_shared_calls",
+        "Calls in flight that others may join.",
+    );
+    let mut said = gauge(
+        "aplomb_shared_calls_bytes",
+        "Memory of what those calls have said so far.",
+    );
+    for (by, share) in all {
+        let by = ("by", by.name());
+        let results = [
+            ("led", &share.led),
+            ("joined", &share.joined),
+            ("replayed", &share.replayed),
+            ("rejected", &share.rejected),
+            ("replaced", &share.replaced),
+            ("mismatched", &share.mismatched),
+        ];
+        for (result, count) in results {
+            requests.push(two(by, ("result", result)), number(count.get()));
+        }
+        for (reason, count) in share.left_out() {
+            unkept.push(two(by, ("reason", reason)), number(count));
+        }
+        let own = || one(by.0, by.1);
+        cut.push(own(), number(share.cut.get()));
+        evicted.push(own(), number(share.evicted.get()));
+        entries.push(own(), number(share.entries.get()));
+        bytes.push(own(), number(share.bytes.get()));
+        calls.push(own(), number(share.calls.get()));
+        said.push(own(), number(share.calls_bytes.get()));
+    }
+    [requests, unkept, cut, evicted, entries, bytes, calls, said]
+}
