@@ -605,6 +605,22 @@ pub const FACTS: &[Column] = &[
         "What the answer from the response cache would have cost; `cost_nano` is 0 then. Null where the price is not known.",
         |s| cached(s, |cache| cache.saved_nano.map(Cell::Int))
     ),
+    column!(
+        "class",
+        Name,
+        3,
+        false,
+        "How urgent it was: `interactive` or `batch`.",
+        |s| name(Some(s.record.class))
+    ),
+    column!(
+        "upstream_per_token_us",
+        Micros,
+        3,
+        false,
+        "Time between output tokens of the provider's stream; null where the client held it back, or there was one token.",
+        |s| time(s.record.upstream_per_token_ms)
+    ),
 ];
 
 fn cached<'a>(

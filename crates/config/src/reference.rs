@@ -93,17 +93,20 @@ fn table(path: &str, section: &Value, root: &Value) -> (String, Vec<(String, Val
     (out, queue)
 }
 
-/// Sections that may stand in a list.
-fn sections(path: &str, list: &Value, root: &Value) -> Vec<(String, Value)> {
-    let item = resolve(list.get("items").unwrap_or(&Value::Null), root);
-    let variants = item.get("oneOf").and_then(Value::as_array);
+/// Sections that may stand in a list, or in the place of a word or number.
+fn sections(path: &str, field: &Value, root: &Value) -> Vec<(String, Value)> {
+    let (path, field) = match field.get("items") {
+        Some(item) => (format!("{path}[]"), resolve(item, root)),
+        None => (path.to_owned(), field.clone()),
+    };
+    let variants = field.get("oneOf").and_then(Value::as_array);
     let members = variants
         .into_iter()
         .flatten()
         .filter_map(|variant| variant.get("properties")?.as_object())
         .flatten();
     members
-        .map(|(name, section)| (format!("{path}[].{name}"), resolve(section, root)))
+        .map(|(name, section)| (format!("{path}.{name}"), resolve(section, root)))
         .collect()
 }
 

@@ -75,6 +75,11 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         patience.min(route.timeouts.total)
     });
     let deadline = Instant::now() + total;
+    let class = match class {
+        Class::Interactive => route.manner.class,
+        Class::Batch => Class::Batch,
+    };
+    exchange.class(class);
     let guarded = match guard::mask(&route.rules, request, &exchange).await {
         Ok(guarded) => guarded,
         Err(error) => return Err(give_up(error, exchange)),
@@ -114,10 +119,7 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         deadline,
         conversation: conversation(&exchange),
         sent_before,
-        class: match class {
-            Class::Interactive => route.manner.class,
-            Class::Batch => Class::Batch,
-        },
+        class,
         notice,
     };
     match way.walk(plan, &mut exchange).await {

@@ -17,6 +17,7 @@ use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_latency::class::Charge;
+use aplomb_latency::queue::Class;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
 use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
@@ -62,6 +63,8 @@ pub struct Exchange {
     error: Option<ErrorCode>,
     /// Gathers the answer, where it may be given again.
     keep: Option<Box<Keep>>,
+    /// Its tenant's share of busy targets.
+    weight: u32,
     settled: bool,
 }
 
@@ -174,6 +177,7 @@ impl Exchange {
             pauses: Pauses::default(),
             error: None,
             keep: None,
+            weight: policy.weight(&caller.tenant),
             settled: false,
         }
     }
@@ -408,6 +412,16 @@ impl Exchange {
         }
     }
 
+    /// Its tenant's share of targets that take only so many calls at a time.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// How urgent it is.
+    pub(crate) fn class(&mut self, class: Class) {
+        self.record.class = class.name();
+    }
+
     /// It has waited for its turn, and began to wait at this place.
     pub(crate) fn queued(&mut self, position: usize, took: Duration) {
         self.record.queue_position = u32::try_from(position).ok();
@@ -415,10 +429,30 @@ impl Exchange {
         self.waited(took);
     }
 
-    /// Tokens that its call used, as far as they are known.
-    pub(crate) fn tokens(&self) -> u64 {
-        let usage = self.usage.unwrap_or_else(|| self.estimate());
-        usage.input_total().saturating_add(usage.output)
+    /// What its call used, as far as it is known.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage.unwrap_or_else(|| self.estimate())
+    }
+
+    /// The provider's stream took so long after its first content. Its time per output token, where there are several.
+    pub(crate) fn upstream_took(&mut self, took: Duration) -> Option<Duration> {
+        if !self.record.stream || self.record.is_cached() {
+            return None;
+        }
+        let between = u32::try_from(self.usage().output).ok()?.checked_sub(1)?;
+        let pace = took.checked_div(between)?;
+        self.record.upstream_per_token_ms = Some(ms(pace));
+        if let Some(series) = self
+            .target
+            .as_ref()
+            .and_then(|one| one.client.of(self.operation))
+        {
+            series.per_token.observe(pace);
+        }
+        if let Some(series) = self.route.server.of(self.operation) {
+            series.upstream_per_token.observe(pace);
+        }
+        Some(pace)
     }
 
     /// Time spent on upstream calls, and on waits between them.
@@ -429,11 +463,13 @@ impl Exchange {
     /// An attempt gave its first content after `took`: the answer may go out.
     pub fn committed(&mut self, target: &Target, took: Duration) {
         target.metrics.answered.add(1);
-        target.metrics.ttft.observe(took);
-        if let Some(series) = target.metrics.client.of(self.operation)
-            && self.record.stream
-        {
-            series.first_chunk.observe(took);
+        if self.record.stream {
+            if let Some(series) = target.metrics.client.of(self.operation) {
+                series.first_chunk.observe(took);
+            }
+            if let Some(series) = self.route.server.of(self.operation) {
+                series.upstream_ttft.observe(took);
+            }
         }
         let since = self
             .state
@@ -522,7 +558,7 @@ impl Exchange {
         if std::thread::panicking() {
             self.record.outcome = Outcome::Panic;
         }
-        self.record.usage = self.usage.unwrap_or_else(|| self.estimate());
+        self.record.usage = self.usage();
         self.record.cost_nano = self.cost();
         if let Some(keep) = self.keep.take()
             && self.record.outcome == Outcome::Done
@@ -593,6 +629,12 @@ impl Exchange {
             .observe(total.saturating_sub(before), failure);
         series.input.observe_count(self.record.usage.input_total());
         series.output.observe_count(self.record.usage.output);
+        if let Some(ttft) = first.filter(|_| self.record.stream) {
+            series.delivered_ttft.observe_ms(ttft);
+        }
+        if let Some(pace) = self.record.ms_per_output_token() {
+            series.delivered_per_token.observe_ms(pace);
+        }
         self.pauses.add_to(&series.per_chunk);
     }
 
