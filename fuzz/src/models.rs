@@ -3,6 +3,7 @@
 use aplomb_models::embed::Model;
 use aplomb_models::embed::file::{File, Kind};
 use aplomb_models::names::{NameModel, Word, read, write};
+use aplomb_models::tokens::Tokenizer;
 
 const WORDS: [&str; 9] = [
     "Dear", "Ms", ".", "Ngozi", "O'Brien", ",", "\n", "in", "Málaga",
@@ -57,4 +58,16 @@ pub fn tensors(data: &[u8]) {
             assert!(floats.iter().all(|number| number.is_finite()));
         }
     }
+}
+
+/// Bytes are no vocabulary, or one that counts; of any text there are no more tokens than bytes, and and none only of none.
+pub fn tokens(data: &[u8]) {
+    if let Ok(read) = Tokenizer::from_bytes(data) {
+        assert!(read.count("any text") <= 8);
+    }
+    let text = String::from_utf8_lossy(data);
+    let tokenizer = Tokenizer::shared().expect("it is part of the program");
+    let count = tokenizer.count(&text);
+    assert!(count <= text.len());
+    assert_eq!(count == 0, text.is_empty());
 }

@@ -115,6 +115,7 @@ fn json_text(value: Value) -> Cell<'static> {
 fn usage_source(source: UsageSource) -> &'static str {
     match source {
         UsageSource::Provider => "provider",
+        UsageSource::Counted => "counted",
         UsageSource::Estimated => "estimated",
     }
 }
@@ -352,7 +353,7 @@ pub const FACTS: &[Column] = &[
         Name,
         1,
         true,
-        "Who counted the tokens: `provider`, `estimated`.",
+        "Who counted the tokens: `provider`, `counted` (here, by the model's tokenizer), `estimated`.",
         |s| name(Some(usage_source(s.record.usage.source)))
     ),
     column!(

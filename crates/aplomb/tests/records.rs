@@ -535,6 +535,40 @@ fn training_data_holds_masked_text_and_no_erased_person() {
 }
 
 #[test]
+fn tokens_that_no_provider_counted_are_counted_or_estimated() {
+    let upstream = Upstream::start(|seen| {
+        let events = wire::events_of(seen.dialect(), &["Hello", " world"], false);
+        vec![Step::Send(wire::stream_answer(events.join().as_bytes()))]
+    });
+    let config = format!(
+        "providers:
+  house: {{ kind: openai, base_url: \"{}/v1\" }}
+routes:
+  known: {{ targets: [house/gpt-4o], record: {{ text: plain }} }}
+  other: {{ targets: [house/llama], record: {{ text: plain }} }}
+  silent: {{ targets: [house/gpt-4o] }}
+",
+        upstream.url()
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let facts = |route: &str| {
+        let id = ask(&gateway, Dialect::OpenAi, route, true, "Where am I?");
+        let record = one(&gateway, &id);
+        (
+            record["usage_source"].as_str().unwrap().to_owned(),
+            record["input_tokens"].as_u64().unwrap(),
+            record["output_tokens"].as_u64().unwrap(),
+        )
+    };
+    // "Be", " brief", "."; "Where", " am", " I", "?"; four of frame each, three for the whole.
+    assert_eq!(facts("known"), ("counted".into(), 3 + 4 + 2 * 4 + 3, 2));
+    assert_eq!(facts("other").0, "estimated");
+    let (source, input, output) = facts("silent");
+    assert_eq!((source.as_str(), output), ("estimated", 3));
+    assert!(input > 18, "estimates err upwards: {input}");
+}
+
+#[test]
 fn users_with_trouble_are_named_with_its_reasons() {
     let config = CONFIG.replace(
         "  fallback:",

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 pub enum UsageSource {
     /// The provider reported it.
     Provider,
-    /// Derived here from the size of the text, because the provider said nothing.
+    /// Counted here with the model's own tokenizer, because the provider said nothing.
+    Counted,
+    /// Derived here from the size of the text, because the provider said nothing and the text could not be counted.
     #[default]
     Estimated,
 }

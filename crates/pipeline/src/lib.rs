@@ -23,4 +23,5 @@ pub mod settle;
 pub mod shields;
 pub mod state;
 pub mod target;
+mod tokens;
 pub mod turn;

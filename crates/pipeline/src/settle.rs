@@ -7,6 +7,7 @@ use crate::cached::{Hit, Keep};
 use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::state::State;
+use crate::tokens;
 use aplomb_catalog::prices::Prices;
 use aplomb_config::records::RecordAck;
 use aplomb_core::caller::Caller;
@@ -429,7 +430,7 @@ impl Exchange {
         self.waited(took);
     }
 
-    /// What its call used, as far as it is known.
+    /// What its call used, as far as it is known at once.
     pub(crate) fn usage(&self) -> Usage {
         self.usage.unwrap_or_else(|| self.estimate())
     }
@@ -558,7 +559,8 @@ impl Exchange {
         if std::thread::panicking() {
             self.record.outcome = Outcome::Panic;
         }
-        self.record.usage = self.usage();
+        let reported = self.usage.or_else(|| self.counted());
+        self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
         if let Some(keep) = self.keep.take()
             && self.record.outcome == Outcome::Done
@@ -722,6 +724,14 @@ impl Exchange {
             // A disk that is slower than this is counted and shown by the writer; the answer is not held back for it.
             let _ = tokio::time::timeout(DURABLE_WAIT, acked).await;
         }
+    }
+
+    /// What was asked and answered, where its text is at hand and the tokenizer of the model is known.
+    fn counted(&self) -> Option<Usage> {
+        let target = self.record.target.as_deref()?;
+        let model = target.split_once('/').map_or(target, |(_, model)| model);
+        let texts = self.texts.as_ref().filter(|_| self.transcribes())?;
+        tokens::count(model, texts)
     }
 
     /// About four bytes a token; the body's JSON counts as text, so this errs upwards. Nothing was used if no upstream

@@ -110,7 +110,7 @@ pub const OWN_CLASS: &str = "aplomb.class";
 pub const OWN_ENTITIES: &str = "aplomb.pii.entities.count";
 /// The practice provider answered.
 pub const OWN_SIMULATED: &str = "aplomb.simulated";
-/// Who counted the tokens: `provider` or `estimated`.
+/// Who counted the tokens: `provider`, `counted` (here, by the model's tokenizer) or `estimated`.
 pub const OWN_USAGE_SOURCE: &str = "aplomb.usage.source";
 
 /// Buckets of durations, in seconds.

@@ -303,6 +303,7 @@ impl Finished {
         }
         let source = match usage.source {
             UsageSource::Provider => "provider",
+            UsageSource::Counted => "counted",
             UsageSource::Estimated => "estimated",
         };
         set.set(names::OWN_USAGE_SOURCE, Any::Text(source));
