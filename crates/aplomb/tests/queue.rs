@@ -2,7 +2,7 @@
 #![cfg(test)]
 
 use aplomb_testkit::Dialect::OpenAi;
-use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::gateway::{Gateway, Setup};
 use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Step, Upstream};
 use aplomb_testkit::{wait_for, wire};
@@ -254,4 +254,60 @@ fn a_free_target_is_asked_before_a_busy_one() {
         assert_eq!(answer.header("x-aplomb-target"), Some(target));
         assert_eq!(answer.header("x-aplomb-queue-position"), None);
     }
+}
+
+#[test]
+fn tenants_have_shares_by_their_weights() {
+    let (upstream, go) = held();
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, concurrency: 1 }}\n\
+         routes:\n  chat: {{ targets: [up/m] }}\nqueue: {{ per_user: 9 }}\n\
+         tenants:\n  large: {{ weight: 3 }}\n  small: {{}}\n"
+    );
+    let setup = Setup::new(BINARY, &config);
+    let file = setup.dir().join("aplomb.yaml");
+    std::fs::write(file, "server: { data_dir: data }\n").unwrap();
+    let key = |tenant: &str| {
+        let arguments = [
+            "keys",
+            "--config",
+            "aplomb.yaml",
+            "--json",
+            "create",
+            "--tenant",
+            tenant,
+        ];
+        let out = setup.command(&arguments).output().unwrap();
+        let made: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        format!("Bearer {}", made["key"].as_str().unwrap())
+    };
+    let keys = ["first", "large", "small"].map(|tenant| (tenant, key(tenant)));
+    let gateway = setup.start();
+    let ask = |(tenant, key): &(&str, String)| {
+        let request = gateway.chat(OpenAi, "chat", false);
+        let request = request.header("authorization", key);
+        request.header("idempotency-key", tenant).send()
+    };
+    let mut sent = vec![ask(&keys[0])];
+    upstream.wait_seen(0);
+    for n in 0..8 {
+        sent.push(ask(&keys[1 + n % 2]));
+        waiting(&gateway, f64::from(u32::try_from(n + 1).unwrap()));
+    }
+    go.set();
+    for one in sent {
+        assert_eq!(one.answer().unwrap().whole().unwrap().status, 200);
+    }
+    let seen = upstream.seen();
+    let tenants = seen
+        .iter()
+        .filter_map(|seen| seen.header("idempotency-key"));
+    let order: Vec<&str> = tenants.collect();
+    let large = order[..5]
+        .iter()
+        .filter(|tenant| **tenant == "large")
+        .count();
+    assert_eq!((order[0], large), ("first", 3), "{order:?}");
+    assert_eq!(order[6..], ["small", "small", "small"], "{order:?}");
 }

@@ -94,15 +94,17 @@ impl Flight {
         };
         permit.used(usage.input_total().saturating_add(usage.output));
         let tokens = u32::try_from(usage.output).unwrap_or(u32::MAX);
-        let (signal, pace) = match self.delivery {
-            Delivery::Stream { .. } => (Signal::PerToken, pace),
-            Delivery::Whole => {
+        let says = tokens >= TOKENS_LEAST;
+        let (signal, time) = match self.delivery {
+            Delivery::Stream { .. } => (Signal::PerToken, pace.filter(|_| says)),
+            Delivery::Whole if says => {
                 let pace = self.took.and_then(|took| took.checked_div(tokens));
                 (Signal::WholePerToken, pace)
             }
+            Delivery::Whole => (Signal::WholeShort, self.took),
         };
-        if let Some(pace) = pace.filter(|_| tokens >= TOKENS_LEAST) {
-            let grown = permit.took(signal, pace, Instant::now().into_std());
+        if let Some(time) = time {
+            let grown = permit.took(signal, time, Instant::now().into_std());
             self.metrics.slots.shift(grown);
         }
     }

@@ -41,9 +41,11 @@ pub enum Signal {
     PerToken,
     /// Time of a whole answer for each of its output tokens.
     WholePerToken,
+    /// Time of a whole answer with hardly any output tokens, or none.
+    WholeShort,
 }
 
-const SIGNALS: usize = 3;
+const SIGNALS: usize = 4;
 
 /// So much slower than usual is not congestion yet (Gradient2).
 const TOLERANCE: f64 = 1.5;
@@ -222,8 +224,8 @@ impl Limit {
         self.settled &= !at_least;
         let mut gradient = 1.0_f64;
         for (at, (usual, times)) in self.usual.iter_mut().zip(window.times).enumerate() {
-            let first = at == Signal::FirstContent as usize;
-            let tolerance = if first { TOLERANCE } else { TOLERANCE_TOKENS };
+            let tokens = [Signal::PerToken as usize, Signal::WholePerToken as usize].contains(&at);
+            let tolerance = if tokens { TOLERANCE_TOKENS } else { TOLERANCE };
             if times.count > 0.0 && times.sum > 0.0 {
                 gradient = gradient.min(usual.gradient(times, tolerance, at_least));
             }

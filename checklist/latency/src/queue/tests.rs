@@ -392,6 +392,10 @@ enum Step {
     Cancel(usize),
     Take(usize),
     End(usize),
+    /// So many tenths of a second pass.
+    Pass(u64),
+    /// A call says how long it took, or was refused.
+    Learn(usize, Option<u64>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -400,21 +404,38 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Cancel),
         3 => any::<usize>().prop_map(Step::Take),
         3 => any::<usize>().prop_map(Step::End),
+        2 => (0u64..30).prop_map(Step::Pass),
+        1 => (any::<usize>(), prop::option::of(0u64..900)).prop_map(|(at, ms)| Step::Learn(at, ms)),
     ]
 }
 
 proptest! {
     #[test]
-    fn after_any_history_all_slots_are_back(steps in prop::collection::vec(step(), 1..200), slots in 1usize..5) {
-        let (queue, now) = (Arc::new(Queue::default()), Instant::now());
-        let rule = Rule { slots: Slots::Fixed(slots), per_user: 5, ..RULE };
+    fn after_any_history_all_slots_are_back(
+        steps in prop::collection::vec(step(), 1..200),
+        slots in 1usize..5,
+        learned in any::<bool>(),
+    ) {
+        let queue = Arc::new(Queue::default());
+        let mut now = Instant::now();
+        let bounds = adapt::Rule { manner: adapt::Manner::Latency, min: 1, max: slots };
+        // Short waits, so that calls are late and given up too.
+        let seconds = Duration::from_secs;
+        let rule = Rule {
+            slots: if learned { Slots::Learned(bounds) } else { Slots::Fixed(slots) },
+            per_user: 5,
+            interactive: seconds(8),
+            batch: seconds(20),
+        };
         let (mut waiting, mut running) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
                 Step::Enter(user, batch, cost) => {
                     let class = if batch { Class::Batch } else { Class::Interactive };
                     let who = who(&(user % 2).to_string(), &user.to_string());
-                    let call = Call { who, class, cost: cost.into(), weight: 1 + u32::from(user % 2), until: now + LONG };
+                    let weight = 1 + u32::from(user % 2);
+                    let until = now + rule.patience(class);
+                    let call = Call { who, class, cost: cost.into(), weight, until };
                     match queue.enter(rule, call, now) {
                         Ok(Turn::Now(permit)) => running.push(permit),
                         Ok(Turn::Later(one)) => waiting.push(one),
@@ -424,28 +445,39 @@ proptest! {
                 Step::Cancel(at) if !waiting.is_empty() => drop(waiting.swap_remove(at % waiting.len())),
                 Step::Take(at) if !waiting.is_empty() => {
                     let at = at % waiting.len();
-                    if let Poll::Ready(permit) = poll(&mut waiting[at]) {
-                        running.push(permit.unwrap());
+                    if let Poll::Ready(turn) = poll(&mut waiting[at]) {
+                        running.extend(turn);
                         drop(waiting.swap_remove(at));
                     }
                 }
                 Step::End(at) if !running.is_empty() => {
-                    let mut permit = running.swap_remove(at % running.len());
+                    let mut permit: Permit = running.swap_remove(at % running.len());
                     permit.used(7);
                     permit.end(now);
+                }
+                Step::Pass(tenths) => now += Duration::from_millis(100 * tenths),
+                Step::Learn(at, took) if !running.is_empty() => {
+                    let permit = &running[at % running.len()];
+                    match took {
+                        Some(ms) => permit.took(Signal::FirstContent, Duration::from_millis(ms), now),
+                        None => permit.refused(now),
+                    };
                 }
                 _ => {}
             }
             let fill = queue.fill();
+            // A limit that gets lower takes nothing away from those who run.
             prop_assert!(fill.running <= slots);
+            prop_assert!(fill.slots <= slots);
             prop_assert!(fill.running >= running.len());
             // Slots do not stay free while somebody waits, but for the one that batch leaves.
-            prop_assert!(fill.waiting == 0 || fill.running + 1 >= slots);
+            prop_assert!(fill.waiting == 0 || fill.running + 1 >= fill.slots);
         }
         drop((waiting, running));
         let fill = queue.fill();
         prop_assert_eq!((fill.running, fill.waiting), (0, 0));
         let inner = queue.lock();
         prop_assert!(inner.decided.is_empty());
+        prop_assert!(inner.lines.interactive.is_empty() && inner.lines.batch.is_empty());
     }
 }
