@@ -4,6 +4,7 @@ pub mod models;
 pub mod privacy;
 pub mod records;
 
+use aplomb_config::limits::LimitRule;
 use aplomb_core::dialect::{self, Envelope, StreamWriter, fold};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::TraceContext;
@@ -201,6 +202,17 @@ pub fn request(data: &[u8]) {
 pub fn config(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = aplomb_config::parse(text, "fuzz.yaml");
+    }
+}
+
+/// A limit in one line is a rule that reads the same when it is written again, or a mistake at a place within it.
+pub fn limits(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match text.parse::<LimitRule>() {
+        Ok(rule) => assert_eq!(rule.to_string().parse::<LimitRule>().as_ref(), Ok(&rule)),
+        Err(mistake) => assert!(text.is_char_boundary(mistake.at)),
     }
 }
 

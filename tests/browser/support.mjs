@@ -30,7 +30,7 @@ export async function gateway({ server = "", practice = "first_token: 50ms, toke
   writeFileSync(
     config,
     `server: { listen: "127.0.0.1:0", admin: "127.0.0.1:0", data_dir: ${JSON.stringify(join(folder, "data"))}, example_page: true${server} }\n` +
-      `providers:\n  practice: { kind: practice, practice: { ${practice} } }\nroutes:\n  chat: { targets: [practice/practice] }\n`,
+      `limits: []\nproviders:\n  practice: { kind: practice, practice: { ${practice} } }\nroutes:\n  chat: { targets: [practice/practice] }\n`,
   );
   const command = (...args) => execFileSync(process.env.APLOMB_BINARY, [...args, "--config", config], { encoding: "utf8" });
   const start = async () => {

@@ -30,6 +30,7 @@ PROMETHEUS = os.path.join(ROOT, "deploy", "prometheus")
 PATIENCE = 60
 CONFIG = """
 server: {{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: {data} }}
+limits: []
 providers:
   practice: {{ kind: practice, practice: {{ first_token: 5ms, tokens_per_second: 2000 }} }}
   shaky: {{ kind: practice, practice: {{ first_token: 5ms, tokens_per_second: 2000, error_rate: 0.7 }} }}

@@ -22,6 +22,7 @@ from pii_leak_benchmark import v2_emitter
 
 CONFIG = """
 server: {{{{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: {{data}} }}}}
+limits: []
 providers:
   capture: {{{{ kind: openai, base_url: "http://127.0.0.1:{port}/v1", api_key: env:CAPTURE_KEY }}}}
   finished: {{{{ kind: openai, base_url: "http://127.0.0.1:{finisher}/v1", api_key: env:CAPTURE_KEY }}}}

@@ -13,6 +13,7 @@ from gateway import gateway
 CACHE = os.path.join(os.environ.get("APLOMB_CACHE", os.path.expanduser("~/.cache/aplomb")), "llm")
 ROUTES = """
 server: {{{{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: {{data}} }}}}
+limits: []
 providers:
   local: {{{{ kind: openai, base_url: "http://127.0.0.1:{port}/v1" }}}}
 routes:

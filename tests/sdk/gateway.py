@@ -9,6 +9,7 @@ import tempfile
 
 PRACTICE = """
 server: {{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: {data} }}
+limits: []
 providers:
   practice: {{ kind: practice, practice: {{ first_token: 5ms, tokens_per_second: 2000 }} }}
 routes:

@@ -302,6 +302,18 @@ pub struct TenantMetrics {
 pub struct CacheMetrics {
     /// Answers given again to the same request.
     pub hits_exact: Counter,
+    /// Answers given to another question that the guard takes for the same.
+    pub hits_semantic: Counter,
+    /// Questions with a vector now.
+    pub vectors: Gauge,
+    /// How long requests waited for the vector of their question.
+    pub embedding: Histogram,
+    /// What vectors from a provider cost in nano-dollars, where the price is known.
+    pub embedding_nano: Counter,
+    /// Real answers that were compared with the one that would have been served.
+    pub shadow: Counter,
+    /// Sum of their agreement, in millionths.
+    shadow_millionths: Counter,
     /// What those answers would have cost in nano-dollars, where the price is known.
     pub saved_nano: Counter,
     /// Answers that were kept.
@@ -317,6 +329,19 @@ pub struct CacheMetrics {
     misses: Reasons,
     bypasses: Reasons,
     unkept: Reasons,
+}
+
+/// What is counted for each limit.
+#[derive(Debug, Default)]
+pub struct LimitMetrics {
+    /// Requests that it refused.
+    pub refused: Counter,
+    /// Requests that waited for room under it.
+    pub queued: Counter,
+    /// Requests that it sent to another route.
+    pub downgraded: Counter,
+    /// Requests that it would have refused, if it were kept.
+    pub shadow: Counter,
 }
 
 /// Counters by a word of the code: few.
@@ -347,6 +372,27 @@ impl CacheMetrics {
     /// An answer was not kept.
     pub fn unkept(&self, reason: &'static str) {
         self.unkept.add(reason);
+    }
+
+    /// A real answer agrees so far with the one that would have been served: 0 to 1.
+    pub fn shadowed(&self, agreement: f32) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share from 0 to 1"
+        )]
+        let millionths = (f64::from(agreement.clamp(0.0, 1.0)) * 1e6) as u64;
+        self.shadow.add(1);
+        self.shadow_millionths.add(millionths);
+    }
+
+    /// Sum of the agreement of all real answers with those that would have been served.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean of shares loses nothing that matters"
+    )]
+    pub fn shadow_agreement(&self) -> f64 {
+        self.shadow_millionths.get() as f64 / 1e6
     }
 
     /// Requests by why nothing was found.
@@ -484,6 +530,15 @@ pub struct Metrics {
     routes: Named<RouteMetrics>,
     tenants: Named<TenantMetrics>,
     caches: Named<CacheMetrics>,
+    limits: Named<LimitMetrics>,
+    /// Counters of limits that are kept.
+    pub limits_counters: Gauge,
+    /// Places of requests in flight that limits count.
+    pub limits_in_flight: Gauge,
+    /// Requests that wait for room under a limit.
+    pub limits_waiting: Gauge,
+    /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
+    pub limits_crowded: Gauge,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -498,6 +553,9 @@ const TENANTS_MAX: usize = 100;
 
 /// Most response caches with metrics of their own.
 const CACHES_MAX: usize = 50;
+
+/// Most limits with metrics of their own: those of several versions of a file.
+const LIMITS_MAX: usize = 200;
 
 /// The route of requests that name a model without a route.
 pub const DIRECT: &str = "(direct)";
@@ -543,6 +601,11 @@ impl Default for Metrics {
             routes: Named::up_to(ROUTES_MAX),
             tenants: Named::up_to(TENANTS_MAX),
             caches: Named::up_to(CACHES_MAX),
+            limits: Named::up_to(LIMITS_MAX),
+            limits_counters: Gauge::default(),
+            limits_in_flight: Gauge::default(),
+            limits_waiting: Gauge::default(),
+            limits_crowded: Gauge::default(),
         }
     }
 }
@@ -566,6 +629,11 @@ impl Metrics {
     /// The handle of a response cache, to be kept. Beyond a bound all share the cache `other`.
     pub fn cache(&self, name: &str) -> Arc<CacheMetrics> {
         self.caches.get(name)
+    }
+
+    /// The handle of a limit, to be kept. Beyond a bound all share the limit `other`.
+    pub fn limit(&self, name: &str) -> Arc<LimitMetrics> {
+        self.limits.get(name)
     }
 
     /// Counts an error that a client got.

@@ -101,6 +101,8 @@ pub struct PrivacyFacts {
 pub enum CacheResult {
     /// The answer to the same request was given again.
     HitExact,
+    /// The answer to another question was given, which the guard takes for the same.
+    HitSemantic,
     /// It had nothing to give.
     Miss,
     /// It was not asked.
@@ -113,6 +115,7 @@ impl CacheResult {
     pub fn name(self) -> &'static str {
         match self {
             CacheResult::HitExact => "hit_exact",
+            CacheResult::HitSemantic => "hit_semantic",
             CacheResult::Miss => "miss",
             CacheResult::Bypass => "bypass",
         }
@@ -120,7 +123,7 @@ impl CacheResult {
 
     /// Whether the answer came from the cache.
     pub fn is_hit(self) -> bool {
-        matches!(self, CacheResult::HitExact)
+        matches!(self, CacheResult::HitExact | CacheResult::HitSemantic)
     }
 }
 
@@ -137,6 +140,46 @@ pub struct CacheFacts {
     pub source: Option<RequestId>,
     /// What the answer would have cost in nano-dollars, where the price is known.
     pub saved_nano: Option<i64>,
+    /// The guard's score of an answer to another question, 0 to 1, served or only watched.
+    pub score: Option<f32>,
+    /// Cosine of the question that came nearest and was refused.
+    pub cosine: Option<f32>,
+    /// How far the answer that would have been served says what the provider said, 0 to 1.
+    pub agreement: Option<f32>,
+}
+
+/// What a limit did with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitDecision {
+    /// It was refused.
+    Refused,
+    /// It waited for room.
+    Queued,
+    /// It went to another route.
+    Downgraded,
+    /// A rule that is only tried out would have refused it.
+    Shadow,
+}
+
+impl LimitDecision {
+    /// Name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            LimitDecision::Refused => "refused",
+            LimitDecision::Queued => "queued",
+            LimitDecision::Downgraded => "downgraded",
+            LimitDecision::Shadow => "shadow",
+        }
+    }
+}
+
+/// Which limit did what with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitFacts {
+    /// Name of the rule.
+    pub rule: Arc<str>,
+    /// What it did.
+    pub decision: LimitDecision,
 }
 
 /// One exchange: facts, no text.
@@ -222,6 +265,8 @@ pub struct Record {
     pub hedge: Option<&'static str>,
     /// Estimated cost in nano-dollars of calls that gave no answer; absent where there was none, or no known price.
     pub lost_cost_nano: Option<i64>,
+    /// What a limit did with it; absent where none did.
+    pub limit: Option<LimitFacts>,
     /// A further call was possible and not made, since the retry budget was used up. Not kept.
     pub chain_spent: bool,
 }

@@ -93,7 +93,10 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let records = RecordWriter::start_shipping(settings, clickhouse, metrics.clone())
         .map_err(|error| Failure::start(format!("the records can't be set up: {error}")))?;
     let state = State::new(Arc::new(SystemClock), metrics, Some(records));
-    let state = Arc::new(state.with_placeholder_key(&hasher.derive("placeholders")));
+    let state = state
+        .with_placeholder_key(&hasher.derive("placeholders"))
+        .with_limits_key(&hasher.derive("limits"));
+    let state = Arc::new(state);
     state
         .otel
         .hash_users_with(&hasher.derive("telemetry users"));

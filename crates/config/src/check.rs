@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
+use crate::limits::{self, LimitRule, MeterConfig, Mistake};
 use crate::observe::{AlertCondition, AlertTarget};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
@@ -75,6 +76,13 @@ pub(crate) fn fitting<'a>(schema: &'a Value, node: &Node) -> &'a Value {
     }
 }
 
+/// Whether this is the section of a limit, whose members have to fit together.
+pub(crate) fn is_limit(schema: &Value) -> bool {
+    schema
+        .get("format")
+        .is_some_and(|format| format == "limit-section")
+}
+
 fn variants(schema: &Value) -> impl Iterator<Item = &Value> {
     let all = schema.get("oneOf").and_then(Value::as_array);
     all.into_iter().flatten()
@@ -138,6 +146,7 @@ impl Checker<'_> {
             }
             return;
         };
+        let before = self.found.len();
         let empty = Map::new();
         let known = schema
             .get("properties")
@@ -163,6 +172,13 @@ impl Checker<'_> {
             if !members.iter().any(|member| member.key == name) {
                 self.error(node, path, format!("`{name}` is missing"));
             }
+        }
+        if is_limit(schema)
+            && self.found.len() == before
+            && let Err(error) =
+                serde_json::from_value::<LimitRule>(to_json(node, schema, self.root))
+        {
+            self.error(node, path, error.to_string());
         }
     }
 
@@ -249,9 +265,26 @@ impl Checker<'_> {
             .get("format")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        if let Err(message) = check_format(format, text) {
+        if let Some(read) = limit_format(format) {
+            if let Err(mistake) = read(text) {
+                self.limit(node, path, mistake);
+            }
+        } else if let Err(message) = check_format(format, text) {
             self.error(node, path, message);
         }
+    }
+
+    /// What is wrong in a text that is a rule, with the place of the word.
+    fn limit(&mut self, node: &Node, path: &str, mistake: Mistake) {
+        let mut place = node.place;
+        if let Data::Scalar { text, plain } = &node.data
+            && !text.contains('\n')
+        {
+            let before = text.get(..mistake.at).unwrap_or_default();
+            place.column += before.chars().count() + usize::from(!plain);
+        }
+        let error = Diagnostic::error(path, mistake.message).at(place);
+        self.found.push(error.suggest(mistake.suggestion));
     }
 
     fn number(&mut self, node: &Node, schema: &Value, path: &str) {
@@ -282,6 +315,27 @@ impl Checker<'_> {
             _ => {}
         }
     }
+}
+
+/// Says what is wrong with a text.
+type Reading = fn(&str) -> Result<(), Mistake>;
+
+/// How a text of a limit is read.
+fn limit_format(format: &str) -> Option<Reading> {
+    Some(match format {
+        "limit-rule" => |text| text.parse::<LimitRule>().map(|_| ()),
+        "limit-amount" => |text| {
+            let number = limits::amount(text, MeterConfig::Requests);
+            number
+                .or(limits::amount(text, MeterConfig::Cost))
+                .map(|_| ())
+        },
+        "limit-window" => |text| limits::window(text).map(|_| ()),
+        "limit-scopes" => |text| limits::scopes(text).map(|_| ()),
+        "limit-conditions" => |text| limits::conditions(text).map(|_| ()),
+        "limit-exceed" => |text| limits::exceed(text).map(|_| ()),
+        _ => return None,
+    })
 }
 
 fn check_format(format: &str, text: &str) -> Result<(), String> {

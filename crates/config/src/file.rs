@@ -3,6 +3,7 @@
 use crate::caches::CacheConfig;
 use crate::cors::CorsConfig;
 use crate::known::{KnownProvider, known};
+use crate::limits::LimitsConfig;
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
 use crate::queue::{ClassConfig, ConcurrencyConfig, QueueConfig};
@@ -38,6 +39,8 @@ pub struct ConfigFile {
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
     pub recognizers: Vec<RecognizerConfig>,
+    /// Limits, each as one line such as `25 requests per 3h per user` or as a section. Default `[60 requests per 1m per user, 16 concurrent per key]`; `[]`: none.
+    pub limits: LimitsConfig,
     /// How long requests wait for providers that take only so many calls at a time.
     pub queue: QueueConfig,
     /// Where things are kept.

@@ -12,6 +12,7 @@ pub mod discover;
 pub mod evals;
 pub mod file;
 mod known;
+pub mod limits;
 pub mod observe;
 pub mod privacy;
 pub mod queue;

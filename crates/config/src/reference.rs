@@ -100,14 +100,20 @@ fn sections(path: &str, field: &Value, root: &Value) -> Vec<(String, Value)> {
         None => (path.to_owned(), field.clone()),
     };
     let variants = field.get("oneOf").and_then(Value::as_array);
-    let members = variants
-        .into_iter()
-        .flatten()
-        .filter_map(|variant| variant.get("properties")?.as_object())
-        .flatten();
-    members
-        .map(|(name, section)| (format!("{path}.{name}"), resolve(section, root)))
-        .collect()
+    let mut found = Vec::new();
+    for variant in variants.into_iter().flatten() {
+        let Some(members) = variant.get("properties").and_then(Value::as_object) else {
+            continue;
+        };
+        match members.iter().next() {
+            // A section by its name, instead of a word.
+            Some((name, section)) if members.len() == 1 => {
+                found.push((format!("{path}.{name}"), resolve(section, root)));
+            }
+            _ => found.push((path.clone(), variant.clone())),
+        }
+    }
+    found
 }
 
 fn value(schema: &Value, root: &Value) -> String {
@@ -122,7 +128,10 @@ fn value(schema: &Value, root: &Value) -> String {
         let sections = variants
             .iter()
             .filter_map(|v| v.get("properties")?.as_object())
-            .flat_map(|members| members.keys().map(|name| format!("section `{name}`")));
+            .map(|members| match members.keys().next() {
+                Some(name) if members.len() == 1 => format!("section `{name}`"),
+                _ => "section".to_owned(),
+            });
         let texts = variants
             .iter()
             .filter(|variant| variant.get("format").is_some())
@@ -153,6 +162,7 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("secret-reference"), _) => "secret reference".into(),
         (Some("socket-address"), _) => "address".into(),
         (Some("target"), _) => "`provider/model`".into(),
+        (Some("limit-rule"), _) => "rule".into(),
         (Some("base-url"), _) => "URL".into(),
         (_, "array") => {
             let item = resolve(schema.get("items").unwrap_or(&Value::Null), root);

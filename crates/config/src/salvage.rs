@@ -91,8 +91,12 @@ impl Salvage<'_> {
     fn node(&mut self, node: Node, schema: &Value, path: &str) -> Option<Node> {
         let resolved = check::fitting(check::resolve(schema, self.root).0, &node);
         let place = node.place;
+        // A limit is read as a whole or not at all.
+        let whole = check::is_limit(resolved);
         let data = match (node.data, check::kind(resolved)) {
-            (Data::Map(members), "object") => Data::Map(self.members(members, resolved, path)?),
+            (Data::Map(members), "object") if !whole => {
+                Data::Map(self.members(members, resolved, path)?)
+            }
             (Data::List(items), "array") => Data::List(self.items(items, resolved, path)),
             (data, _) => {
                 let node = Node { place, data };

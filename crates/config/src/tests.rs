@@ -53,6 +53,63 @@ aplomb.yaml:3:51: error: server.cors.origins[2]: `*` is every origin: name no ot
 }
 
 #[test]
+fn what_a_semantic_cache_can_not_do_is_named() {
+    check_errors(
+        "providers:
+  openai: { api_key: env:A }
+caches:
+  a: { semantic: { threshold: 1.5, ttl: 0s, model: openia/vectors } }
+  b: { semantic: { model: vectors } }
+",
+        "
+aplomb.yaml:4:31: error: caches.a.semantic.threshold: must be at most 1
+aplomb.yaml:4:41: error: caches.a.semantic.ttl: no answer would ever serve: leave `semantic` out instead
+aplomb.yaml:4:52: error: caches.a.semantic.model: there is no provider `openia`
+  did you mean `openai`?
+aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model is `provider/model`; without `model` the one inside this program is used
+",
+    );
+}
+
+#[test]
+fn limits_that_cannot_work_are_named_with_a_proposal() {
+    check_errors(
+        "limits:
+  - 25 requests per 3h per usr
+  - \"0 requests per 0s\"
+  - { meter: requests, limit: 5 USD, window: 1h }
+  - { meter: concurrent, limit: 1, window: 1h, mode: shadow, on_exceed: queue 1s }
+  - { meter: cost, limit: 5 USD, window: moth, per: user and usr, bust: 1 }
+  - 2 USD per month anchor 30 per tenant, burst 3
+  - 2 requests per 1h where route = chat, on exceed downgrade to small
+",
+        "
+aplomb.yaml:2:28: error: limits[0]: `usr` is not understood here
+  did you mean `user`?
+aplomb.yaml:3:5: error: limits[1].limit: a limit of 0 lets nothing through
+  leave out the routes that a key may not use with `tenants.<name>.routes`
+aplomb.yaml:3:5: error: limits[1].window: a window of no time counts nothing
+  write a time such as `1m`, or `per lifetime`
+aplomb.yaml:4:5: error: limits[2]: expected a whole number such as `25`, found `5 USD`
+aplomb.yaml:5:44: error: limits[3].window: what is in flight is counted at one time, not over a window
+  leave the window out, or count `requests`
+aplomb.yaml:5:54: error: limits[3].mode: a shadow rule only counts: nothing can happen on exceed
+  leave out `on exceed`, or `shadow`
+aplomb.yaml:6:42: error: limits[4].window: `moth` is not understood here
+  did you mean `month`?
+aplomb.yaml:6:62: error: limits[4].per: `usr` is not understood here
+  did you mean `user`?
+aplomb.yaml:6:67: error: limits[4]: unknown field `bust`
+  did you mean `burst`?
+aplomb.yaml:7:5: error: limits[5].anchor: the anchor of a month is a day of every month, 1 to 28
+aplomb.yaml:7:5: error: limits[5].burst: a burst belongs to requests or tokens over a sliding window
+aplomb.yaml:8:5: error: limits[6].on_exceed: there is no route `small`
+aplomb.yaml:8:5: error: limits[6].where: there is no route `chat`
+",
+    );
+}
+
+#[test]
 fn contradictions_in_resilience_and_waiting_are_named() {
     let text = "providers:
   openai: { api_key: env:A, api_keys: [env:B, env:B], concurrency: 0 }

@@ -40,6 +40,8 @@ pub enum ErrorCode {
     NotCached,
     /// Too many requests wait already.
     QueueFull,
+    /// A limit of the gateway is used up.
+    LimitExceeded,
     /// The gateway sheds load or is shutting down.
     Overloaded,
     /// A defect of the gateway.
@@ -48,7 +50,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 16] = [
+    pub const ALL: [ErrorCode; 17] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -63,6 +65,7 @@ impl ErrorCode {
         ErrorCode::UpstreamTimeout,
         ErrorCode::NotCached,
         ErrorCode::QueueFull,
+        ErrorCode::LimitExceeded,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
     ];
@@ -84,6 +87,7 @@ impl ErrorCode {
             ErrorCode::UpstreamTimeout => "upstream_timeout",
             ErrorCode::NotCached => "not_cached",
             ErrorCode::QueueFull => "queue_full",
+            ErrorCode::LimitExceeded => "rate_limit_exceeded",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
         }
@@ -130,6 +134,8 @@ pub struct ApiError {
     pub param: Option<String>,
     /// The upstream's own facets, for [`ErrorCode::Upstream`].
     pub upstream: Option<Box<UpstreamError>>,
+    /// What the gateway tells besides: the object `aplomb` inside `error`.
+    pub extension: Option<Box<Value>>,
     /// For the log only.
     #[source]
     pub cause: Option<BoxError>,
@@ -153,6 +159,7 @@ impl ApiError {
             | ErrorCode::RequestTooLarge
             | ErrorCode::PrivacyRefused
             | ErrorCode::QueueFull
+            | ErrorCode::LimitExceeded
             | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
@@ -162,6 +169,7 @@ impl ApiError {
             public: public.into(),
             param: None,
             upstream: None,
+            extension: None,
             cause: None,
         }
     }
@@ -190,7 +198,7 @@ impl ApiError {
             ErrorCode::RequestTimeout => 408,
             ErrorCode::RequestTooLarge => 413,
             ErrorCode::PrivacyRefused => 422,
-            ErrorCode::QueueFull => 429,
+            ErrorCode::QueueFull | ErrorCode::LimitExceeded => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::Overloaded => 503,
@@ -215,6 +223,7 @@ impl ApiError {
             ErrorCode::UpstreamTimeout => Some("upstream_timeout"),
             ErrorCode::NotCached => Some("not_cached"),
             ErrorCode::QueueFull => Some("queue_full"),
+            ErrorCode::LimitExceeded => Some("rate_limit_exceeded"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
             ErrorCode::Upstream => self.upstream.as_ref().and_then(|up| up.code.as_deref()),
@@ -254,23 +263,33 @@ impl ApiError {
         }
     }
 
-    /// The OpenAI error object: `{"error": {message, type, param, code}}`.
+    /// The OpenAI error object: `{"error": {message, type, param, code}}`, with `aplomb` where there is more to tell.
     pub fn to_openai(&self) -> Value {
-        json!({"error": {
+        self.extended(json!({"error": {
             "message": self.public,
             "type": self.openai_type(),
             "param": self.param.as_deref().or(self.upstream.as_ref().and_then(|up| up.param.as_deref())),
             "code": self.code_text(),
-        }})
+        }}))
     }
 
-    /// The Anthropic error object: `{"type": "error", "error": {type, message}, "request_id"}`.
+    /// The Anthropic error object: `{"type": "error", "error": {type, message}, "request_id"}`, with `aplomb` where there is
+    /// more to tell.
     pub fn to_anthropic(&self, request_id: &str) -> Value {
-        json!({
+        self.extended(json!({
             "type": "error",
             "error": { "type": self.anthropic_type(), "message": self.public },
             "request_id": request_id,
-        })
+        }))
+    }
+
+    fn extended(&self, mut body: Value) -> Value {
+        if let Some(extension) = &self.extension
+            && let Some(error) = body.get_mut("error").and_then(Value::as_object_mut)
+        {
+            error.insert("aplomb".to_owned(), (**extension).clone());
+        }
+        body
     }
 }
 

@@ -1,8 +1,9 @@
 //! One request's way: routed, tried, committed.
 
 use crate::attempts::Way;
-use crate::cached;
+use crate::cached::{self, Seen};
 use crate::guard;
+use crate::limits::{self, Downgrades, Limits};
 use crate::plan::Plan;
 use crate::policy::Route;
 use crate::relay::{Filters, Relay};
@@ -43,6 +44,10 @@ pub struct Arrival {
     pub notice: Arc<Notice>,
     /// What the caller wants of the response cache.
     pub cache: Directives,
+    /// Limits that may hold for it.
+    pub limits: Arc<Limits>,
+    /// Where it may go instead when it is over one.
+    pub downgrades: Downgrades,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -62,7 +67,7 @@ pub struct Failed {
 pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
     let Arrival {
         request,
-        route,
+        mut route,
         trace,
         mut context,
         patience,
@@ -70,15 +75,26 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         class,
         notice,
         cache,
+        limits,
+        downgrades,
     } = arrival;
     let total = patience.map_or(route.timeouts.total, |patience| {
         patience.min(route.timeouts.total)
     });
     let deadline = Instant::now() + total;
-    let class = match class {
-        Class::Interactive => route.manner.class,
-        Class::Batch => Class::Batch,
+    exchange.class(urgency(&route, class));
+    let entry = limits::Entry {
+        limits: &limits,
+        downgrades: &downgrades,
+        deadline,
     };
+    match limits::admit(entry, &mut exchange).await {
+        Ok(None) => {}
+        Ok(Some(instead)) => route = instead,
+        Err(error) => return Err(give_up(error, exchange)),
+    }
+    // A downgrade may have changed the route.
+    let class = urgency(&route, class);
     exchange.class(class);
     let guarded = match guard::mask(&route.rules, request, &exchange).await {
         Ok(guarded) => guarded,
@@ -95,8 +111,11 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
     if let Err(error) = exchange.begin().await {
         return Err(give_up(error, exchange));
     }
-    let looked = cached::look(&route, &request, &restorer, cache, &mut exchange);
-    match looked {
+    let seen = Seen {
+        restorer: &restorer,
+        report: &report,
+    };
+    match cached::look(&route, &request, seen, cache, &mut exchange).await {
         Ok(None) => {}
         Ok(Some(hit)) => {
             let filters = Filters { screen, restorer };
@@ -137,6 +156,14 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
             failed.exchange.restored(restored, &BTreeMap::new());
             Err(failed)
         }
+    }
+}
+
+/// How urgent a request is: as its route says, or less so.
+fn urgency(route: &Route, class: Class) -> Class {
+    match class {
+        Class::Interactive => route.manner.class,
+        Class::Batch => Class::Batch,
     }
 }
 

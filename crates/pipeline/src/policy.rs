@@ -3,6 +3,7 @@
 use crate::analyzer::Analyzer;
 use crate::cached::{self, Cached};
 use crate::evals;
+use crate::limits::{self, Limits};
 use crate::otlp;
 use crate::shields::{self, Shields};
 use crate::state::State;
@@ -209,6 +210,8 @@ pub struct Policy {
     pub prices: Arc<Prices>,
     /// Evaluations of recorded answers.
     pub evals: Arc<[Arc<Eval>]>,
+    /// Limits.
+    pub limits: Arc<Limits>,
     /// Where spans and metrics go; none where they stay.
     pub otlp: Option<Arc<Settings>>,
     /// First digits of the digest of the file.
@@ -273,6 +276,7 @@ impl Policy {
             uncovered(&parsed.file, name, config, &mut errors);
         }
         let otlp = otlp::settings(&parsed.file, sources, &mut errors);
+        let limits = limits::compile(&parsed.file, &state.metrics, &mut errors);
         if !errors.is_empty() {
             let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
             return Err(Diagnostics::new(file_name, placed.collect()));
@@ -288,6 +292,7 @@ impl Policy {
             prices: Arc::new(prices(&parsed.file)),
             evals: Arc::default(),
             otlp: otlp.map(Arc::new),
+            limits: Arc::new(limits),
             version: version(&parsed.file),
             standings: state.standings.clone(),
             built_ms: state.clock.now_ms(),
@@ -334,7 +339,7 @@ impl Policy {
 
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
         let metrics = &state.metrics;
-        let cache = cached::compile(&self.file, name, config, state).map(Arc::new);
+        let cache = cached::compile(self, name, config, state).map(Arc::new);
         let known = |(rank, target): (usize, &TargetConfig)| {
             let (provider, model) = target.split_once('/')?;
             let offers = self.providers.get(provider)?.offers(rank, target.weight);

@@ -6,6 +6,7 @@ use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
 use aplomb_core::error::ApiError;
 use aplomb_core::event::ChatEvent;
+use aplomb_limits::verdict::Standing;
 use aplomb_observe::record::{Outcome, Record};
 use aplomb_privacy::restore::Restorer;
 use aplomb_privacy::screen::Screen;
@@ -162,6 +163,11 @@ impl Relay {
     /// The record as it is so far.
     pub fn record(&self) -> &Record {
         self.exchange.record()
+    }
+
+    /// How the limits stood when the request was let in.
+    pub fn standings(&self) -> &[Standing] {
+        self.exchange.standings()
     }
 
     /// The next event; `None` after the last one of a complete answer. After an error nothing more comes.

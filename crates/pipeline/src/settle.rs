@@ -4,6 +4,7 @@
 //! `Drop` settles: the record goes to the writer's queue, counters grow. No I/O, no wait.
 
 use crate::cached::{Hit, Keep};
+use crate::limits::Admission;
 use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::state::State;
@@ -19,13 +20,16 @@ use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_latency::class::Charge;
 use aplomb_latency::queue::Class;
+use aplomb_limits::verdict::Standing;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
 use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
 use aplomb_observe::otel::span::{Call, Finished, Trace};
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
-use aplomb_observe::record::{Attempt, CacheFacts, KeepText, Outcome, PrivacyFacts, Record, Texts};
+use aplomb_observe::record::{
+    Attempt, CacheFacts, KeepText, LimitDecision, LimitFacts, Outcome, PrivacyFacts, Record, Texts,
+};
 use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
 use aplomb_privacy::restore::Restored;
@@ -66,6 +70,8 @@ pub struct Exchange {
     keep: Option<Box<Keep>>,
     /// Its tenant's share of busy targets.
     weight: u32,
+    /// What it has taken of limits, and how they stood then.
+    admission: Option<Box<Admission>>,
     settled: bool,
 }
 
@@ -179,7 +185,60 @@ impl Exchange {
             error: None,
             keep: None,
             weight: policy.weight(&caller.tenant),
+            admission: None,
             settled: false,
+        }
+    }
+
+    /// What all requests share.
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// What it has taken of limits.
+    pub(crate) fn set_admission(&mut self, admission: Admission) {
+        self.admission = Some(Box::new(admission));
+    }
+
+    /// How the limits stood when it was let in or refused.
+    pub fn standings(&self) -> &[Standing] {
+        self.admission
+            .as_ref()
+            .map_or(&[], |admission| &admission.standings)
+    }
+
+    /// What a limit did with it.
+    pub(crate) fn note_limit(&mut self, facts: LimitFacts) {
+        self.record.limit = Some(facts);
+    }
+
+    /// What a limit did with it so far.
+    pub(crate) fn limit_decision(&self) -> Option<LimitDecision> {
+        self.record.limit.as_ref().map(|facts| facts.decision)
+    }
+
+    /// It has waited for room under a limit.
+    pub(crate) fn held_back(&mut self, took: Duration) {
+        self.record.queue_ms += ms(took);
+        self.waited(took);
+    }
+
+    /// It goes to another route than the one it asked for.
+    pub(crate) fn reroute(&mut self, route: &Route) {
+        self.record.route.clone_from(&route.name);
+        self.record.keep = route.record.keep;
+        self.recording = route.record;
+        self.route = route.metrics.clone();
+    }
+
+    /// Puts what was used in the place of what was taken of limits. A request that failed through no fault of the client is
+    /// given back.
+    fn settle_limits(&mut self) {
+        let now = self.state.limits_now();
+        let failed = self.record.outcome == Outcome::Error && self.record.status >= 500;
+        let admission = self.admission.as_mut();
+        if let Some(reservation) = admission.and_then(|admission| admission.reservation.as_mut()) {
+            reservation.settle(now, |_| failed.then_some(0));
         }
     }
 
@@ -562,9 +621,13 @@ impl Exchange {
         let reported = self.usage.or_else(|| self.counted());
         self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
+        self.settle_limits();
         if let Some(keep) = self.keep.take()
             && self.record.outcome == Outcome::Done
         {
+            if let (Some(agreement), Some(cache)) = (keep.agreement(), &mut self.record.cache) {
+                cache.agreement = Some(agreement);
+            }
             keep.settle(&self.record, self.state.clock.now_ms());
         }
         self.count(total);

@@ -1,10 +1,14 @@
 //! What the gateway has learned and keeps over a reload: connections, metrics, the door to the records.
 
 use crate::cached::Caches;
+use crate::embedder::Local;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
+use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
+use aplomb_limits::key::Keyer;
+use aplomb_limits::room::Room as LimitsRoom;
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
@@ -12,8 +16,8 @@ use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Learned state, shared by all requests.
 pub struct State {
@@ -37,6 +41,16 @@ pub struct State {
     pub evals: EvalQueue,
     /// Answers that may be given again.
     pub caches: Caches,
+    /// The model inside this process that embeds texts; it starts where a file needs it.
+    pub(crate) embedder: OnceLock<Local>,
+    /// What runs besides requests.
+    pub tasks: Tasks,
+    /// What of the limits is used.
+    pub limits: Arc<LimitsRoom>,
+    /// Makes the names of their counters.
+    pub(crate) limit_keys: Keyer,
+    /// When the process began, by both clocks.
+    pub(crate) began: (u64, Instant),
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
 
@@ -48,7 +62,11 @@ impl State {
         records: Option<RecordWriter>,
     ) -> Self {
         let otel = Arc::new(Otel::new(metrics.clone(), clock.clone()));
+        let began = (clock.now_ms(), clock.instant());
         State {
+            began,
+            limits: Arc::default(),
+            limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,
             metrics,
             otel,
@@ -59,6 +77,8 @@ impl State {
             standings: Arc::default(),
             evals: EvalQueue::default(),
             caches: Caches::default(),
+            embedder: OnceLock::new(),
+            tasks: Tasks::default(),
             clients: Mutex::default(),
         }
     }
@@ -67,6 +87,15 @@ impl State {
     #[must_use]
     pub fn with_placeholder_key(mut self, key: &[u8]) -> Self {
         self.placeholder_key = key.into();
+        self
+    }
+
+    /// With the secret that names the counters of limits; the same on every node and after a restart.
+    #[must_use]
+    pub fn with_limits_key(mut self, key: &[u8; 32]) -> Self {
+        if let Some(half) = key.first_chunk::<16>() {
+            self.limit_keys = Keyer::new(*half);
+        }
         self
     }
 

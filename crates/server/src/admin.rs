@@ -61,6 +61,7 @@ pub fn scrape<B>(gateway: &Gateway, request: &Request<B>) -> Reply {
 
 fn metrics(gateway: &Gateway) -> Reply {
     gateway.state.caches.refresh(&gateway.state);
+    gateway.state.refresh_limits();
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

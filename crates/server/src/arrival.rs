@@ -243,6 +243,8 @@ pub fn admit(
             class: class(headers),
             notice: Arc::default(),
             cache: directives(headers),
+            limits: policy.limits.clone(),
+            downgrades: policy.downgrades(|name| access.may_use(name)),
         },
         exchange,
     ))

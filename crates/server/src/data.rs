@@ -9,6 +9,7 @@ use crate::feedback;
 use crate::gateway::Gateway;
 use crate::models;
 use crate::names;
+use crate::quota;
 use crate::reply::{self, Reply};
 use crate::stream::{AnswerBody, Pending};
 use aplomb_config::queue::FeedbackConfig;
@@ -32,6 +33,9 @@ use std::time::Duration;
 /// How long, and how often, a request waits for room for its record: 250 ms in all.
 const RECORD_WAIT: Duration = Duration::from_millis(25);
 const RECORD_LOOKS: u32 = 10;
+
+/// So long an SDK may wait before it tries again. Chosen: somebody who reads on a page has left by then.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 enum Path<'a> {
     Call(Operation),
@@ -295,6 +299,7 @@ async fn answer(
         Some(Ok(relay)) => {
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
+            quota::tell(reply.headers_mut(), relay.standings());
             *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
                 relay, writer, keepalive, stop,
             )));
@@ -315,6 +320,7 @@ async fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply 
         bytes::Bytes::new(),
     );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
+    quota::tell(reply.headers_mut(), relay.standings());
     let (events, exchange) = relay.into_whole();
     exchange.closed().await;
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
@@ -325,8 +331,12 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let record = failed.exchange.record();
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
-    if record.attempts.len() > 1 || record.chain_spent {
-        // The chain is spent: an SDK that tries again would multiply the attempts.
+    quota::tell(reply.headers_mut(), failed.exchange.standings());
+    let error = &failed.error;
+    let limited = error.code == ErrorCode::LimitExceeded
+        && error.retry_after.is_none_or(|wait| wait > PATIENCE);
+    if limited || record.attempts.len() > 1 || record.chain_spent {
+        // An SDK that tries again would wait too long, or, where the chain is spent, multiply the attempts.
         reply.headers_mut().insert(
             names::X_SHOULD_RETRY.clone(),
             HeaderValue::from_static("false"),

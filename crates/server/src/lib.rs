@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod listener;
 mod models;
 mod names;
+mod quota;
 mod reply;
 mod stall;
 mod stream;

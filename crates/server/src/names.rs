@@ -13,6 +13,20 @@ pub static X_APLOMB_TTFT_MS: HeaderName = HeaderName::from_static("x-aplomb-ttft
 pub static X_APLOMB_SIMULATED: HeaderName = HeaderName::from_static("x-aplomb-simulated");
 pub static X_APLOMB_CACHE: HeaderName = HeaderName::from_static("x-aplomb-cache");
 pub static X_APLOMB_DROPPED: HeaderName = HeaderName::from_static("x-aplomb-dropped");
+pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub static X_RATELIMIT_LIMIT_REQUESTS: HeaderName =
+    HeaderName::from_static("x-ratelimit-limit-requests");
+pub static X_RATELIMIT_REMAINING_REQUESTS: HeaderName =
+    HeaderName::from_static("x-ratelimit-remaining-requests");
+pub static X_RATELIMIT_RESET_REQUESTS: HeaderName =
+    HeaderName::from_static("x-ratelimit-reset-requests");
+pub static X_RATELIMIT_LIMIT_TOKENS: HeaderName =
+    HeaderName::from_static("x-ratelimit-limit-tokens");
+pub static X_RATELIMIT_REMAINING_TOKENS: HeaderName =
+    HeaderName::from_static("x-ratelimit-remaining-tokens");
+pub static X_RATELIMIT_RESET_TOKENS: HeaderName =
+    HeaderName::from_static("x-ratelimit-reset-tokens");
 pub static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub static X_APLOMB_USER: HeaderName = HeaderName::from_static("x-aplomb-user");

@@ -1,6 +1,7 @@
 //! All metrics as families of samples; the Prometheus text and the reference page are made from them.
 
 mod latency;
+mod limits;
 
 use super::{
     CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, Snapshot, TargetMetrics,
@@ -174,6 +175,7 @@ impl Metrics {
         all.extend(target_families(&self.targets.all()));
         all.extend(tenant_families(&self.tenants.all()));
         all.extend(latency::cache_families(&self.caches.all()));
+        all.extend(limits::families(self));
         all.push(self.entities_family());
         all.extend(self.otlp_families());
         all.extend(self.evals.plain().map(|(name, help, counter)| {
@@ -677,6 +679,7 @@ fn sample_of_all() -> Metrics {
     let _ = target.peer.set(("host".to_owned(), 443));
     metrics.tenant("tenant").requests.add(1);
     metrics.entities(&[("EMAIL:mask".to_owned(), 1)].into());
+    metrics.limit("rule").refused.add(1);
     let cache = metrics.cache("cache");
     cache.miss("absent");
     cache.unkept("size");

@@ -1,0 +1,48 @@
+//! What limits count.
+
+use super::*;
+use crate::metrics::Gauge;
+
+pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
+    let mut decisions = Family::counter(
+        "aplomb_limits_decisions_total",
+        "Requests with which a limit did something, by rule and decision: `refused`, `queued`, `downgraded`, or `shadow` (it would have refused).",
+    );
+    for (name, limit) in metrics.limits.all() {
+        for (decision, count) in [
+            ("refused", &limit.refused),
+            ("queued", &limit.queued),
+            ("downgraded", &limit.downgraded),
+            ("shadow", &limit.shadow),
+        ] {
+            let labels = two(("rule", &name), ("decision", decision));
+            decisions.push(labels, number(count.get()));
+        }
+    }
+    let gauge = |name, help, gauge: &Gauge| {
+        Family::new(name, Kind::Gauge, help).with(Vec::new(), number(gauge.get()))
+    };
+    vec![
+        decisions,
+        gauge(
+            "aplomb_limits_counters",
+            "Counters of limits that are kept.",
+            &metrics.limits_counters,
+        ),
+        gauge(
+            "aplomb_limits_in_flight",
+            "Places that requests in flight take under limits.",
+            &metrics.limits_in_flight,
+        ),
+        gauge(
+            "aplomb_limits_waiting",
+            "Requests that wait for room under a limit.",
+            &metrics.limits_waiting,
+        ),
+        Family::counter(
+            "aplomb_limits_crowded_total",
+            "Uses that were counted together with those of other callers, since there were too many for counters of their own.",
+        )
+        .with(Vec::new(), number(metrics.limits_crowded.get())),
+    ]
+}

@@ -1,0 +1,201 @@
+//! Rules that can't work, and names in them that nothing else has.
+
+use super::{
+    CalendarUnit, ExceedConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, NAME_MAX,
+    ScopeConfig, WindowConfig, names,
+};
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::file::ConfigFile;
+use std::time::Duration;
+
+/// Longest sliding window. Chosen: longer ones are periods of the calendar.
+const WINDOW_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// Longest wait for room. Chosen: nobody waits longer for the beginning of an answer.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let rules = &file.limits.0;
+    if rules.is_empty() {
+        found.push(Diagnostic::warning("limits", "nothing is limited"));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let mut sense = Sense {
+            file,
+            rule,
+            path: format!("limits[{index}]"),
+            found,
+        };
+        sense.name();
+        sense.window();
+        sense.contradictions();
+        sense.meets();
+    }
+    let given: Vec<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
+    for (index, name) in names(rules).iter().enumerate() {
+        let own = rules.get(index).and_then(|rule| rule.id.as_ref());
+        if own.is_some_and(|own| own != name) {
+            let message = format!("there is a rule `{}` already", own.unwrap_or(name));
+            found.push(Diagnostic::error(format!("limits[{index}].id"), message));
+        } else if own.is_none() && given.contains(name) {
+            let message = format!("another rule is called `{name}`: give this one an `id`");
+            found.push(Diagnostic::error(format!("limits[{index}]"), message));
+        }
+    }
+}
+
+struct Sense<'a> {
+    file: &'a ConfigFile,
+    rule: &'a LimitRule,
+    path: String,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Sense<'_> {
+    fn error(&mut self, member: &str, message: impl Into<String>) {
+        self.suggest(member, message, None);
+    }
+
+    fn suggest(&mut self, member: &str, message: impl Into<String>, hint: Option<&str>) {
+        let error = Diagnostic::error(format!("{}.{member}", self.path), message);
+        self.found.push(error.suggest(hint.map(str::to_owned)));
+    }
+
+    fn name(&mut self) {
+        let Some(id) = &self.rule.id else { return };
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if id.is_empty() || id.len() > NAME_MAX || !id.bytes().all(legal) {
+            let message = "a rule's id has 1 to 64 letters, digits, `.`, `_` or `-`";
+            self.error("id", message);
+        }
+    }
+
+    fn window(&mut self) {
+        match &self.rule.window {
+            WindowConfig::Sliding(span) if span.is_zero() => {
+                let hint = "write a time such as `1m`, or `per lifetime`";
+                self.suggest("window", "a window of no time counts nothing", Some(hint));
+            }
+            WindowConfig::Sliding(span) if *span > WINDOW_MAX => {
+                let hint = "write `per year` or `per lifetime`";
+                self.suggest("window", "a window is at most 366 days long", Some(hint));
+            }
+            WindowConfig::Calendar {
+                unit,
+                anchor: Some(anchor),
+                ..
+            } => {
+                let (low, high, what) = match unit {
+                    CalendarUnit::Day => (0, 23, "an hour"),
+                    CalendarUnit::Week => (1, 7, "a day of the week"),
+                    CalendarUnit::Month => (1, 28, "a day of every month"),
+                    CalendarUnit::Year => (1, 12, "a month"),
+                };
+                if !(low..=high).contains(anchor) {
+                    let message =
+                        format!("the anchor of a {} is {what}, {low} to {high}", unit.name());
+                    self.error("anchor", message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Parts of a rule that exclude one another.
+    fn contradictions(&mut self) {
+        let rule = self.rule;
+        let concurrent = rule.meter == MeterConfig::Concurrent;
+        if rule.limit == 0 {
+            let hint = "leave out the routes that a key may not use with `tenants.<name>.routes`";
+            self.suggest("limit", "a limit of 0 lets nothing through", Some(hint));
+        }
+        match (&rule.window, concurrent) {
+            (WindowConfig::Concurrent, true) => {}
+            (_, true) => {
+                let hint = "leave the window out, or count `requests`";
+                self.suggest(
+                    "window",
+                    "what is in flight is counted at one time, not over a window",
+                    Some(hint),
+                );
+            }
+            (WindowConfig::Concurrent, false) => self.error("window", "`window` is missing"),
+            _ => {}
+        }
+        if let Some(burst) = rule.burst {
+            let sliding = matches!(rule.window, WindowConfig::Sliding(_));
+            if !sliding || rule.meter == MeterConfig::Cost {
+                let message = "a burst belongs to requests or tokens over a sliding window";
+                self.error("burst", message);
+            } else if burst == 0 || burst > rule.limit {
+                let message = "a burst is at least 1 and at most the limit";
+                self.error("burst", message);
+            }
+        }
+        if rule.mode == ModeConfig::Shadow && rule.on_exceed != ExceedConfig::Reject {
+            let hint = "leave out `on exceed`, or `shadow`";
+            self.suggest(
+                "mode",
+                "a shadow rule only counts: nothing can happen on exceed",
+                Some(hint),
+            );
+        }
+        match &rule.on_exceed {
+            ExceedConfig::Queue(wait) if wait.is_zero() => {
+                let hint = "write `on exceed reject`";
+                self.suggest("on_exceed", "a wait of no time is none", Some(hint));
+            }
+            ExceedConfig::Queue(wait) if *wait > WAIT_MAX => {
+                self.error("on_exceed", "a request waits at most `10m`");
+            }
+            _ => {}
+        }
+    }
+
+    /// Names that stand elsewhere in the file.
+    fn meets(&mut self) {
+        let file = self.file;
+        if let ExceedConfig::Downgrade(model) = &self.rule.on_exceed {
+            self.known("on_exceed", "route", model, file.routes.keys());
+        }
+        for condition in &self.rule.when {
+            let value = &condition.value;
+            if value.contains('*') {
+                continue;
+            }
+            match condition.field {
+                FieldConfig::Tenant if !file.tenants.is_empty() => {
+                    self.known("where", "tenant", value, file.tenants.keys());
+                }
+                FieldConfig::Route => self.known("where", "route", value, file.routes.keys()),
+                FieldConfig::Segment | FieldConfig::Plan => {
+                    let what = condition.field.name();
+                    self.error("where", format!("there is no {what} `{value}`"));
+                }
+                FieldConfig::Tenant | FieldConfig::User | FieldConfig::Key | FieldConfig::Model => {
+                }
+            }
+        }
+        for scope in &self.rule.per {
+            if matches!(scope, ScopeConfig::Segment | ScopeConfig::ProviderKey) {
+                let message = format!("`{}` is not available", scope.name());
+                self.error("per", message);
+            }
+        }
+    }
+
+    fn known<'n>(
+        &mut self,
+        member: &str,
+        what: &str,
+        name: &str,
+        known: impl Iterator<Item = &'n String> + Clone,
+    ) {
+        if known.clone().any(|other| other == name) {
+            return;
+        }
+        let suggestion = did_you_mean(name, known.map(String::as_str));
+        let message = format!("there is no {what} `{name}`");
+        let error = Diagnostic::error(format!("{}.{member}", self.path), message);
+        self.found.push(error.suggest(suggestion));
+    }
+}
