@@ -53,6 +53,30 @@ aplomb.yaml:3:51: error: server.cors.origins[2]: `*` is every origin: name no ot
 }
 
 #[test]
+fn an_address_of_a_shared_store_is_looked_at() {
+    for (written, expected) in [
+        (
+            "http://h:1",
+            "expected an address such as `redis://host:6379`",
+        ),
+        (
+            "redis://u:p@h:1",
+            "must not hold credentials: write `{ url, user, password }`",
+        ),
+    ] {
+        let text = format!("store: {{ shared: \"{written}\" }}\n");
+        let expected = format!("aplomb.yaml:1:18: error: store.shared: {expected}");
+        check_errors(&text, &expected);
+    }
+    check_errors(
+        "store: { shared: { url: \"redis://h\", user: u } }",
+        "aplomb.yaml:1:18: error: store.shared: a user needs a `password`",
+    );
+    let fine = parse("store: { shared: \"redis://h:6379\" }", "f").unwrap();
+    assert_eq!(fine.file.store.shared.unwrap().url, "redis://h:6379");
+}
+
+#[test]
 fn what_a_semantic_cache_can_not_do_is_named() {
     check_errors(
         "providers:
