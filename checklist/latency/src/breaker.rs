@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 const SLOT: Duration = Duration::from_millis(500);
 const SLOTS: usize = 20;
-/// First time open; doubles with each opening that follows soon.
-const OPEN: Duration = Duration::from_secs(5);
 const OPEN_MAX: Duration = Duration::from_secs(300);
 /// Spread of the time open, so that nodes do not come back together.
 const JITTER: f64 = 0.2;
@@ -26,6 +24,8 @@ pub struct Rule {
     pub share: f64,
     /// Failures in a row that open it.
     pub in_a_row: u32,
+    /// First time open; doubles with each opening that follows soon.
+    pub pause: Duration,
 }
 
 impl Default for Rule {
@@ -34,6 +34,7 @@ impl Default for Rule {
             calls_min: 10,
             share: 0.5,
             in_a_row: 5,
+            pause: Duration::from_secs(5),
         }
     }
 }
@@ -141,7 +142,7 @@ impl Breaker {
         self.note(weight);
         match self.phase {
             Phase::HalfOpen => {
-                self.open(now, random);
+                self.open(rule, now, random);
                 false
             }
             // Calls that were made all the same, since nothing else was left.
@@ -152,7 +153,7 @@ impl Breaker {
                 let opens = self.in_a_row >= rule.in_a_row
                     || calls >= rule.calls_min && share >= rule.share;
                 if opens {
-                    self.open(now, random);
+                    self.open(rule, now, random);
                 }
                 opens
             }
@@ -175,14 +176,15 @@ impl Breaker {
             .fold((0, 0.0), |sum, slot| (sum.0 + slot.0, sum.1 + slot.1))
     }
 
-    fn open(&mut self, now: Instant, random: f64) {
+    fn open(&mut self, rule: &Rule, now: Instant, random: f64) {
         let soon = self
             .closed_at
             .is_none_or(|closed| now.saturating_duration_since(closed) < FORGIVEN);
         if !soon {
             self.openings = 0;
         }
-        let time = OPEN
+        let time = rule
+            .pause
             .saturating_mul(1 << self.openings.min(10))
             .min(OPEN_MAX);
         let spread = 1.0 + JITTER * (2.0 * random.clamp(0.0, 1.0) - 1.0);
@@ -226,6 +228,7 @@ mod tests {
         calls_min: 10,
         share: 0.5,
         in_a_row: 5,
+        pause: Duration::from_secs(5),
     };
 
     fn seconds(n: f64) -> Duration {

@@ -36,7 +36,9 @@ pub struct Candidate {
     pub weight: f64,
     /// Calls in flight.
     pub in_flight: u32,
-    /// Average time to the first content.
+    /// A call would have to wait for its turn.
+    pub waits: bool,
+    /// Average time until there is something for the client.
     pub ttft_ms: Option<f64>,
     /// Share of calls that failed lately.
     pub error_rate: f64,
@@ -63,7 +65,8 @@ impl Candidate {
     }
 }
 
-/// Puts candidates in the order in which they are asked.
+/// Puts candidates in the order in which they are asked. Those with a free slot come before those where a call has to wait,
+/// but for `ordered`, where that decides among the keys of one target alone.
 ///
 /// * `conversation`: what turns of one conversation have in common; none where that is not known.
 /// * `seed`: a random number, used where there is no conversation.
@@ -77,6 +80,7 @@ pub fn order(choose: Choose, candidates: &mut [Candidate], conversation: Option<
         Choose::Ordered => candidates.sort_by(|a, b| {
             a.rank
                 .cmp(&b.rank)
+                .then(a.waits.cmp(&b.waits))
                 .then(a.in_flight.cmp(&b.in_flight))
                 .then_with(|| by_luck(a, b))
         }),
@@ -108,6 +112,9 @@ pub fn order(choose: Choose, candidates: &mut [Candidate], conversation: Option<
                     .then_with(|| by_luck(a, b))
             });
         }
+    }
+    if choose != Choose::Ordered {
+        candidates.sort_by_key(|one| one.waits);
     }
 }
 
@@ -143,6 +150,7 @@ mod tests {
                 rank: index,
                 weight: 1.0,
                 in_flight: 0,
+                waits: false,
                 ttft_ms: Some(100.0),
                 error_rate: 0.0,
                 price: None,
@@ -182,6 +190,7 @@ mod tests {
                 let mut all = candidates(count);
                 for one in &mut all {
                     one.in_flight = random.u32(0..4);
+                    one.waits = random.bool();
                     one.ttft_ms = random.bool().then(|| random.f64() * 1e3);
                     one.price = random.bool().then(|| random.i64(0..9));
                 }
@@ -233,6 +242,28 @@ mod tests {
         assert_eq!(shares[2], 0);
         all[0].in_flight = 3;
         assert_eq!(first(Choose::Ordered, &all, None, 3), 1);
+    }
+
+    #[test]
+    fn a_free_slot_is_taken_before_waiting() {
+        let mut all = candidates(3);
+        all[0].waits = true;
+        all[1].waits = true;
+        all[0].price = Some(1);
+        for choose in [
+            Choose::Weighted,
+            Choose::LeastBusy,
+            Choose::Fastest,
+            Choose::Cheapest { ttft_max: None },
+        ] {
+            for seed in 0..20 {
+                assert_eq!(first(choose, &all, Some(seed), seed), 2, "{choose:?}");
+            }
+        }
+        // The operator's order holds, but for the keys of one target.
+        assert_eq!(first(Choose::Ordered, &all, None, 3), 0);
+        all[2].rank = 0;
+        assert_eq!(first(Choose::Ordered, &all, None, 3), 2);
     }
 
     #[test]

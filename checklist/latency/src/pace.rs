@@ -1,9 +1,12 @@
 //! How fast a target is: a peak-sensitive average for choosing, quantiles for hedging, a share of errors.
 
+use aplomb_core::request::Delivery;
 use std::time::{Duration, Instant};
 
 /// How fast the average forgets (Finagle's peak EWMA).
 const FORGETS: f64 = 10.0;
+/// Weight of the newest time in what is usual.
+const NEWEST: f64 = 0.1;
 /// How fast errors are forgotten.
 const ERRORS_FORGET: f64 = 60.0;
 /// How long one half of the observed times is collected; quantiles are those of both halves.
@@ -14,11 +17,42 @@ const LEAST: u32 = 20;
 const BUCKETS: usize = 144;
 const WIDER: f64 = 1.1;
 
+/// Times of one kind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Average {
+    /// Rises at once, falls slowly; and since when.
+    peak_ms: Option<(f64, Instant)>,
+    /// What is usual.
+    mean_ms: Option<f64>,
+}
+
+impl Average {
+    fn add(&mut self, ms: f64, now: Instant) {
+        let peak = match self.peak_ms {
+            Some((average, at)) if ms < average => {
+                let gone = now.saturating_duration_since(at).as_secs_f64();
+                ms + (average - ms) * (-gone / FORGETS).exp()
+            }
+            // A peak counts at once.
+            _ => ms,
+        };
+        self.peak_ms = Some((peak, now));
+        let mean = self.mean_ms.unwrap_or(ms);
+        self.mean_ms = Some(mean + NEWEST * (ms - mean));
+    }
+
+    fn peak(&self) -> Option<f64> {
+        self.peak_ms.map(|(ms, _)| ms)
+    }
+}
+
 /// What was observed of one target. Of fixed size.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    ewma_ms: Option<f64>,
-    at: Instant,
+    /// First contents of streams.
+    streams: Average,
+    /// Whole answers.
+    wholes: Average,
     calls: f64,
     errors: f64,
     counted_at: Instant,
@@ -31,8 +65,8 @@ impl Pace {
     /// Nothing observed yet.
     pub fn new(now: Instant) -> Self {
         Pace {
-            ewma_ms: None,
-            at: now,
+            streams: Average::default(),
+            wholes: Average::default(),
             calls: 0.0,
             errors: 0.0,
             counted_at: now,
@@ -42,18 +76,15 @@ impl Pace {
         }
     }
 
-    /// A time to the first content.
+    /// The time until a whole answer was there.
+    pub fn whole(&mut self, took: Duration, now: Instant) {
+        self.wholes.add(took.as_secs_f64() * 1e3, now);
+    }
+
+    /// The time until a stream gave its first content.
     pub fn first_content(&mut self, took: Duration, now: Instant) {
         let ms = took.as_secs_f64() * 1e3;
-        self.ewma_ms = Some(match self.ewma_ms {
-            Some(average) if ms < average => {
-                let gone = now.saturating_duration_since(self.at).as_secs_f64();
-                ms + (average - ms) * (-gone / FORGETS).exp()
-            }
-            // A peak counts at once.
-            _ => ms,
-        });
-        self.at = now;
+        self.streams.add(ms, now);
         let since = now.saturating_duration_since(self.half_since);
         if since >= HALF {
             std::mem::swap(&mut self.newer, &mut self.older);
@@ -77,9 +108,24 @@ impl Pace {
         self.counted_at = now;
     }
 
-    /// Average time to the first content in milliseconds: rises at once, falls slowly.
+    /// Average time to the first content in milliseconds: rises at once, falls slowly. That of whole answers where no
+    /// stream was seen.
     pub fn ewma_ms(&self) -> Option<f64> {
-        self.ewma_ms
+        self.streams.peak().or(self.wholes.peak())
+    }
+
+    /// Likewise until a whole answer is there; that of streams where none was seen.
+    pub fn whole_ewma_ms(&self) -> Option<f64> {
+        self.wholes.peak().or(self.streams.peak())
+    }
+
+    /// How long it usually takes until there is something for the client.
+    pub fn usual(&self, delivery: Delivery) -> Option<Duration> {
+        let ms = match delivery {
+            Delivery::Stream { .. } => self.streams.mean_ms,
+            Delivery::Whole => self.wholes.mean_ms,
+        };
+        Duration::try_from_secs_f64(ms? / 1e3).ok()
     }
 
     /// Share of calls that failed lately.
@@ -141,6 +187,30 @@ mod tests {
         pace.first_content(Duration::from_millis(100), later);
         let average = pace.ewma_ms().unwrap();
         assert!((390.0..400.0).contains(&average), "{average}");
+    }
+
+    #[test]
+    fn streams_and_whole_answers_are_told_apart() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        pace.whole(Duration::from_secs(8), start);
+        assert_eq!(pace.ewma_ms(), Some(8000.0));
+        let stream = Delivery::Stream {
+            include_usage: false,
+        };
+        assert_eq!(pace.usual(stream), None);
+        for _ in 0..30 {
+            pace.first_content(Duration::from_millis(200), start);
+        }
+        assert_eq!(pace.ewma_ms(), Some(200.0));
+        assert_eq!(pace.whole_ewma_ms(), Some(8000.0));
+        assert_eq!(pace.usual(stream), Some(Duration::from_millis(200)));
+        assert_eq!(pace.usual(Delivery::Whole), Some(Duration::from_secs(8)));
+        // When a hedge is sent is a question of streams.
+        assert!(pace.p95().unwrap() < Duration::from_millis(230));
+        // One straggler is not usual.
+        pace.first_content(Duration::from_millis(5200), start);
+        assert_eq!(pace.usual(stream), Some(Duration::from_millis(700)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::gate::{Gate, Told};
 use crate::hedge::HedgeBudget;
 use crate::pace::Pace;
 use crate::queue::Queue;
+use aplomb_core::request::Delivery;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,8 +123,10 @@ pub struct View {
     pub phase: Phase,
     /// Calls in flight.
     pub in_flight: u32,
-    /// Average time to the first content.
+    /// Average time to the first content of a stream.
     pub ttft_ms: Option<f64>,
+    /// Average time until a whole answer is there.
+    pub whole_ms: Option<f64>,
     /// Share of calls that failed lately.
     pub error_rate: f64,
     /// Share of its weight that it gets.
@@ -162,6 +165,7 @@ impl Standing {
             phase: inner.breaker.phase(),
             in_flight: self.in_flight.load(Ordering::Relaxed),
             ttft_ms: inner.pace.ewma_ms(),
+            whole_ms: inner.pace.whole_ewma_ms(),
             error_rate: inner.pace.error_rate(),
             warmth: inner.breaker.warmth(now),
             left: inner.gate.left(now),
@@ -184,6 +188,11 @@ impl Standing {
     /// Ninety-fifth percentile of its times to the first content.
     pub fn p95(&self) -> Option<Duration> {
         locked(&self.inner).pace.p95()
+    }
+
+    /// How long it usually takes until there is something for the client.
+    pub fn usual(&self, delivery: Delivery) -> Option<Duration> {
+        locked(&self.inner).pace.usual(delivery)
     }
 
     /// A call of so many tokens begins; it is in flight until what this returns is dropped.
@@ -221,12 +230,20 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// It gave its first content after `took`. True if that closed the breaker.
-    pub fn answered(&mut self, took: Duration, told: &Told, now: Instant) -> bool {
+    /// It gave its first content, or its whole answer, after `took`. True if that closed the breaker.
+    pub fn answered(
+        &mut self,
+        (delivery, took): (Delivery, Duration),
+        told: &Told,
+        now: Instant,
+    ) -> bool {
         self.probes = false;
         let mut inner = locked(&self.standing.inner);
         inner.gate.told(told, now);
-        inner.pace.first_content(took, now);
+        match delivery {
+            Delivery::Stream { .. } => inner.pace.first_content(took, now),
+            Delivery::Whole => inner.pace.whole(took, now),
+        }
         inner.pace.ended(false, now);
         inner.breaker.succeeded(now)
     }
@@ -236,7 +253,7 @@ impl InFlight {
         self.standing.key_number
     }
 
-    /// It was given up after `took`, since another one was faster.
+    /// A stream, it was given up after `took`, since another one was faster.
     pub fn lost(&mut self, took: Duration, now: Instant) {
         locked(&self.standing.inner).pace.first_content(took, now);
     }

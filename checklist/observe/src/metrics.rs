@@ -54,6 +54,11 @@ impl Gauge {
         Held(self)
     }
 
+    /// So many more, or less.
+    pub fn shift(&self, by: i64) {
+        self.0.fetch_add(by.cast_unsigned(), Ordering::Relaxed);
+    }
+
     /// Replaces the value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
@@ -189,6 +194,21 @@ impl Histogram {
     }
 }
 
+/// What is counted of the requests of one class that want a turn at a target.
+#[derive(Debug, Default)]
+pub struct QueueMetrics {
+    /// Requests that wait.
+    pub waiting: Gauge,
+    /// How long they waited.
+    pub wait: Histogram,
+    /// Requests that found the queue, or their part of it, full.
+    pub full: Counter,
+    /// Requests whose turn did not come, or would not have come, in time.
+    pub late: Counter,
+    /// Requests that were given up while their class was overloaded.
+    pub shed: Counter,
+}
+
 /// What is counted for each target.
 #[derive(Debug, Default)]
 pub struct TargetMetrics {
@@ -204,8 +224,6 @@ pub struct TargetMetrics {
     pub cost_nano: Counter,
     /// Answers whose price is not known.
     pub cost_unknown: Counter,
-    /// Time from an attempt's start to its first content.
-    pub ttft: Histogram,
     /// What the GenAI conventions count of a client.
     pub client: genai::Client,
     /// Host and port, where the target is a server.
@@ -216,14 +234,12 @@ pub struct TargetMetrics {
     pub breaker_opened: Counter,
     /// How often a key was set aside: not accepted, or without quota.
     pub keys_aside: Counter,
-    /// Requests that wait for their turn.
-    pub queue_waiting: Gauge,
-    /// How long they waited.
-    pub queue_wait: Histogram,
-    /// Requests that found the queue, or their part of it, full.
-    pub queue_refused_full: Counter,
-    /// Requests whose turn did not come, or would not have come, in time.
-    pub queue_refused_late: Counter,
+    /// Calls that it takes at a time: of all its keys together, 0 where there is no bound.
+    pub slots: Gauge,
+    /// Interactive requests that want a turn.
+    pub interactive: QueueMetrics,
+    /// Batch requests that do.
+    pub batch: QueueMetrics,
     faults: Mutex<BTreeMap<&'static str, u64>>,
 }
 

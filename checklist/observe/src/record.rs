@@ -292,10 +292,14 @@ pub struct Record {
     pub ttft_ms: Option<f64>,
     /// From the start of the attempt that answered to its first content, in milliseconds.
     pub upstream_ttft_ms: Option<f64>,
+    /// Time between output tokens of the provider's stream, in milliseconds; absent where the client held it back.
+    pub upstream_per_token_ms: Option<f64>,
     /// From the request's arrival to its end, in milliseconds.
     pub total_ms: f64,
     /// Time in queues of the gateway, in milliseconds.
     pub queue_ms: f64,
+    /// How urgent it was: `interactive` or `batch`.
+    pub class: &'static str,
     /// At which place it began to wait, from 1; none where it did not wait.
     pub queue_position: Option<u32>,
     /// The gateway's own part of the time to the first content: all but waiting for upstreams.

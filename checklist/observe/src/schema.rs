@@ -686,6 +686,22 @@ pub const FACTS: &[Column] = &[
         "What a call of its own would have cost. Null where the price is not known.",
         |s| shared(s, |shared| shared.saved_nano.map(Cell::Int))
     ),
+    column!(
+        "class",
+        Name,
+        3,
+        false,
+        "How urgent it was: `interactive` or `batch`.",
+        |s| name(Some(s.record.class))
+    ),
+    column!(
+        "upstream_per_token_us",
+        Micros,
+        3,
+        false,
+        "Time between output tokens of the provider's stream; null where the client held it back, or there was one token.",
+        |s| time(s.record.upstream_per_token_ms)
+    ),
 ];
 
 fn shared<'a>(

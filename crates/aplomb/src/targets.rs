@@ -42,13 +42,18 @@ fn as_text(one: &Value) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
+    let busy = match one.get("concurrency") {
+        None | Some(Value::Null) => text("in_flight"),
+        Some(limit) => format!("{}/{limit}", text("in_flight")),
+    };
     let aside = one.pointer("/key_aside/class").and_then(Value::as_str);
     let failure = one.pointer("/last_failure/class").and_then(Value::as_str);
     format!(
-        "{:<40} breaker {:<9} in flight {:<4} ttft {:>6} ms  errors {:<5} gate {:>6} ms  key {}  last failure {}",
+        "{:<40} breaker {:<9} in flight {:<7} waiting {:<4} ttft {:>6} ms  errors {:<5} gate {:>6} ms  key {}  last failure {}",
         text("target"),
         text("breaker"),
-        text("in_flight"),
+        busy,
+        text("waiting"),
         text("ttft_ewma_ms"),
         text("error_rate"),
         text("gate_ms"),

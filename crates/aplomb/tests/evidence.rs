@@ -62,7 +62,7 @@ fn the_latency_lines_have_their_evidence() {
         (gateway.records().len() == 3).then_some(())
     });
     let questions = questions();
-    let [streams, cache, fallbacks, waits, hedges] = &questions[..] else {
+    let [streams, targets, cache, fallbacks, waits, hedges] = &questions[..] else {
         panic!("the page has other questions: {questions:?}");
     };
     let streams = ask(&gateway, streams).remove(0);
@@ -72,6 +72,18 @@ fn the_latency_lines_have_their_evidence() {
         "{streams}"
     );
     assert!(streams["ttft_p95_ms"].as_f64().unwrap() > 0.0, "{streams}");
+    // The first stream went to a provider, the second came from the cache.
+    let targets = ask(&gateway, targets);
+    assert_eq!(targets.len(), 1, "{targets:?}");
+    assert_eq!(
+        (&targets[0]["target"], &targets[0]["streams"]),
+        (&json!("spare/good"), &json!(1))
+    );
+    let ms = |column: &str| targets[0][column].as_f64().unwrap();
+    assert!(
+        ms("ttft_p95_ms") >= ms("upstream_ttft_p95_ms"),
+        "{targets:?}"
+    );
     let cache = ask(&gateway, cache).remove(0);
     assert_eq!(
         (&cache["cut"], &cache["hits"], &cache["asked"]),
@@ -84,8 +96,8 @@ fn the_latency_lines_have_their_evidence() {
     );
     let waits = ask(&gateway, waits);
     assert_eq!(
-        (&waits[0]["user"], &waits[0]["requests"]),
-        (&json!("a"), &json!(2))
+        (&waits[0]["user"], &waits[0]["class"], &waits[0]["requests"]),
+        (&json!("a"), &json!("interactive"), &json!(2))
     );
     assert_eq!(waits[0]["longest_ms"], json!(0.0));
     assert_eq!(ask(&gateway, hedges), Vec::<Value>::new());

@@ -3,7 +3,7 @@
 
 use aplomb_testkit::Dialect::OpenAi;
 use aplomb_testkit::client::{Request, chat_body};
-use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::gateway::{Gateway, Setup};
 use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Step, Upstream};
 use aplomb_testkit::{wait_for, wire};
@@ -33,7 +33,13 @@ fn held() -> (Upstream, Signal) {
 
 fn waiting(gateway: &Gateway, count: f64) {
     wait_for("requests in the queue", || {
-        let waiting = gateway.metric("aplomb_queue_waiting{target=\"up/m\"}")?;
+        let waiting: f64 = ["interactive", "batch"]
+            .map(|class| {
+                let name = format!("aplomb_queue_waiting{{target=\"up/m\",class=\"{class}\"}}");
+                gateway.metric(&name).unwrap_or(0.0)
+            })
+            .iter()
+            .sum();
         ((waiting - count).abs() < 0.5).then_some(())
     });
 }
@@ -116,7 +122,9 @@ fn a_user_with_too_many_waiting_requests_is_told_when_to_come_back() {
     for one in [running, other].into_iter().chain(queued) {
         assert_eq!(one.answer().unwrap().whole().unwrap().status, 200);
     }
-    let refused = gateway.metric("aplomb_queue_refused_total{target=\"up/m\",reason=\"full\"}");
+    let refused = gateway.metric(
+        "aplomb_queue_refused_total{target=\"up/m\",class=\"interactive\",reason=\"full\"}",
+    );
     assert_eq!(refused, Some(1.0));
 }
 
@@ -185,4 +193,118 @@ fn interactive_requests_go_before_batch() {
     let users = seen.iter().map(|seen| seen.json()["user"].clone());
     let order: Vec<_> = users.filter(|user| !user.is_null()).collect();
     assert_eq!(order, ["person", "batch"]);
+}
+
+#[test]
+fn a_learned_limit_gets_lower_when_the_provider_refuses() {
+    let upstream = Upstream::start(|seen| match seen.model().as_str() {
+        "m" => vec![Step::Send(wire::answer(503, &[], b"{}"))],
+        _ => wire::good(seen, &["hello"]),
+    });
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, \
+         concurrency: {{ adaptive: {{ min: 2, max: 10, by: errors }} }} }}\n\
+         routes:\n  chat: {{ targets: [up/m, up/good], retry: {{ attempts: 2 }} }}\n"
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let limits = || {
+        ["up/m", "up/good"].map(|target| {
+            let name = format!("aplomb_concurrency_limit{{target=\"{target}\"}}");
+            gateway.metric(&name).unwrap_or(0.0)
+        })
+    };
+    assert_eq!(gateway.chat(OpenAi, "chat", true).whole().status, 200);
+    assert_eq!(limits(), [9.0, 10.0]);
+    for _ in 0..20 {
+        assert_eq!(gateway.chat(OpenAi, "chat", true).whole().status, 200);
+    }
+    // Its breaker is open by now: five refusals in a row, a tenth less for each.
+    assert_eq!(limits(), [5.0, 10.0]);
+    let all = gateway.admin_get("/admin/v1/targets").whole().json();
+    let limits: Vec<_> = all["data"].as_array().unwrap().iter().collect();
+    assert_eq!(limits[0]["concurrency"], 10, "{all}");
+    assert_eq!(limits[1]["concurrency"], 5, "{all}");
+}
+
+#[test]
+fn a_free_target_is_asked_before_a_busy_one() {
+    let (upstream, go) = held();
+    let url = upstream.url();
+    let provider = |name: &str| {
+        format!(
+            "  {name}: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, concurrency: 1 }}\n"
+        )
+    };
+    let config = format!(
+        "providers:\n{}{}routes:\n  chat: {{ targets: [one/m, two/m], choose: cheapest }}\n",
+        provider("one"),
+        provider("two")
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let first = gateway.chat(OpenAi, "chat", true).send();
+    upstream.wait_seen(0);
+    let second = gateway.chat(OpenAi, "chat", true).send();
+    upstream.wait_seen(1);
+    go.set();
+    for (one, target) in [(first, "one/m"), (second, "two/m")] {
+        let answer = one.answer().unwrap().whole().unwrap();
+        assert_eq!(answer.header("x-aplomb-target"), Some(target));
+        assert_eq!(answer.header("x-aplomb-queue-position"), None);
+    }
+}
+
+#[test]
+fn tenants_have_shares_by_their_weights() {
+    let (upstream, go) = held();
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY, concurrency: 1 }}\n\
+         routes:\n  chat: {{ targets: [up/m] }}\nqueue: {{ per_user: 9 }}\n\
+         tenants:\n  large: {{ weight: 3 }}\n  small: {{}}\n"
+    );
+    let setup = Setup::new(BINARY, &config);
+    let file = setup.dir().join("aplomb.yaml");
+    std::fs::write(file, "server: { data_dir: data }\n").unwrap();
+    let key = |tenant: &str| {
+        let arguments = [
+            "keys",
+            "--config",
+            "aplomb.yaml",
+            "--json",
+            "create",
+            "--tenant",
+            tenant,
+        ];
+        let out = setup.command(&arguments).output().unwrap();
+        let made: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        format!("Bearer {}", made["key"].as_str().unwrap())
+    };
+    let keys = ["first", "large", "small"].map(|tenant| (tenant, key(tenant)));
+    let gateway = setup.start();
+    let ask = |(tenant, key): &(&str, String)| {
+        let mut body = chat_body(OpenAi, "chat", false);
+        body["user"] = (*tenant).into();
+        let request = Request::post(gateway.data, OpenAi.path(), &body);
+        request.header("authorization", key).send()
+    };
+    let mut sent = vec![ask(&keys[0])];
+    upstream.wait_seen(0);
+    for n in 0..8 {
+        sent.push(ask(&keys[1 + n % 2]));
+        waiting(&gateway, f64::from(u32::try_from(n + 1).unwrap()));
+    }
+    go.set();
+    for one in sent {
+        assert_eq!(one.answer().unwrap().whole().unwrap().status, 200);
+    }
+    let seen = upstream.seen();
+    let tenants = seen.iter().map(|seen| seen.json()["user"].clone());
+    let order: Vec<_> = tenants.collect();
+    let large = order[..5]
+        .iter()
+        .filter(|tenant| **tenant == "large")
+        .count();
+    assert_eq!((&order[0], large), (&"first".into(), 3), "{order:?}");
+    assert_eq!(order[6..], ["small", "small", "small"], "{order:?}");
 }

@@ -3,9 +3,13 @@
 
 use aplomb_testkit::Dialect::OpenAi;
 use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Script, Seen, Step, Upstream};
-use aplomb_testkit::wire;
+use aplomb_testkit::{wait_for, wire};
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
 
@@ -59,6 +63,86 @@ fn an_outage_is_not_amplified_and_the_breaker_opens() {
     let reset = gateway.admin_get(path).with_method("POST").whole();
     assert_eq!(reset.status, 200, "{}", reset.text());
     assert_eq!(target(&gateway, "main/bad")["breaker"], "closed");
+}
+
+#[test]
+fn a_breaker_recovers_by_itself() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let go = Signal::new();
+    let (state, gate) = (broken.clone(), go.clone());
+    let upstream = by_model(move |seen| {
+        if state.load(Ordering::Relaxed) {
+            return fails(503, None, &[]);
+        }
+        let mut script = vec![Step::WaitFor(gate.clone())];
+        script.extend(wire::good(seen, &["better"]));
+        script
+    });
+    let route = "targets: [main/bad, spare/good], retry: { attempts: 2 }, breaker: { in_a_row: 3, pause: 300ms }";
+    let gateway = gateway(&upstream, route);
+    let ask = || gateway.chat(OpenAi, "chat", false).send();
+    let breaker = || target(&gateway, "main/bad")["breaker"].clone();
+    for _ in 0..3 {
+        assert_eq!(ask().answer().unwrap().whole().unwrap().status, 200);
+    }
+    assert_eq!(breaker(), "open");
+    assert_eq!(upstream.seen_of("bad").len(), 3);
+    // A probe that fails opens it again, for twice as long; the client gets its answer elsewhere.
+    wait_for("a probe that fails", || {
+        let answer = ask().answer().unwrap().whole().unwrap();
+        assert_eq!(answer.header("x-aplomb-target"), Some("spare/good"));
+        (upstream.seen_of("bad").len() == 4).then_some(())
+    });
+    assert_eq!(breaker(), "open");
+    broken.store(false, Ordering::Relaxed);
+    // One request finds out whether it got better; the others do not wait for that.
+    let probe = wait_for("a probe", || {
+        let before = upstream.seen().len();
+        let request = ask();
+        if upstream.wait_seen(before).model() == "bad" {
+            return Some(request);
+        }
+        assert_eq!(request.answer().unwrap().whole().unwrap().status, 200);
+        None
+    });
+    assert_eq!(breaker(), "half_open");
+    let other = ask().answer().unwrap().whole().unwrap();
+    assert_eq!(other.header("x-aplomb-target"), Some("spare/good"));
+    go.set();
+    let probe = probe.answer().unwrap().whole().unwrap();
+    assert_eq!(probe.header("x-aplomb-target"), Some("main/bad"));
+    assert_eq!(breaker(), "closed");
+    let open = gateway.metric("aplomb_breakers_open{target=\"main/bad\"}");
+    assert_eq!(open, Some(0.0));
+    let next = ask().answer().unwrap().whole().unwrap();
+    assert_eq!(next.header("x-aplomb-target"), Some("main/bad"));
+}
+
+#[test]
+fn an_outage_with_nothing_else_left_is_hardly_amplified() {
+    let upstream = by_model(|_| fails(503, None, &[("retry-after-ms", "0")]));
+    // The breaker would help: here it is the budget alone.
+    let gateway = gateway(
+        &upstream,
+        "targets: [main/bad], retry: { attempts: 3 }, breaker: { in_a_row: 1000, calls_min: 100000 }",
+    );
+    let requests = 400;
+    let began = Instant::now();
+    for _ in 0..requests / 50 {
+        let sent: Vec<_> = (0..50)
+            .map(|_| gateway.chat(OpenAi, "chat", false).send())
+            .collect();
+        for one in sent {
+            assert_eq!(one.answer().unwrap().whole().unwrap().status, 503);
+        }
+    }
+    let calls = upstream.seen().len();
+    println!("{requests} requests in an outage made {calls} calls");
+    // A fifth more, and what is always allowed: ten at once and three a second.
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let most = requests * 12 / 10 + 10 + 3 * seconds;
+    assert!(calls <= most, "{calls} calls, {most} at most");
+    assert!(calls > requests, "it was tried again at all");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::known::{KnownProvider, known};
 use crate::limits::LimitsConfig;
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
-use crate::queue::{ClassConfig, QueueConfig};
+use crate::queue::{ClassConfig, ConcurrencyConfig, QueueConfig};
 use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
 use crate::resilience::{
     BreakerConfig, ChooseConfig, FallbackConfig, HedgeConfig, RetryConfig, TargetConfig,
@@ -157,9 +157,8 @@ pub struct ProviderConfig {
     pub headers: IndexMap<String, String>,
     /// Model names it serves: shown by `GET /v1/models`, and found by bare name.
     pub models: Vec<String>,
-    /// Most calls at a time for each of its keys and models; further ones wait in a queue that is fair to tenants and users (see `queue`). Default: no bound.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub concurrency: Option<u32>,
+    /// Most calls at a time for each of its keys and models: a number, or `{ adaptive: { min: 1, max: 200 } }` for one that is learned. Further calls wait in a queue that is fair to tenants and users (see `queue`). Default: no bound.
+    pub concurrency: Option<ConcurrencyConfig>,
     /// Time to open a connection. Default `5s`.
     pub connect_timeout: Span,
     /// Where an OpenAI-compatible server differs; known names have theirs.
@@ -341,7 +340,7 @@ impl Default for TimeoutsConfig {
 }
 
 /// One organisation that pays.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantConfig {
     /// Keys by their hash, as `aplomb keys hash` prints it: `hash:<64 hex digits>`. More keys are made with `aplomb keys create`.
@@ -351,6 +350,20 @@ pub struct TenantConfig {
     pub routes: Vec<String>,
     /// How long its records are kept, where that is shorter than `records.keep`.
     pub keep: KeepConfig,
+    /// Its share of a target that takes only so many calls at a time, beside other tenants that wait for it. Default 1.
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: u32,
+}
+
+impl Default for TenantConfig {
+    fn default() -> Self {
+        TenantConfig {
+            keys: Vec::new(),
+            routes: Vec::new(),
+            keep: KeepConfig::default(),
+            weight: 1,
+        }
+    }
 }
 
 /// How much is logged.

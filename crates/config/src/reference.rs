@@ -93,10 +93,13 @@ fn table(path: &str, section: &Value, root: &Value) -> (String, Vec<(String, Val
     (out, queue)
 }
 
-/// Sections that may stand in a list.
-fn sections(path: &str, list: &Value, root: &Value) -> Vec<(String, Value)> {
-    let item = resolve(list.get("items").unwrap_or(&Value::Null), root);
-    let variants = item.get("oneOf").and_then(Value::as_array);
+/// Sections that may stand in a list, or in the place of a word or number.
+fn sections(path: &str, field: &Value, root: &Value) -> Vec<(String, Value)> {
+    let (path, field) = match field.get("items") {
+        Some(item) => (format!("{path}[]"), resolve(item, root)),
+        None => (path.to_owned(), field.clone()),
+    };
+    let variants = field.get("oneOf").and_then(Value::as_array);
     let mut found = Vec::new();
     for variant in variants.into_iter().flatten() {
         let Some(members) = variant.get("properties").and_then(Value::as_object) else {
@@ -105,9 +108,9 @@ fn sections(path: &str, list: &Value, root: &Value) -> Vec<(String, Value)> {
         match members.iter().next() {
             // A section by its name, instead of a word.
             Some((name, section)) if members.len() == 1 => {
-                found.push((format!("{path}[].{name}"), resolve(section, root)));
+                found.push((format!("{path}.{name}"), resolve(section, root)));
             }
-            _ => found.push((format!("{path}[]"), variant.clone())),
+            _ => found.push((path.clone(), variant.clone())),
         }
     }
     found

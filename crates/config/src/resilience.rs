@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// One target of a route: `provider/model`, or a section with its weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +194,7 @@ pub struct FallbackConfig {
     pub on_content_filter: bool,
 }
 
-/// When a target is left alone for a while: 5 seconds, doubling up to 5 minutes while it does not get better.
+/// When a target is left alone for a while. Then one request tries whether it got better.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerConfig {
@@ -205,6 +206,8 @@ pub struct BreakerConfig {
     /// Least calls in the last ten seconds before their share counts. Default 10.
     #[schemars(range(min = 1, max = 100_000))]
     pub calls_min: u32,
+    /// How long it is left alone at first; doubling up to 5 minutes while it does not get better. Default `5s`.
+    pub pause: Span,
 }
 
 impl Default for BreakerConfig {
@@ -213,6 +216,7 @@ impl Default for BreakerConfig {
             in_a_row: 5,
             share: Share(0.5),
             calls_min: 10,
+            pause: Span(Duration::from_secs(5)),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
 use crate::limits;
 use crate::observe::Measure;
+use crate::queue::ConcurrencyConfig;
 use crate::records::RecordText;
 use crate::resilience::{ChooseConfig, HedgeAfter};
 use crate::share::{LINGER_MAX, WINDOW_MAX};
@@ -442,6 +443,14 @@ fn provider(name: &str, config: &ProviderConfig, found: &mut Vec<Diagnostic>) {
             "only for `kind: practice`",
         ));
     }
+    if let Some(ConcurrencyConfig::Learned(learned)) = &config.concurrency
+        && learned.adaptive.min > learned.adaptive.max
+    {
+        found.push(Diagnostic::error(
+            format!("{path}.concurrency.adaptive.min"),
+            "must not be more than `max`",
+        ));
+    }
     if config.api_key.is_some() && !config.api_keys.is_empty() {
         let message = "there is an `api_key` too; all keys stand in the list";
         found.push(Diagnostic::error(format!("{path}.api_keys"), message));
@@ -623,5 +632,9 @@ fn resilience(path: &str, config: &RouteConfig, found: &mut Vec<Diagnostic>) {
     if config.breaker.share.0 <= 0.0 {
         let at = format!("{path}.breaker.share");
         found.push(Diagnostic::error(at, "must be more than 0"));
+    }
+    if config.breaker.pause.0.is_zero() {
+        let at = format!("{path}.breaker.pause");
+        found.push(Diagnostic::error(at, "must be longer than 0"));
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::diagnostic::Place;
+use crate::queue::{ConcurrencyConfig, LearnByConfig};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -136,12 +137,17 @@ aplomb.yaml:8:5: error: limits[6].where: there is no route `chat`
 fn contradictions_in_resilience_and_waiting_are_named() {
     let text = "providers:
   openai: { api_key: env:A, api_keys: [env:B, env:B], concurrency: 0 }
+  vllm: { concurrency: { adaptive: { min: 9, max: 3 } } }
+  ollama: { concurrency: { adaptive: { least: 9 } } }
+  groq: { concurrency: many }
+tenants: { t: { weight: 0 } }
 routes:
   chat:
     targets: [{ target: openai/x, weight: 3 }, openai/y]
     ttft_goal: 1s
     hedge: { after: p95, budget: 0% }
     dedupe: { window: 1h }
+    breaker: { pause: 0s }
 queue: { per_user: 0 }
 idempotency: { linger: 2m }
 ";
@@ -150,6 +156,11 @@ idempotency: { linger: 2m }
         "providers.openai.api_keys:",
         "providers.openai.api_keys[1]:",
         "providers.openai.concurrency:",
+        "providers.vllm.concurrency.adaptive.min:",
+        "providers.ollama.concurrency.adaptive: unknown field `least`",
+        "providers.groq.concurrency: expected a whole number",
+        "tenants.t.weight:",
+        "routes.chat.breaker.pause:",
         "routes.chat.targets[0].weight:",
         "routes.chat.ttft_goal:",
         "routes.chat.hedge.budget:",
@@ -159,6 +170,31 @@ idempotency: { linger: 2m }
     ] {
         assert!(found.contains(place), "{place} is missing in\n{found}");
     }
+}
+
+#[test]
+fn a_limit_is_learned_by_what_fits_the_provider() {
+    let text = "providers:
+  openai: { concurrency: { adaptive: {} } }
+  vllm: { concurrency: { adaptive: { min: 2, max: 64 } } }
+  groq: { concurrency: { adaptive: { by: latency } } }
+  practice: { concurrency: 4 }
+";
+    let file = parse(text, "f").unwrap().file;
+    let learned = |name: &str| {
+        let provider = &file.providers[name];
+        match provider.concurrency.clone().unwrap() {
+            ConcurrencyConfig::Fixed(n) => (n, n, None),
+            ConcurrencyConfig::Learned(learned) => {
+                let by = learned.adaptive.by_of(name, provider);
+                (learned.adaptive.min, learned.adaptive.max, Some(by))
+            }
+        }
+    };
+    assert_eq!(learned("openai"), (1, 200, Some(LearnByConfig::Errors)));
+    assert_eq!(learned("vllm"), (2, 64, Some(LearnByConfig::Latency)));
+    assert_eq!(learned("groq"), (1, 200, Some(LearnByConfig::Latency)));
+    assert_eq!(learned("practice"), (4, 4, None));
 }
 
 #[test]

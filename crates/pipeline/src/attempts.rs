@@ -1,7 +1,7 @@
 //! One request's way through the targets of its route, until an answer begins.
 
 use crate::attempt::{Ask, Begun, Filtered, attempt};
-use crate::flight::Flight;
+use crate::flight::{Beginning, Flight};
 use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
@@ -116,6 +116,8 @@ impl<'a> Way<'a> {
             tokens: tokens(self.request.get()),
             conversation: self.conversation,
             seed: fastrand::u64(..),
+            delivery: self.request.get().delivery,
+            class: self.class,
         };
         let (mut at, wait) = plan.first(self.route, &weighing, (now, self.left()))?;
         self.deposit(at, now);
@@ -158,6 +160,7 @@ impl<'a> Way<'a> {
         Wish {
             class: self.class,
             cost: tokens(request).saturating_add(output),
+            delivery: request.delivery,
             deadline: self.deadline,
         }
     }
@@ -284,10 +287,16 @@ impl<'a> Way<'a> {
             ..self.context.clone()
         };
         exchange.calling(target, span_id);
-        let rule = self.route.manner.breaker;
+        let request = self.request.get();
+        let beginning = Beginning {
+            tokens: tokens(request),
+            delivery: request.delivery,
+            rule: self.route.manner.breaker,
+            permit,
+        };
         let call = Call {
             target,
-            flight: Flight::begin(target, tokens(self.request.get()), rule, permit),
+            flight: Flight::begin(target, beginning),
             begun_at: Instant::now(),
         };
         (call, context)

@@ -74,6 +74,7 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         .patience
         .map_or(total, |patience| patience.min(total));
     let deadline = Instant::now() + total;
+    exchange.class(urgency(&arrival.route, arrival.class));
     let entry = limits::Entry {
         limits: &arrival.limits,
         downgrades: &arrival.downgrades,
@@ -85,6 +86,8 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         Err(error) => return Err(give_up(error, exchange)),
     }
     let route = arrival.route.clone();
+    // A downgrade may have changed the route.
+    exchange.class(urgency(&route, arrival.class));
     let guarded = match guard::mask(&route.rules, arrival.request.clone(), &exchange).await {
         Ok(guarded) => guarded,
         Err(error) => return Err(give_up(error, exchange)),
@@ -152,10 +155,7 @@ impl Arrival {
         plan: Plan,
         (exchange, deadline): (&Exchange, Instant),
     ) -> Box<Call> {
-        let class = match self.class {
-            Class::Interactive => self.route.manner.class,
-            Class::Batch => Class::Batch,
-        };
+        let class = urgency(&self.route, self.class);
         Box::new(Call {
             route: self.route,
             request,
@@ -246,6 +246,14 @@ impl Back<'_> {
         let restored = restorer.restored();
         failed.exchange.restored(restored, &BTreeMap::new());
         failed
+    }
+}
+
+/// How urgent a request is: as its route says, or less so.
+fn urgency(route: &Route, class: Class) -> Class {
+    match class {
+        Class::Interactive => route.manner.class,
+        Class::Batch => Class::Batch,
     }
 }
 

@@ -2,13 +2,16 @@
 
 use crate::plan::class;
 use crate::policy::Target;
+use aplomb_core::request::Delivery;
+use aplomb_core::usage::Usage;
+use aplomb_latency::adapt::Signal;
 use aplomb_latency::breaker::Rule;
 use aplomb_latency::class::Class;
 use aplomb_latency::gate::{Left, Told};
 use aplomb_latency::queue::Permit;
 use aplomb_latency::standing::{Failure, InFlight};
 use aplomb_observe::metrics::TargetMetrics;
-use aplomb_providers::fault::UpstreamFault;
+use aplomb_providers::fault::{FaultKind, UpstreamFault};
 use aplomb_providers::limits::{self, Limits};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,34 @@ pub(crate) struct Flight {
     rule: Rule,
     /// Its turn, where the target takes only so many calls at a time.
     permit: Option<Permit>,
+    delivery: Delivery,
+    /// Until its first content, or its whole answer; none where it failed.
+    took: Option<Duration>,
+}
+
+/// Fewest output tokens of an answer whose pace says something. Chosen: a handful may come at once.
+const TOKENS_LEAST: u32 = 8;
+
+/// A call that begins.
+pub(crate) struct Beginning {
+    /// Its input tokens.
+    pub tokens: u64,
+    /// How its answer comes.
+    pub delivery: Delivery,
+    /// When its target's breaker opens.
+    pub rule: Rule,
+    /// Its turn, where the target takes only so many calls at a time.
+    pub permit: Option<Permit>,
+}
+
+/// Whether a failure says that the provider has too much to do.
+fn is_overload(fault: &UpstreamFault) -> bool {
+    let status = fault.error.upstream.as_ref().map(|facets| facets.status);
+    match fault.kind {
+        FaultKind::RateLimited | FaultKind::FirstToken | FaultKind::Idle => true,
+        FaultKind::Server => matches!(status, Some(503 | 504 | 529)),
+        _ => false,
+    }
 }
 
 fn told(limits: &Limits) -> Told {
@@ -36,29 +67,61 @@ fn told(limits: &Limits) -> Told {
 }
 
 impl Flight {
-    /// A call of so many tokens begins.
-    pub(crate) fn begin(target: &Target, tokens: u64, rule: Rule, permit: Option<Permit>) -> Self {
+    /// A call begins.
+    pub(crate) fn begin(target: &Target, beginning: Beginning) -> Self {
+        let Beginning {
+            tokens,
+            delivery,
+            rule,
+            permit,
+        } = beginning;
         Flight {
             in_flight: target.standing.begin(tokens, Instant::now().into_std()),
             name: target.name.clone(),
             metrics: target.metrics.clone(),
             rule,
             permit,
+            delivery,
+            took: None,
         }
     }
 
-    /// So many tokens were really used.
-    pub(crate) fn used(&mut self, tokens: u64) {
-        if let Some(permit) = &mut self.permit {
-            permit.used(tokens);
+    /// Its answer is whole, and used so much. `pace`: time of each output token of a stream after its first, where the
+    /// provider set it and not the client.
+    pub(crate) fn ended(&mut self, usage: &Usage, pace: Option<Duration>) {
+        let Some(permit) = &mut self.permit else {
+            return;
+        };
+        permit.used(usage.input_total().saturating_add(usage.output));
+        let tokens = u32::try_from(usage.output).unwrap_or(u32::MAX);
+        let says = tokens >= TOKENS_LEAST;
+        let (signal, time) = match self.delivery {
+            Delivery::Stream { .. } => (Signal::PerToken, pace.filter(|_| says)),
+            Delivery::Whole if says => {
+                let pace = self.took.and_then(|took| took.checked_div(tokens));
+                (Signal::WholePerToken, pace)
+            }
+            Delivery::Whole => (Signal::WholeShort, self.took),
+        };
+        if let Some(time) = time {
+            let grown = permit.took(signal, time, Instant::now().into_std());
+            self.metrics.slots.shift(grown);
         }
     }
 
-    /// It gave its first content after `took`.
+    /// It gave its first content, or its whole answer, after `took`.
     pub(crate) fn answered(&mut self, took: Duration, limits: &Limits) {
         let now = Instant::now().into_std();
-        if self.in_flight.answered(took, &told(limits), now) {
+        self.took = Some(took);
+        let answer = (self.delivery, took);
+        if self.in_flight.answered(answer, &told(limits), now) {
             self.closed();
+        }
+        if self.delivery.is_stream()
+            && let Some(permit) = &self.permit
+        {
+            let grown = permit.took(Signal::FirstContent, took, now);
+            self.metrics.slots.shift(grown);
         }
     }
 
@@ -69,6 +132,7 @@ impl Flight {
 
     /// It failed, before its answer began or after.
     pub(crate) fn failed(&mut self, fault: &UpstreamFault) {
+        self.took = None;
         let class = class(fault);
         let failure = Failure {
             class,
@@ -77,6 +141,11 @@ impl Flight {
         };
         let told = fault.limits.as_deref().map(told).unwrap_or_default();
         let now = Instant::now().into_std();
+        if is_overload(fault)
+            && let Some(permit) = &self.permit
+        {
+            self.metrics.slots.shift(permit.refused(now));
+        }
         let changed = self.in_flight.failed(&self.rule, &failure, &told, now);
         if changed.closed {
             self.closed();

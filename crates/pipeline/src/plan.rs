@@ -2,9 +2,11 @@
 
 use crate::policy::{Route, Target};
 use aplomb_core::error::{ApiError, ErrorCode, UpstreamError};
+use aplomb_core::request::Delivery;
 use aplomb_latency::backoff;
 use aplomb_latency::choose::{Candidate, Choose, order};
 use aplomb_latency::class::{Class, Health, Others};
+use aplomb_latency::queue;
 use aplomb_latency::standing::View;
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
 use std::time::{Duration, Instant};
@@ -61,6 +63,10 @@ pub struct Weighing {
     pub conversation: Option<u64>,
     /// A random number.
     pub seed: u64,
+    /// How the client wants its answer.
+    pub delivery: Delivery,
+    /// How urgent it is.
+    pub class: queue::Class,
 }
 
 /// One target in the plan of a request.
@@ -179,7 +185,7 @@ impl Plan {
             };
             let view = target.standing.view(weighing.tokens, now);
             if view.healthy && view.gate.is_none() {
-                free.push(candidate(index, target, &view));
+                free.push(candidate(index, target, (&view, weighing)));
             } else {
                 let seat = Seat {
                     aside: true,
@@ -338,13 +344,18 @@ impl Plan {
     }
 }
 
-fn candidate(index: usize, target: &Target, view: &View) -> Candidate {
+fn candidate(index: usize, target: &Target, (view, weighing): (&View, &Weighing)) -> Candidate {
+    let queue = &target.standing.queue;
     Candidate {
+        waits: target.slots.is_some() && !queue.is_free(weighing.class),
         index,
         rank: target.rank,
         weight: target.weight * view.warmth,
         in_flight: view.in_flight,
-        ttft_ms: view.ttft_ms,
+        ttft_ms: match weighing.delivery {
+            Delivery::Stream { .. } => view.ttft_ms,
+            Delivery::Whole => view.whole_ms,
+        },
         error_rate: view.error_rate,
         price: target.price,
         seat: target.seat,

@@ -9,7 +9,6 @@ use crate::shared::Sharing;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use crate::target::{Manner, Offer};
-use crate::turn::Slots;
 use aplomb_catalog::price::{Rate, Rates};
 use aplomb_catalog::prices::{Override, Prices};
 use aplomb_config::Parsed;
@@ -24,6 +23,7 @@ use aplomb_config::resilience::TargetConfig;
 use aplomb_config::scalar::Usd;
 use aplomb_config::secret::{Environment, Secret};
 use aplomb_control::key::KeyHash;
+use aplomb_latency::queue;
 use aplomb_latency::standing::{ProviderStanding, Standing, Standings};
 use aplomb_observe::alerts::Rule;
 use aplomb_observe::evals::online::Eval;
@@ -83,7 +83,7 @@ pub struct Target {
     /// A number that stays the same, for choices that stay the same.
     pub seat: u64,
     /// How many calls it takes at a time; none for any number.
-    pub slots: Option<Slots>,
+    pub slots: Option<queue::Rule>,
 }
 
 /// Where requests for one model name go.
@@ -340,6 +340,12 @@ impl Policy {
         };
         let best = shields.max_by_key(named);
         best.map(|shield| shield.detector.clone())
+    }
+
+    /// A tenant's share of targets that take only so many calls at a time.
+    pub(crate) fn weight(&self, tenant: &str) -> u32 {
+        let config = self.file.tenants.get(tenant);
+        config.map_or(1, |config| config.weight)
     }
 
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {

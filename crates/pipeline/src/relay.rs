@@ -33,7 +33,13 @@ pub struct Relay {
     pub dropped: Vec<Dropped>,
     idle: Duration,
     deadline: Instant,
+    /// When the first content came.
+    first: Instant,
     last: Instant,
+    /// The provider's next event is waited for.
+    waits: bool,
+    /// How long its events were waited for.
+    waited: Duration,
     timer: Pin<Box<Sleep>>,
     filters: Filters,
     /// Events that may go out.
@@ -44,6 +50,9 @@ pub struct Relay {
     /// The record's way to the disk, where the route waits for it before the answer ends.
     acked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
+
+/// Share of a stream's time that its provider must have been waited for, for its pace to be the provider's own.
+const OWN_PACE: f64 = 0.8;
 
 /// What an answer goes through between the provider and the client, in this order.
 pub struct Filters {
@@ -121,7 +130,10 @@ impl Relay {
             dropped,
             idle: timeouts.idle,
             deadline,
+            first: last,
             last,
+            waits: false,
+            waited: Duration::ZERO,
             timer,
             filters,
             ready: VecDeque::new(),
@@ -188,8 +200,8 @@ impl Relay {
                 Some(Err(mut error)) => {
                     self.exchange.failed(Outcome::Cut, &error);
                     self.filters.restorer.error(&mut error);
-                    self.finish_filters();
                     self.error = Some(error);
+                    self.finish_filters();
                 }
                 None => {
                     self.finish_filters();
@@ -209,7 +221,11 @@ impl Relay {
             match self.events.poll_next(cx) {
                 Poll::Ready(Some(Ok(event))) => {
                     let now = Instant::now();
-                    self.exchange.paused(now.duration_since(self.last));
+                    let pause = now.duration_since(self.last);
+                    self.exchange.paused(pause);
+                    if std::mem::take(&mut self.waits) {
+                        self.waited += pause;
+                    }
                     self.last = now;
                     return Poll::Ready(Some(Ok(event)));
                 }
@@ -220,7 +236,7 @@ impl Relay {
                     return Poll::Ready(Some(Err(fault.error)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => {}
+                Poll::Pending => self.waits = true,
             }
             // The timer is not moved with every event; when it fires, it is looked up what is really due.
             if self.timer.as_mut().poll(cx).is_pending() {
@@ -241,13 +257,24 @@ impl Relay {
         }
     }
 
+    /// The upstream call has ended.
+    fn land(&mut self) {
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
+        // A client that reads slowly holds the provider back: such a stream says nothing of the provider's pace.
+        let took = self.last.duration_since(self.first);
+        let own =
+            self.error.is_none() && self.waited.as_secs_f64() >= OWN_PACE * took.as_secs_f64();
+        let pace = own.then(|| self.exchange.upstream_took(took)).flatten();
+        flight.ended(&self.exchange.usage(), pace);
+    }
+
     /// Nothing more comes from the provider: what filters hold back goes out.
     fn finish_filters(&mut self) {
         self.ended = true;
         // Whoever waits for the target need not wait until the client has read everything.
-        if let Some(mut flight) = self.flight.take() {
-            flight.used(self.exchange.tokens());
-        }
+        self.land();
         if self.filters.pass() {
             return;
         }
@@ -264,6 +291,7 @@ impl Relay {
             self.exchange.saw(&event);
             self.filters.on_event(event, &mut out);
         }
+        self.land();
         self.filters.on_end(&mut out);
         self.filters.report(&mut self.exchange);
         self.exchange.done();

@@ -20,6 +20,7 @@ use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_latency::class::Charge;
+use aplomb_latency::queue::Class;
 use aplomb_limits::verdict::Standing;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
@@ -69,6 +70,8 @@ pub struct Exchange {
     error: Option<ErrorCode>,
     /// Gathers the answer, where it may be given again.
     keep: Option<Box<Keep>>,
+    /// Its tenant's share of busy targets.
+    weight: u32,
     /// What it has taken of limits, and how they stood then.
     admission: Option<Box<Admission>>,
     /// Its part in a call that others may have joined.
@@ -185,6 +188,7 @@ impl Exchange {
             pauses: Pauses::default(),
             error: None,
             keep: None,
+            weight: policy.weight(&caller.tenant),
             admission: None,
             lead: None,
             settled: false,
@@ -309,6 +313,7 @@ impl Exchange {
         self.settled = true;
         Exchange {
             state: self.state.clone(),
+            weight: self.weight,
             record: std::mem::take(&mut self.record),
             arrived: self.arrived,
             upstream: self.upstream,
@@ -531,6 +536,16 @@ impl Exchange {
         }
     }
 
+    /// Its tenant's share of targets that take only so many calls at a time.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// How urgent it is.
+    pub(crate) fn class(&mut self, class: Class) {
+        self.record.class = class.name();
+    }
+
     /// It has waited for its turn, and began to wait at this place.
     pub(crate) fn queued(&mut self, position: usize, took: Duration) {
         self.record.queue_position = u32::try_from(position).ok();
@@ -538,10 +553,30 @@ impl Exchange {
         self.waited(took);
     }
 
-    /// Tokens that its call used, as far as they are known.
-    pub(crate) fn tokens(&self) -> u64 {
-        let usage = self.usage.unwrap_or_else(|| self.estimate());
-        usage.input_total().saturating_add(usage.output)
+    /// What its call used, as far as it is known at once.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage.unwrap_or_else(|| self.estimate())
+    }
+
+    /// The provider's stream took so long after its first content. Its time per output token, where there are several.
+    pub(crate) fn upstream_took(&mut self, took: Duration) -> Option<Duration> {
+        if !self.record.stream || self.record.is_given_again() {
+            return None;
+        }
+        let between = u32::try_from(self.usage().output).ok()?.checked_sub(1)?;
+        let pace = took.checked_div(between)?;
+        self.record.upstream_per_token_ms = Some(ms(pace));
+        if let Some(series) = self
+            .target
+            .as_ref()
+            .and_then(|one| one.client.of(self.operation))
+        {
+            series.per_token.observe(pace);
+        }
+        if let Some(series) = self.route.server.of(self.operation) {
+            series.upstream_per_token.observe(pace);
+        }
+        Some(pace)
     }
 
     /// Time spent on upstream calls, and on waits between them.
@@ -552,11 +587,13 @@ impl Exchange {
     /// An attempt gave its first content after `took`: the answer may go out.
     pub fn committed(&mut self, target: &Target, took: Duration) {
         target.metrics.answered.add(1);
-        target.metrics.ttft.observe(took);
-        if let Some(series) = target.metrics.client.of(self.operation)
-            && self.record.stream
-        {
-            series.first_chunk.observe(took);
+        if self.record.stream {
+            if let Some(series) = target.metrics.client.of(self.operation) {
+                series.first_chunk.observe(took);
+            }
+            if let Some(series) = self.route.server.of(self.operation) {
+                series.upstream_ttft.observe(took);
+            }
         }
         let since = self
             .state
@@ -728,6 +765,12 @@ impl Exchange {
             .observe(total.saturating_sub(before), failure);
         series.input.observe_count(self.record.usage.input_total());
         series.output.observe_count(self.record.usage.output);
+        if let Some(ttft) = first.filter(|_| self.record.stream) {
+            series.delivered_ttft.observe_ms(ttft);
+        }
+        if let Some(pace) = self.record.ms_per_output_token() {
+            series.delivered_per_token.observe_ms(pace);
+        }
         self.pauses.add_to(&series.per_chunk);
     }
 

@@ -1,11 +1,11 @@
 //! What routes call: a model of a provider with one of its keys, and how a route goes about its targets.
 
 use crate::policy::{Listed, Policy, Target};
-use crate::turn::Slots;
 use aplomb_config::file::RouteConfig;
-use aplomb_config::queue::ClassConfig;
+use aplomb_config::queue::{ClassConfig, ConcurrencyConfig, LearnByConfig};
 use aplomb_config::resilience::{BreakerConfig, ChooseConfig, HedgeAfter, RetryConfig};
 use aplomb_core::usage::Usage;
+use aplomb_latency::adapt;
 use aplomb_latency::breaker;
 use aplomb_latency::choose::Choose;
 use aplomb_latency::hedge::{self, After, HedgeBudget};
@@ -88,14 +88,24 @@ impl Policy {
     }
 
     /// How many calls a provider takes at a time, and how long others wait.
-    fn slots(&self, provider: &str) -> Option<Slots> {
+    fn slots(&self, provider: &str) -> Option<queue::Rule> {
         let wide = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let queue = &self.file.queue;
-        Some(Slots {
-            rule: queue::Rule {
-                slots: wide(self.file.providers.get(provider)?.concurrency?),
-                per_user: wide(queue.per_user),
-            },
+        let config = self.file.providers.get(provider)?;
+        let slots = match config.concurrency.as_ref()? {
+            ConcurrencyConfig::Fixed(calls) => queue::Slots::Fixed(wide(*calls)),
+            ConcurrencyConfig::Learned(learned) => queue::Slots::Learned(adapt::Rule {
+                manner: match learned.adaptive.by_of(provider, config) {
+                    LearnByConfig::Latency => adapt::Manner::Latency,
+                    LearnByConfig::Errors => adapt::Manner::Errors,
+                },
+                min: wide(learned.adaptive.min),
+                max: wide(learned.adaptive.max),
+            }),
+        };
+        Some(queue::Rule {
+            slots,
+            per_user: wide(queue.per_user),
             interactive: queue.interactive.0,
             batch: queue.batch.0,
         })
@@ -161,6 +171,7 @@ fn rule(config: &BreakerConfig) -> breaker::Rule {
         calls_min: config.calls_min,
         share: config.share.0,
         in_a_row: config.in_a_row,
+        pause: config.pause.0,
     }
 }
 

@@ -3,26 +3,20 @@
 use crate::policy::Target;
 use crate::settle::Exchange;
 use aplomb_core::error::{ApiError, ErrorCode};
-use aplomb_latency::queue::{Call, Class, Permit, Place, Refused, Rule, Ticket, Turn, Who};
+use aplomb_core::request::Delivery;
+use aplomb_latency::queue::{Call, Class, Missed, Permit, Place, Refused, Rule, Ticket, Turn, Who};
+use aplomb_observe::metrics::QueueMetrics;
 use aplomb_providers::fault::{FaultKind, UpstreamFault};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+/// Shortest `Retry-After`.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// On whose behalf questions of the gateway's own are asked.
 const OWN: &str = "aplomb";
-
-/// Bounds of a target that takes only so many calls at a time.
-#[derive(Debug, Clone, Copy)]
-pub struct Slots {
-    /// Calls at a time, and waiting calls of a user.
-    pub rule: Rule,
-    /// Longest wait of interactive calls.
-    pub interactive: Duration,
-    /// Longest wait of batch calls.
-    pub batch: Duration,
-}
 
 /// Where a request waits, for whoever tells its client.
 #[derive(Default)]
@@ -59,32 +53,65 @@ pub(crate) struct Wish {
     pub class: Class,
     /// Its estimated tokens, those of the answer included.
     pub cost: u64,
+    /// How its answer comes.
+    pub delivery: Delivery,
     /// When its time is used up.
     pub deadline: Instant,
 }
 
+/// On whose behalf a turn is wanted, and the tenant's share beside others.
+struct Party {
+    who: Who,
+    weight: u32,
+}
+
+impl Party {
+    fn of(exchange: &Exchange) -> Self {
+        let record = exchange.record();
+        let user = record.user.as_deref().unwrap_or(&record.key_id);
+        Party {
+            who: Who {
+                tenant: record.tenant.clone(),
+                user: user.into(),
+            },
+            weight: exchange.weight(),
+        }
+    }
+
+    /// The gateway itself.
+    fn own() -> Self {
+        Party {
+            who: Who {
+                tenant: OWN.into(),
+                user: OWN.into(),
+            },
+            weight: 1,
+        }
+    }
+}
+
 impl Wish {
-    fn call(&self, slots: &Slots, who: Who) -> Call {
-        let patience = match self.class {
-            Class::Interactive => slots.interactive,
-            Class::Batch => slots.batch,
-        };
-        let until = self.deadline.min(Instant::now() + patience);
+    /// It waits for as long as its class does, and no longer than there is time for what the target usually needs.
+    fn call(&self, target: &Target, rule: &Rule, party: Party) -> Call {
+        let needs = target.standing.usual(self.delivery).unwrap_or_default();
+        let now = Instant::now();
+        let latest = self.deadline.checked_sub(needs).unwrap_or(now);
+        let until = latest.min(now + rule.patience(self.class));
         Call {
-            who,
+            who: party.who,
             class: self.class,
             cost: self.cost,
+            weight: party.weight,
             until: until.into_std(),
         }
     }
 }
 
-fn who(exchange: &Exchange) -> Who {
-    let record = exchange.record();
-    let user = record.user.as_deref().unwrap_or(&record.key_id);
-    Who {
-        tenant: record.tenant.clone(),
-        user: user.into(),
+/// What is counted of a class.
+fn counted(target: &Target, class: Class) -> &QueueMetrics {
+    match class {
+        Class::Interactive => &target.metrics.interactive,
+        Class::Batch => &target.metrics.batch,
     }
 }
 
@@ -95,10 +122,13 @@ struct Came {
     waited: Option<(usize, Duration)>,
 }
 
-async fn come(target: &Target, call: Call, slots: &Slots, notice: Option<&Notice>) -> Came {
+async fn come(target: &Target, call: Call, rule: Rule, notice: Option<&Notice>) -> Came {
     let (until, since) = (Instant::from_std(call.until), Instant::now());
     let queue = &target.standing.queue;
-    let waiting = match queue.enter(slots.rule, call, since.into_std()) {
+    let class = call.class;
+    let turn = queue.enter(rule, call, since.into_std());
+    target.metrics.slots.shift(queue.grown());
+    let waiting = match turn {
         Ok(Turn::Later(waiting)) => waiting,
         Ok(Turn::Now(permit)) => {
             let permit = Ok(permit);
@@ -108,7 +138,7 @@ async fn come(target: &Target, call: Call, slots: &Slots, notice: Option<&Notice
             };
         }
         Err(refused) => {
-            let permit = Err(refusal(target, refused));
+            let permit = Err(refusal(target, class, refused));
             return Came {
                 permit,
                 waited: None,
@@ -116,18 +146,28 @@ async fn come(target: &Target, call: Call, slots: &Slots, notice: Option<&Notice
         }
     };
     let position = waiting.place.position;
-    let _waits = target.metrics.queue_waiting.hold();
+    let _waits = counted(target, class).waiting.hold();
     if let Some(notice) = notice {
         notice.set(Some(waiting.ticket()));
     }
-    let permit = timeout_at(until, waiting).await.ok().flatten();
+    let permit = timeout_at(until, waiting)
+        .await
+        .unwrap_or(Err(Missed::Late));
     if let Some(notice) = notice {
         notice.set(None);
     }
     let took = since.elapsed();
-    target.metrics.queue_wait.observe(took);
+    counted(target, class).wait.observe(took);
     Came {
-        permit: permit.ok_or_else(|| too_late(target, took)),
+        permit: permit.map_err(|missed| match missed {
+            Missed::Late => too_late(target, class, took),
+            Missed::Shed => {
+                counted(target, class).shed.add(1);
+                let message =
+                    "too many requests wait for this model, and this one was given up for others";
+                fault(ErrorCode::Overloaded, message, took.max(SECOND))
+            }
+        }),
         waited: Some((position, took)),
     }
 }
@@ -143,11 +183,11 @@ pub(crate) async fn turn(
     wish: Wish,
     (exchange, notice): (&mut Exchange, &Notice),
 ) -> Result<Option<Permit>, UpstreamFault> {
-    let Some(slots) = &target.slots else {
+    let Some(rule) = target.slots else {
         return Ok(None);
     };
-    let call = wish.call(slots, who(exchange));
-    let came = come(target, call, slots, Some(notice)).await;
+    let call = wish.call(target, &rule, Party::of(exchange));
+    let came = come(target, call, rule, Some(notice)).await;
     if let Some((position, took)) = came.waited {
         exchange.queued(position, took);
     }
@@ -163,20 +203,17 @@ pub(crate) async fn own_turn(
     cost: u64,
     deadline: Instant,
 ) -> Result<Option<Permit>, UpstreamFault> {
-    let Some(slots) = &target.slots else {
+    let Some(rule) = target.slots else {
         return Ok(None);
     };
     let wish = Wish {
         class: Class::Batch,
         cost,
+        delivery: Delivery::Whole,
         deadline,
     };
-    let own = Who {
-        tenant: OWN.into(),
-        user: OWN.into(),
-    };
-    let call = wish.call(slots, own);
-    let came = come(target, call, slots, None).await;
+    let call = wish.call(target, &rule, Party::own());
+    let came = come(target, call, rule, None).await;
     came.permit.map(Some)
 }
 
@@ -189,11 +226,14 @@ pub(crate) fn at_once(
     wish: Wish,
     exchange: &Exchange,
 ) -> Result<Option<Permit>, ()> {
-    let Some(slots) = &target.slots else {
+    let Some(rule) = target.slots else {
         return Ok(None);
     };
-    let (call, now) = (wish.call(slots, who(exchange)), Instant::now().into_std());
-    let permit = target.standing.queue.enter_at_once(slots.rule, call, now);
+    let call = wish.call(target, &rule, Party::of(exchange));
+    let now = Instant::now().into_std();
+    let queue = &target.standing.queue;
+    let permit = queue.enter_at_once(rule, call, now);
+    target.metrics.slots.shift(queue.grown());
     permit.map(Some).ok_or(())
 }
 
@@ -206,23 +246,19 @@ fn fault(code: ErrorCode, message: &str, retry_after: Duration) -> UpstreamFault
     }
 }
 
-fn refusal(target: &Target, refused: Refused) -> UpstreamFault {
+fn refusal(target: &Target, class: Class, refused: Refused) -> UpstreamFault {
     match refused {
         Refused::Full { retry_after } => {
-            target.metrics.queue_refused_full.add(1);
+            counted(target, class).full.add(1);
             let message = "too many requests of yours wait for this model already";
             fault(ErrorCode::QueueFull, message, retry_after)
         }
-        Refused::TooLate { wait } => too_late(target, wait),
+        Refused::TooLate { wait } => too_late(target, class, wait),
     }
 }
 
-fn too_late(target: &Target, wait: Duration) -> UpstreamFault {
-    target.metrics.queue_refused_late.add(1);
+fn too_late(target: &Target, class: Class, wait: Duration) -> UpstreamFault {
+    counted(target, class).late.add(1);
     let message = "this model is busy, and its turn would not come in time";
-    fault(
-        ErrorCode::Overloaded,
-        message,
-        wait.max(Duration::from_secs(1)),
-    )
+    fault(ErrorCode::Overloaded, message, wait.max(SECOND))
 }

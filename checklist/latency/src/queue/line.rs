@@ -1,5 +1,6 @@
 //! Who is next: tenants by what they were served, users in them likewise, calls of a user in their order.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +27,39 @@ pub struct Place {
 }
 
 /// What waits already.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) tenant: usize,
     pub(super) user: usize,
-    /// Users with waiting calls, all tenants together.
-    pub(super) users: usize,
+    /// About how many calls are served for each one of the user.
+    pub(super) round: usize,
+}
+
+/// What a call costs its user, and its tenant by its weight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Price {
+    /// Tokens.
+    pub(super) tokens: u64,
+    /// The tenant's share beside others.
+    pub(super) weight: u32,
+}
+
+/// What tenants were served is counted in so small parts of a token, so that weights divide it.
+const PARTS: u64 = 1000;
+
+impl Price {
+    fn of_tenant(self) -> u64 {
+        self.tokens.saturating_mul(PARTS) / u64::from(self.weight.max(1))
+    }
+}
+
+/// Which of several calls with the same right is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The one that has waited for longest.
+    Oldest,
+    /// The one that came last.
+    Newest,
 }
 
 /// One party that is served in turn with others of its kind.
@@ -41,6 +69,8 @@ struct Party<T> {
     served: u64,
     running: usize,
     waits: bool,
+    /// Number of the call with which it began to wait: of those that were served the same, it is next by that.
+    since: u64,
     inner: T,
 }
 
@@ -48,8 +78,8 @@ struct Party<T> {
 #[derive(Debug)]
 struct Turns<T> {
     parties: HashMap<Arc<str>, Party<T>>,
-    /// Those with waiting calls.
-    order: BTreeSet<(u64, Arc<str>)>,
+    /// Those with waiting calls: what they were served, and since when they wait.
+    order: BTreeSet<(u64, u64, Arc<str>)>,
     /// Those without any calls that were served more than others.
     away: BTreeSet<(u64, Arc<str>)>,
     /// The least that a party which comes anew has been served.
@@ -79,16 +109,28 @@ impl<T: Default> Turns<T> {
         party
     }
 
-    fn wait(&mut self, name: &Arc<str>) -> &mut T {
+    /// It waits with the call of this number.
+    fn wait(&mut self, name: &Arc<str>, number: u64) -> &mut T {
         let party = self.party(name);
-        party.waits = true;
-        let served = party.served;
-        self.order.insert((served, name.clone()));
+        if !std::mem::replace(&mut party.waits, true) {
+            party.since = number;
+        }
+        let place = (party.served, party.since, name.clone());
+        self.order.insert(place);
         &mut self.party(name).inner
     }
 
-    fn next(&self) -> Option<Arc<str>> {
-        self.order.first().map(|(_, name)| name.clone())
+    /// Of those that were served least, who has waited for longest, or who came last.
+    fn next(&self, next: Next) -> Option<Arc<str>> {
+        let first = self.order.first()?;
+        let (_, _, name) = match next {
+            Next::Oldest => first,
+            Next::Newest => {
+                let after = (first.0.saturating_add(1), 0, Arc::from(""));
+                self.order.range(..after).next_back()?
+            }
+        };
+        Some(name.clone())
     }
 
     /// Changes what a party was served.
@@ -96,10 +138,10 @@ impl<T: Default> Turns<T> {
         let party = self.party(name);
         let before = party.served;
         party.served = change(before);
-        let (after, waits) = (party.served, party.waits);
+        let (after, since, waits) = (party.served, party.since, party.waits);
         if waits {
-            self.order.remove(&(before, name.clone()));
-            self.order.insert((after, name.clone()));
+            self.order.remove(&(before, since, name.clone()));
+            self.order.insert((after, since, name.clone()));
         }
     }
 
@@ -120,8 +162,8 @@ impl<T: Default> Turns<T> {
             return;
         };
         party.waits = false;
-        let served = party.served;
-        self.order.remove(&(served, name.clone()));
+        let place = (party.served, party.since, name.clone());
+        self.order.remove(&place);
         self.leave(name);
     }
 
@@ -166,6 +208,8 @@ type Calls = VecDeque<u64>;
 struct Tenant {
     users: Turns<Calls>,
     waiting: usize,
+    /// Its share beside others, while it waits.
+    weight: u32,
 }
 
 /// All waiting calls of one class.
@@ -173,7 +217,8 @@ struct Tenant {
 pub(super) struct Line {
     tenants: Turns<Tenant>,
     waiting: usize,
-    users: usize,
+    /// Weights of tenants with waiting calls, together.
+    weights: u64,
     /// Numbers of waiting calls; they grow with time.
     numbers: BTreeSet<u64>,
 }
@@ -191,19 +236,28 @@ impl Line {
         self.numbers.first().copied()
     }
 
-    pub(super) fn waiting_of(&self, who: &Who) -> Held {
-        let users = self.users;
-        let Some(tenant) = self.tenants.parties.get(&who.tenant) else {
+    /// What waits of a user already, whose tenant has this weight.
+    pub(super) fn waiting_of(&self, who: &Who, weight: u32) -> Held {
+        let alone = u64::from(weight.max(1));
+        let tenant = self
+            .tenants
+            .parties
+            .get(&who.tenant)
+            .filter(|one| one.waits);
+        let Some(tenant) = tenant.map(|tenant| &tenant.inner) else {
             return Held {
-                users,
-                ..Held::default()
+                tenant: 0,
+                user: 0,
+                round: round(self.weights.saturating_add(alone), 1, alone),
             };
         };
-        let user = tenant.inner.users.parties.get(&who.user);
+        let user = tenant.users.parties.get(&who.user);
+        let user = user.map_or(0, |user| user.inner.len());
+        let users = tenant.users.order.len() + usize::from(user == 0);
         Held {
-            tenant: tenant.inner.waiting,
-            user: user.map_or(0, |user| user.inner.len()),
-            users,
+            tenant: tenant.waiting,
+            user,
+            round: round(self.weights, users, u64::from(tenant.weight.max(1))),
         }
     }
 
@@ -214,26 +268,61 @@ impl Line {
         calls.iter().position(|waiting| *waiting == number)
     }
 
-    pub(super) fn push(&mut self, who: &Who, number: u64) {
-        let tenant = self.tenants.wait(&who.tenant);
+    pub(super) fn push(&mut self, who: &Who, weight: u32, number: u64) {
+        let tenant = self.tenants.wait(&who.tenant, number);
+        if tenant.waiting == 0 {
+            tenant.weight = weight.max(1);
+            self.weights += u64::from(tenant.weight);
+        }
         tenant.waiting += 1;
-        let calls = tenant.users.wait(&who.user);
-        calls.push_back(number);
-        self.users += usize::from(calls.len() == 1);
+        tenant.users.wait(&who.user, number).push_back(number);
         self.waiting += 1;
         self.numbers.insert(number);
     }
 
     /// The call that is next.
-    pub(super) fn pop(&mut self) -> Option<(Who, u64)> {
-        let tenant = self.tenants.next()?;
+    pub(super) fn pop(&mut self, next: Next) -> Option<u64> {
+        let tenant = self.tenants.next(next)?;
         let inner = &mut self.tenants.parties.get_mut(&tenant)?.inner;
-        let user = inner.users.next()?;
-        let number = *inner.users.parties.get(&user)?.inner.front()?;
+        let user = inner.users.next(next)?;
+        let calls = &inner.users.parties.get(&user)?.inner;
+        let number = match next {
+            Next::Oldest => *calls.front()?,
+            Next::Newest => *calls.back()?,
+        };
         let who = Who { tenant, user };
         self.rise(&who);
         self.remove(&who, number);
-        Some((who, number))
+        Some(number)
+    }
+
+    /// The oldest call of the user with most of them; it is removed. Looks at all users with waiting calls.
+    pub(super) fn give_up(&mut self) -> Option<u64> {
+        let mut most: Option<(usize, Reverse<u64>, Who)> = None;
+        for (_, _, tenant) in &self.tenants.order {
+            let Some(party) = self.tenants.parties.get(tenant) else {
+                continue;
+            };
+            let users = &party.inner.users;
+            for (_, _, user) in &users.order {
+                let calls = users.parties.get(user).map(|user| &user.inner);
+                let Some((calls, oldest)) = calls.and_then(|calls| Some((calls, *calls.front()?)))
+                else {
+                    continue;
+                };
+                let rank = (calls.len(), Reverse(oldest));
+                if most
+                    .as_ref()
+                    .is_none_or(|(len, oldest, _)| rank > (*len, *oldest))
+                {
+                    let (tenant, user) = (tenant.clone(), user.clone());
+                    most = Some((rank.0, rank.1, Who { tenant, user }));
+                }
+            }
+        }
+        let (_, Reverse(number), who) = most?;
+        self.remove(&who, number);
+        Some(number)
     }
 
     fn rise(&mut self, who: &Who) {
@@ -266,32 +355,42 @@ impl Line {
         tenant.waiting -= 1;
         let tenant_waits = tenant.waiting > 0;
         if user.inner.is_empty() {
-            self.users -= 1;
             tenant.users.waits_no_more(&who.user);
         }
         if !tenant_waits {
+            self.weights = self.weights.saturating_sub(u64::from(tenant.weight));
             self.tenants.waits_no_more(&who.tenant);
         }
     }
 
-    /// A call of this cost begins.
-    pub(super) fn begin(&mut self, who: &Who, cost: u64) {
+    /// A call begins.
+    pub(super) fn begin(&mut self, who: &Who, price: Price) {
         // What is used while nobody waits is taken from nobody, and is held against nobody later.
         self.tenants.party(&who.tenant).inner.users.party(&who.user);
         if self.is_empty() {
             self.rise(who);
         }
-        self.tenants.begin(&who.tenant, cost);
+        self.tenants.begin(&who.tenant, price.of_tenant());
         let users = &mut self.tenants.party(&who.tenant).inner.users;
-        users.begin(&who.user, cost);
+        users.begin(&who.user, price.tokens);
     }
 
-    /// It has ended, and has really used so much.
-    pub(super) fn end(&mut self, who: &Who, cost: u64, used: Option<u64>) {
-        let used = used.unwrap_or(cost);
-        let right = |served: u64| served.saturating_sub(cost).saturating_add(used);
+    /// It has ended, and has really used so many tokens.
+    pub(super) fn end(&mut self, who: &Who, price: Price, used: Option<u64>) {
+        let right = |before: u64, after: u64| {
+            move |served: u64| served.saturating_sub(before).saturating_add(after)
+        };
+        let used = used.map_or(price, |tokens| Price { tokens, ..price });
         let users = &mut self.tenants.party(&who.tenant).inner.users;
-        users.end(&who.user, right);
-        self.tenants.end(&who.tenant, right);
+        users.end(&who.user, right(price.tokens, used.tokens));
+        self.tenants
+            .end(&who.tenant, right(price.of_tenant(), used.of_tenant()));
     }
+}
+
+/// Calls that are served for each one of a user: of all weights together, its tenant's users share a part.
+fn round(weights: u64, users: usize, own: u64) -> usize {
+    let users = u64::try_from(users).unwrap_or(u64::MAX);
+    let calls = weights.saturating_mul(users).div_ceil(own);
+    usize::try_from(calls).unwrap_or(usize::MAX).max(1)
 }

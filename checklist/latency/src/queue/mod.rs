@@ -7,18 +7,22 @@
 //!   that is remembered while its owner is away, so that nobody gets rid of what they used by leaving.
 //! * Interactive calls go before batch calls. Batch never takes the last tenth of the slots, and gets one slot in eight once
 //!   its oldest call has waited for ten seconds.
-//! * Inside a user it is first come, first served.
+//! * Inside a user, and among users that were served the same, it is first come, first served. While a class is overloaded
+//!   its newest calls go first and its oldest are given up ([`shed`]).
 //!
 //! All bounds are refused with the time after which trying again makes sense. Instants are passed in; only a permit that is
 //! just dropped looks at the clock.
 
 mod line;
+mod shed;
 mod turn;
 
 pub use line::{Place, Who};
-pub use turn::{Permit, Ticket, Turn, Waiting};
+pub use turn::{Missed, Permit, Ticket, Turn, Waiting};
 
-use line::Line;
+use crate::adapt::{self, Limit, Signal};
+use line::{Line, Next, Price};
+use shed::Shedder;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -77,13 +81,36 @@ impl<T> ByClass<T> {
     }
 }
 
+/// How many calls a target takes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// So many.
+    Fixed(usize),
+    /// As many as it is seen to take.
+    Learned(adapt::Rule),
+}
+
 /// Bounds of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Calls at a time.
-    pub slots: usize,
+    pub slots: Slots,
     /// Most calls of one user that wait.
     pub per_user: usize,
+    /// Longest wait of interactive calls.
+    pub interactive: Duration,
+    /// Longest wait of batch calls.
+    pub batch: Duration,
+}
+
+impl Rule {
+    /// Longest wait of a class.
+    pub fn patience(&self, class: Class) -> Duration {
+        match class {
+            Class::Interactive => self.interactive,
+            Class::Batch => self.batch,
+        }
+    }
 }
 
 /// A call that wants a turn.
@@ -95,8 +122,19 @@ pub struct Call {
     pub class: Class,
     /// Its estimated tokens.
     pub cost: u64,
+    /// Its tenant's share beside other tenants, at least 1.
+    pub weight: u32,
     /// When it has waited for too long: its class's patience, or its deadline.
     pub until: Instant,
+}
+
+impl Call {
+    fn price(&self) -> Price {
+        Price {
+            tokens: self.cost,
+            weight: self.weight,
+        }
+    }
 }
 
 /// Why a call gets no turn.
@@ -121,6 +159,15 @@ struct Waiter {
     waker: Option<Waker>,
 }
 
+/// What became of a call that waited.
+#[derive(Debug, Clone, Copy)]
+enum Decided {
+    /// It may begin since then.
+    Granted(Instant),
+    /// It gets no turn.
+    Missed(Missed),
+}
+
 /// What the queue is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fill {
@@ -135,10 +182,16 @@ pub struct Fill {
 #[derive(Debug, Default)]
 struct Inner {
     slots: usize,
+    /// Where the number of slots comes from; none where it is fixed.
+    limit: Option<Limit>,
+    /// Slots when somebody asked for the last time by how many they changed.
+    told: usize,
     running: ByClass<usize>,
     lines: ByClass<Line>,
-    /// Calls that may begin since then and have not taken their permit.
-    granted: HashMap<u64, Instant>,
+    patience: ByClass<Duration>,
+    shedders: ByClass<Shedder>,
+    /// Calls that wait no longer and do not know it yet.
+    decided: HashMap<u64, Decided>,
     waiters: HashMap<u64, Waiter>,
     next: u64,
     /// Interactive calls since the last batch call, while batch waits.
@@ -164,7 +217,7 @@ impl Queue {
     /// A bound is reached, or the wait would be too long.
     pub fn enter(self: &Arc<Self>, rule: Rule, call: Call, now: Instant) -> Result<Turn, Refused> {
         let mut inner = self.lock();
-        let wake = inner.resize(rule.slots, now);
+        let wake = inner.follow(&rule, now);
         let turn = inner.enter(rule, call, now);
         drop(inner);
         wake.into_iter().for_each(Waker::wake);
@@ -174,14 +227,21 @@ impl Queue {
     /// A turn at once, or none: for calls that must not wait.
     pub fn enter_at_once(self: &Arc<Self>, rule: Rule, call: Call, now: Instant) -> Option<Permit> {
         let mut inner = self.lock();
-        let wake = inner.resize(rule.slots, now);
+        let wake = inner.follow(&rule, now);
         let free = inner.waiters.is_empty() && inner.has_room(call.class);
         if free {
-            inner.begin(&call.who, call.class, call.cost);
+            inner.begin(&call);
         }
         drop(inner);
         wake.into_iter().for_each(Waker::wake);
         free.then(|| Permit::new(self, &call, now))
+    }
+
+    /// Whether a call would have its turn at once.
+    pub fn is_free(&self, class: Class) -> bool {
+        let inner = self.lock();
+        // One that nobody has entered yet has no slots yet.
+        inner.slots == 0 || inner.lines.of(class).is_empty() && inner.has_room(class)
     }
 
     /// Where a waiting call stands by now; none where it waits no longer.
@@ -189,14 +249,34 @@ impl Queue {
         let inner = self.lock();
         let call = &inner.waiters.get(&number)?.call;
         let line = inner.lines.of(call.class);
-        let (own, users) = (
-            line.place_of(&call.who, number)?,
-            line.waiting_of(&call.who).users,
-        );
-        // It counts itself among those of its class.
-        let position = inner.ahead(call.class, own, users).max(1);
-        let wait = inner.estimate(call.class, own, users);
-        Some(Place { position, wait })
+        let own = line.place_of(&call.who, number)?;
+        let round = line.waiting_of(&call.who, call.weight).round;
+        Some(inner.standing(call.class, (own, round), line.len()))
+    }
+
+    /// A call that holds a slot took so long.
+    fn took(&self, (signal, time): (Signal, Duration), now: Instant) {
+        let mut inner = self.lock();
+        let busy = inner.running();
+        let wake = inner.learn(now, |limit| limit.took(signal, time, busy, now));
+        drop(inner);
+        wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// A call that began then was refused since the target has too much to do.
+    fn refused(&self, began: Instant, now: Instant) {
+        let mut inner = self.lock();
+        // A limit that gets lower gives nobody a slot.
+        inner.learn(now, |limit| limit.refused(began, now));
+    }
+
+    /// By how many slots there are more than when this was asked last.
+    pub fn grown(&self) -> i64 {
+        let mut inner = self.lock();
+        let slots = inner.slots;
+        let told = std::mem::replace(&mut inner.told, slots);
+        let wide = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        wide(slots) - wide(told)
     }
 
     /// What it is doing.
@@ -227,9 +307,38 @@ impl Entered {
 }
 
 impl Inner {
-    fn resize(&mut self, slots: usize, now: Instant) -> Vec<Waker> {
-        self.slots = slots;
+    fn follow(&mut self, rule: &Rule, now: Instant) -> Vec<Waker> {
+        self.patience = ByClass {
+            interactive: rule.interactive,
+            batch: rule.batch,
+        };
+        let slots = match rule.slots {
+            Slots::Fixed(slots) => {
+                self.limit = None;
+                slots
+            }
+            Slots::Learned(rule) => match &self.limit {
+                Some(limit) if limit.rule() == rule => limit.calls(),
+                _ => self.limit.insert(Limit::new(rule, now)).calls(),
+            },
+        };
+        self.set_slots(slots, now)
+    }
+
+    fn set_slots(&mut self, slots: usize, now: Instant) -> Vec<Waker> {
+        if std::mem::replace(&mut self.slots, slots) >= slots {
+            return Vec::new();
+        }
         self.grant(now)
+    }
+
+    fn learn(&mut self, now: Instant, learn: impl FnOnce(&mut Limit)) -> Vec<Waker> {
+        let Some(limit) = &mut self.limit else {
+            return Vec::new();
+        };
+        learn(limit);
+        let slots = limit.calls();
+        self.set_slots(slots, now)
     }
 
     /// Slots that batch may take: all but a tenth, and at least one.
@@ -241,69 +350,80 @@ impl Inner {
         self.running.interactive + self.running.batch
     }
 
-    fn has_room(&self, class: Class) -> bool {
-        let room = class == Class::Interactive || self.running.batch < self.batch_slots();
-        room && self.running() < self.slots
+    /// Slots that interactive calls may take while batch waits: where a tenth is a whole slot, it is for batch.
+    fn interactive_slots(&self) -> usize {
+        if self.lines.batch.is_empty() {
+            self.slots
+        } else {
+            self.slots - self.slots / 10
+        }
     }
 
-    fn begin(&mut self, who: &Who, class: Class, cost: u64) {
-        *self.running.of_mut(class) += 1;
-        self.lines.of_mut(class).begin(who, cost);
+    fn has_room(&self, class: Class) -> bool {
+        let most = match class {
+            Class::Interactive => self.interactive_slots(),
+            Class::Batch => self.batch_slots(),
+        };
+        *self.running.of(class) < most && self.running() < self.slots
+    }
+
+    fn begin(&mut self, call: &Call) {
+        *self.running.of_mut(call.class) += 1;
+        self.lines.of_mut(call.class).begin(&call.who, call.price());
     }
 
     fn enter(&mut self, rule: Rule, call: Call, now: Instant) -> Result<Entered, Refused> {
         let line = self.lines.of(call.class);
         if line.is_empty() && self.has_room(call.class) {
-            self.begin(&call.who, call.class, call.cost);
+            self.begin(&call);
             return Ok(Entered::Now(call));
         }
-        let held = line.waiting_of(&call.who);
-        let wait = self.estimate(call.class, held.user, held.users);
+        let held = line.waiting_of(&call.who, call.weight);
+        let place = self.standing(call.class, (held.user, held.round), line.len() + 1);
         let full = self.waiters.len() >= WAITING_MAX
             || held.tenant >= TENANT_WAITING_MAX
             || held.user >= rule.per_user;
         if full {
-            let retry_after = wait.max(Duration::from_secs(1));
+            let retry_after = place.wait.max(Duration::from_secs(1));
             return Err(Refused::Full { retry_after });
         }
-        if now + wait >= call.until {
-            return Err(Refused::TooLate { wait });
+        if now
+            .checked_add(place.wait)
+            .is_none_or(|turn| turn >= call.until)
+        {
+            return Err(Refused::TooLate { wait: place.wait });
         }
         let number = self.next;
         self.next += 1;
-        let ahead = self.ahead(call.class, held.user, held.users);
-        self.lines.of_mut(call.class).push(&call.who, number);
+        let line = self.lines.of_mut(call.class);
+        line.push(&call.who, call.weight, number);
         let waiter = Waiter {
             call: call.clone(),
             since: now,
             waker: None,
         };
         self.waiters.insert(number, waiter);
-        let place = Place {
-            position: ahead + 1,
-            wait,
-        };
         Ok(Entered::Later(number, place, call))
     }
 
-    /// About how many calls go first: as many of each user as one has oneself, and all of a more urgent class.
-    fn ahead(&self, class: Class, own: usize, users: usize) -> usize {
-        let line = self.lines.of(class);
-        let fair = (own + 1).saturating_mul(users.max(1));
+    /// About where a call stands before which `own` ones of its user wait: after as many rounds, and after all of a more
+    /// urgent class. `len`: calls of its class, itself included.
+    fn standing(&self, class: Class, (own, round): (usize, usize), len: usize) -> Place {
+        let fair = (own + 1).saturating_mul(round);
         let before = match class {
             Class::Interactive => 0,
             Class::Batch => self.lines.interactive.len(),
         };
-        before + line.len().min(fair)
-    }
-
-    fn estimate(&self, class: Class, own: usize, users: usize) -> Duration {
-        let Some(hold) = self.hold else {
-            return Duration::ZERO;
-        };
-        let ahead = self.ahead(class, own, users) + 1;
-        Duration::try_from_secs_f64(hold * real(ahead) / real(self.slots.max(1)))
-            .unwrap_or(Duration::MAX)
+        let position = before + len.min(fair).max(1);
+        let seconds = self
+            .hold
+            .map(|hold| hold * real(position) / real(self.slots.max(1)));
+        let wait =
+            seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        Place {
+            position,
+            wait: wait.unwrap_or_default(),
+        }
     }
 
     /// Which class is next, of those that wait and have room.
@@ -325,53 +445,80 @@ impl Inner {
     /// Gives free slots to those who wait; whom to wake.
     fn grant(&mut self, now: Instant) -> Vec<Waker> {
         let mut wake = Vec::new();
+        for class in [Class::Interactive, Class::Batch] {
+            self.shed(class, now, &mut wake);
+        }
         while let Some(class) = self.class(now) {
-            let Some((who, number)) = self.lines.of_mut(class).pop() else {
+            let next = match self.shedders.of(class).is_overloaded() {
+                true => Next::Newest,
+                false => Next::Oldest,
+            };
+            let Some(number) = self.lines.of_mut(class).pop(next) else {
                 break;
             };
             let Some(waiter) = self.waiters.remove(&number) else {
                 continue;
             };
-            // Too late: its own timer tells it so.
-            if waiter.call.until <= now {
-                wake.extend(waiter.waker);
-                continue;
-            }
-            self.passed = match class {
-                Class::Batch => 0,
-                Class::Interactive if self.lines.batch.is_empty() => 0,
-                Class::Interactive => self.passed.saturating_add(1),
+            let decided = if waiter.call.until <= now {
+                Decided::Missed(Missed::Late)
+            } else {
+                let waited = now.saturating_duration_since(waiter.since);
+                let patience = *self.patience.of(class);
+                let shedder = self.shedders.of_mut(class);
+                shedder.waited(waited, patience, now);
+                self.passed = match class {
+                    Class::Batch => 0,
+                    Class::Interactive if self.lines.batch.is_empty() => 0,
+                    Class::Interactive => self.passed.saturating_add(1),
+                };
+                self.begin(&waiter.call);
+                Decided::Granted(now)
             };
-            self.begin(&who, class, waiter.call.cost);
-            self.granted.insert(number, now);
+            self.decided.insert(number, decided);
             wake.extend(waiter.waker);
         }
         wake
     }
 
+    /// Gives up calls of an overloaded class.
+    fn shed(&mut self, class: Class, now: Instant, wake: &mut Vec<Waker>) {
+        let patience = *self.patience.of(class);
+        loop {
+            let oldest = self.lines.of(class).oldest();
+            let oldest = oldest.and_then(|number| self.waiters.get(&number));
+            let age = oldest.map(|waiter| now.saturating_duration_since(waiter.since));
+            if !self.shedders.of_mut(class).sheds(age, patience, now) {
+                return;
+            }
+            let Some(number) = self.lines.of_mut(class).give_up() else {
+                return;
+            };
+            if let Some(waiter) = self.waiters.remove(&number) {
+                let missed = Decided::Missed(Missed::Shed);
+                self.decided.insert(number, missed);
+                wake.extend(waiter.waker);
+            }
+        }
+    }
+
     /// A call has ended after it held its slot for `held`; `used` tokens were used where that is known.
-    fn end(&mut self, call: &Ended<'_>, now: Instant) -> Vec<Waker> {
+    fn end(
+        &mut self,
+        call: &Call,
+        (used, held): (Option<u64>, Duration),
+        now: Instant,
+    ) -> Vec<Waker> {
         let running = self.running.of_mut(call.class);
         *running = running.saturating_sub(1);
-        self.lines
-            .of_mut(call.class)
-            .end(call.who, call.cost, call.used);
-        let held = call.held.as_secs_f64();
+        let line = self.lines.of_mut(call.class);
+        line.end(&call.who, call.price(), used);
+        let held = held.as_secs_f64();
         self.hold = Some(match self.hold {
             None => held,
             Some(mean) => mean + HOLD_WEIGHT * (held - mean),
         });
         self.grant(now)
     }
-}
-
-/// A call that has ended.
-struct Ended<'a> {
-    who: &'a Who,
-    class: Class,
-    cost: u64,
-    used: Option<u64>,
-    held: Duration,
 }
 
 #[expect(

@@ -18,17 +18,20 @@ fn call(user: &str, class: Class, now: Instant) -> Call {
         who: who("t", user),
         class,
         cost: 1000,
+        weight: 1,
         until: now + LONG,
     }
 }
 
 const RULE: Rule = Rule {
-    slots: 1,
+    slots: Slots::Fixed(1),
     per_user: 1000,
+    interactive: LONG,
+    batch: LONG,
 };
 
 /// The permit of a call that waited, where its turn has come.
-fn poll(waiting: &mut Waiting) -> Poll<Option<Permit>> {
+fn poll(waiting: &mut Waiting) -> Poll<Result<Permit, Missed>> {
     Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -100,7 +103,7 @@ fn a_ticket_tells_the_place() {
     assert_eq!(places, [2, 3, 2]);
     assert!(two.place().unwrap().wait >= Duration::from_secs(6));
     permit.end(now);
-    let Poll::Ready(Some(_permit)) = poll(&mut first) else {
+    let Poll::Ready(Ok(_permit)) = poll(&mut first) else {
         panic!("its turn has come");
     };
     assert_eq!(one.place(), None);
@@ -137,7 +140,10 @@ fn interactive_goes_first_and_batch_does_not_starve() {
 #[test]
 fn batch_leaves_slots_to_interactive_calls() {
     let (queue, now) = (Arc::new(Queue::default()), Instant::now());
-    let rule = Rule { slots: 10, ..RULE };
+    let rule = Rule {
+        slots: Slots::Fixed(10),
+        ..RULE
+    };
     let batch: Vec<Permit> = (0..9)
         .map(|_| at_once(queue.enter(rule, call("u", Class::Batch, now), now)))
         .collect();
@@ -149,11 +155,66 @@ fn batch_leaves_slots_to_interactive_calls() {
 }
 
 #[test]
+fn slots_are_learned_and_given_to_those_who_wait() {
+    let (queue, now) = (Arc::new(Queue::default()), Instant::now());
+    let learned = adapt::Rule {
+        manner: adapt::Manner::Latency,
+        min: 1,
+        max: 8,
+    };
+    let rule = Rule {
+        slots: Slots::Learned(learned),
+        ..RULE
+    };
+    let enter = |at| queue.enter(rule, call("u", Class::Interactive, at), at);
+    let mut permit = at_once(enter(now));
+    let mut waiting = later(enter(now));
+    assert_eq!(
+        (queue.fill().slots, queue.grown(), queue.grown()),
+        (1, 1, 0)
+    );
+    let (mut now, mut grown) = (now, 0);
+    while queue.fill().slots == 1 {
+        now += Duration::from_secs(1);
+        grown += permit.took(Signal::FirstContent, Duration::from_millis(300), now);
+    }
+    assert_eq!((queue.fill().slots, grown), (2, 1));
+    let Poll::Ready(Ok(other)) = poll(&mut waiting) else {
+        panic!("there is a slot more");
+    };
+    // A provider that has too much to do.
+    while queue.fill().slots == 2 {
+        grown += other.refused(now);
+    }
+    assert_eq!((queue.fill().slots, grown), (1, 0));
+    drop(permit);
+    let mut next = later(enter(now));
+    drop(other);
+    let Poll::Ready(Ok(last)) = poll(&mut next) else {
+        panic!("the last one is gone");
+    };
+    permit = last;
+    // A number in the configuration takes its place.
+    let _more: Vec<Permit> = (0..3)
+        .map(|_| {
+            let rule = Rule {
+                slots: Slots::Fixed(4),
+                ..RULE
+            };
+            at_once(queue.enter(rule, call("u", Class::Interactive, now), now))
+        })
+        .collect();
+    permit.refused(now);
+    assert_eq!(queue.fill().slots, 4);
+}
+
+#[test]
 fn bounds_refuse_with_a_time() {
     let (queue, now) = (Arc::new(Queue::default()), Instant::now());
     let rule = Rule {
-        slots: 1,
+        slots: Slots::Fixed(1),
         per_user: 3,
+        ..RULE
     };
     let enter = |user: &str, until| {
         let call = Call {
@@ -183,6 +244,40 @@ fn bounds_refuse_with_a_time() {
 }
 
 #[test]
+fn an_overloaded_class_gives_up_its_oldest_and_takes_its_newest() {
+    let (queue, start) = (Arc::new(Queue::default()), Instant::now());
+    let rule = Rule {
+        interactive: Duration::from_secs(8),
+        ..RULE
+    };
+    let seconds = |n: u64| start + Duration::from_secs(n);
+    let enter = |user, at| queue.enter(rule, call(user, Class::Interactive, at), at);
+    let mut permit = at_once(enter("heavy", start));
+    let mut heavy: Vec<Waiting> = (0..6).map(|_| later(enter("heavy", start))).collect();
+    // Every call has waited for more than a quarter of the patience, for an eighth of it.
+    for at in [3, 4] {
+        permit.end(seconds(at));
+        permit = match poll(&mut heavy.remove(0)) {
+            Poll::Ready(Ok(permit)) => permit,
+            _ => panic!("{at}: in their order so far"),
+        };
+    }
+    let mut newest = later(enter("heavy", seconds(5)));
+    permit.end(seconds(5));
+    assert!(matches!(
+        poll(&mut heavy[0]),
+        Poll::Ready(Err(Missed::Shed))
+    ));
+    let Poll::Ready(Ok(permit)) = poll(&mut newest) else {
+        panic!("the newest is next");
+    };
+    drop((permit, heavy, newest));
+    let fill = queue.fill();
+    assert_eq!((fill.running, fill.waiting), (0, 0));
+    assert!(queue.lock().decided.is_empty());
+}
+
+#[test]
 fn who_waits_too_long_is_passed_over() {
     let (queue, now) = (Arc::new(Queue::default()), Instant::now());
     let permit = at_once(queue.enter(RULE, call("a", Class::Interactive, now), now));
@@ -194,8 +289,8 @@ fn who_waits_too_long_is_passed_over() {
     let mut late = later(queue.enter(RULE, short, now));
     let mut next = later(queue.enter(RULE, call("c", Class::Interactive, now), now));
     permit.end(now + Duration::from_secs(6));
-    assert!(matches!(poll(&mut late), Poll::Ready(None)));
-    assert!(matches!(poll(&mut next), Poll::Ready(Some(_))));
+    assert!(matches!(poll(&mut late), Poll::Ready(Err(Missed::Late))));
+    assert!(matches!(poll(&mut next), Poll::Ready(Ok(_))));
 }
 
 #[test]
@@ -215,7 +310,7 @@ fn nobody_saves_up_and_nobody_escapes_what_they_used() {
     let mut light: Vec<Waiting> = (0..3).map(|_| later(enter("light", 1000))).collect();
     permit.end(now);
     assert!(matches!(poll(&mut heavy), Poll::Pending));
-    let Poll::Ready(Some(permit)) = poll(&mut light[0]) else {
+    let Poll::Ready(Ok(permit)) = poll(&mut light[0]) else {
         panic!("the light user is next")
     };
     drop(permit);
@@ -284,7 +379,7 @@ fn ten_thousand_leave_at_once() {
     assert_eq!(queue.fill().running, 0);
     let inner = queue.lock();
     assert!(
-        inner.granted.is_empty()
+        inner.decided.is_empty()
             && inner.lines.interactive.is_empty()
             && inner.lines.batch.is_empty()
     );
@@ -297,6 +392,10 @@ enum Step {
     Cancel(usize),
     Take(usize),
     End(usize),
+    /// So many tenths of a second pass.
+    Pass(u64),
+    /// A call says how long it took, or was refused.
+    Learn(usize, Option<u64>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -305,21 +404,38 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Cancel),
         3 => any::<usize>().prop_map(Step::Take),
         3 => any::<usize>().prop_map(Step::End),
+        2 => (0u64..30).prop_map(Step::Pass),
+        1 => (any::<usize>(), prop::option::of(0u64..900)).prop_map(|(at, ms)| Step::Learn(at, ms)),
     ]
 }
 
 proptest! {
     #[test]
-    fn after_any_history_all_slots_are_back(steps in prop::collection::vec(step(), 1..200), slots in 1usize..5) {
-        let (queue, now) = (Arc::new(Queue::default()), Instant::now());
-        let rule = Rule { slots, per_user: 5 };
+    fn after_any_history_all_slots_are_back(
+        steps in prop::collection::vec(step(), 1..200),
+        slots in 1usize..5,
+        learned in any::<bool>(),
+    ) {
+        let queue = Arc::new(Queue::default());
+        let mut now = Instant::now();
+        let bounds = adapt::Rule { manner: adapt::Manner::Latency, min: 1, max: slots };
+        // Short waits, so that calls are late and given up too.
+        let seconds = Duration::from_secs;
+        let rule = Rule {
+            slots: if learned { Slots::Learned(bounds) } else { Slots::Fixed(slots) },
+            per_user: 5,
+            interactive: seconds(8),
+            batch: seconds(20),
+        };
         let (mut waiting, mut running) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
                 Step::Enter(user, batch, cost) => {
                     let class = if batch { Class::Batch } else { Class::Interactive };
                     let who = who(&(user % 2).to_string(), &user.to_string());
-                    let call = Call { who, class, cost: cost.into(), until: now + LONG };
+                    let weight = 1 + u32::from(user % 2);
+                    let until = now + rule.patience(class);
+                    let call = Call { who, class, cost: cost.into(), weight, until };
                     match queue.enter(rule, call, now) {
                         Ok(Turn::Now(permit)) => running.push(permit),
                         Ok(Turn::Later(one)) => waiting.push(one),
@@ -329,28 +445,39 @@ proptest! {
                 Step::Cancel(at) if !waiting.is_empty() => drop(waiting.swap_remove(at % waiting.len())),
                 Step::Take(at) if !waiting.is_empty() => {
                     let at = at % waiting.len();
-                    if let Poll::Ready(permit) = poll(&mut waiting[at]) {
-                        running.push(permit.unwrap());
+                    if let Poll::Ready(turn) = poll(&mut waiting[at]) {
+                        running.extend(turn);
                         drop(waiting.swap_remove(at));
                     }
                 }
                 Step::End(at) if !running.is_empty() => {
-                    let mut permit = running.swap_remove(at % running.len());
+                    let mut permit: Permit = running.swap_remove(at % running.len());
                     permit.used(7);
                     permit.end(now);
+                }
+                Step::Pass(tenths) => now += Duration::from_millis(100 * tenths),
+                Step::Learn(at, took) if !running.is_empty() => {
+                    let permit = &running[at % running.len()];
+                    match took {
+                        Some(ms) => permit.took(Signal::FirstContent, Duration::from_millis(ms), now),
+                        None => permit.refused(now),
+                    };
                 }
                 _ => {}
             }
             let fill = queue.fill();
+            // A limit that gets lower takes nothing away from those who run.
             prop_assert!(fill.running <= slots);
+            prop_assert!(fill.slots <= slots);
             prop_assert!(fill.running >= running.len());
             // Slots do not stay free while somebody waits, but for the one that batch leaves.
-            prop_assert!(fill.waiting == 0 || fill.running + 1 >= slots);
+            prop_assert!(fill.waiting == 0 || fill.running + 1 >= fill.slots);
         }
         drop((waiting, running));
         let fill = queue.fill();
         prop_assert_eq!((fill.running, fill.waiting), (0, 0));
         let inner = queue.lock();
-        prop_assert!(inner.granted.is_empty());
+        prop_assert!(inner.decided.is_empty());
+        prop_assert!(inner.lines.interactive.is_empty() && inner.lines.batch.is_empty());
     }
 }

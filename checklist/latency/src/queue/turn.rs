@@ -1,12 +1,13 @@
 //! A call's turn: at once, or after a wait that can be given up.
 
-use super::{Call, Class, Ended, Place, Queue, Who};
+use super::{Call, Decided, Place, Queue};
+use crate::adapt::Signal;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a call gets when it enters.
 pub enum Turn {
@@ -16,13 +17,20 @@ pub enum Turn {
     Later(Waiting),
 }
 
+/// Why a call that waited gets no turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// Its turn came when it was too late.
+    Late,
+    /// There is more to do than can be done: it was given up for others.
+    Shed,
+}
+
 /// Right to make one call. Dropping it gives the slot to the next.
 #[must_use = "a permit that is dropped at once gives its slot away before the call"]
 pub struct Permit {
     queue: Arc<Queue>,
-    who: Who,
-    class: Class,
-    cost: u64,
+    call: Call,
     used: Option<u64>,
     since: Instant,
     ended: Option<Instant>,
@@ -32,13 +40,24 @@ impl Permit {
     pub(super) fn new(queue: &Arc<Queue>, call: &Call, now: Instant) -> Self {
         Permit {
             queue: queue.clone(),
-            who: call.who.clone(),
-            class: call.class,
-            cost: call.cost,
+            call: call.clone(),
             used: None,
             since: now,
             ended: None,
         }
+    }
+
+    /// It took so long: what a target takes at a time may be learned from it. By how many slots there are more, since that
+    /// was asked last.
+    pub fn took(&self, signal: Signal, time: Duration, now: Instant) -> i64 {
+        self.queue.took((signal, time), now);
+        self.queue.grown()
+    }
+
+    /// The target refused it since it has too much to do, or did not answer in time. By how many slots there are more.
+    pub fn refused(&self, now: Instant) -> i64 {
+        self.queue.refused(self.since, now);
+        self.queue.grown()
     }
 
     /// So many tokens were really used.
@@ -55,7 +74,7 @@ impl Permit {
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("class", &self.class)
+            .field("class", &self.call.class)
             .finish_non_exhaustive()
     }
 }
@@ -63,14 +82,8 @@ impl fmt::Debug for Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let now = self.ended.unwrap_or_else(Instant::now).max(self.since);
-        let ended = Ended {
-            who: &self.who,
-            class: self.class,
-            cost: self.cost,
-            used: self.used,
-            held: now - self.since,
-        };
-        let wake = self.queue.lock().end(&ended, now);
+        let spent = (self.used, now - self.since);
+        let wake = self.queue.lock().end(&self.call, spent, now);
         wake.into_iter().for_each(Waker::wake);
     }
 }
@@ -121,10 +134,9 @@ impl Ticket {
 }
 
 impl Future for Waiting {
-    /// None where it has waited for too long.
-    type Output = Option<Permit>;
+    type Output = Result<Permit, Missed>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Permit>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let queue = self.queue.clone();
         let mut inner = queue.lock();
         if let Some(waiter) = inner.waiters.get_mut(&self.number) {
@@ -137,11 +149,14 @@ impl Future for Waiting {
             }
             return Poll::Pending;
         }
-        let granted = inner.granted.remove(&self.number);
+        let decided = inner.decided.remove(&self.number);
         drop(inner);
         self.over = true;
-        let permit = granted.map(|since| Permit::new(&queue, &self.call, since));
-        Poll::Ready(permit)
+        Poll::Ready(match decided {
+            Some(Decided::Granted(since)) => Ok(Permit::new(&queue, &self.call, since)),
+            Some(Decided::Missed(missed)) => Err(missed),
+            None => Err(Missed::Late),
+        })
     }
 }
 
@@ -156,8 +171,10 @@ impl Drop for Waiting {
             inner.lines.of_mut(*class).remove(who, self.number);
             return;
         }
-        let granted = inner.granted.remove(&self.number);
+        let decided = inner.decided.remove(&self.number);
         drop(inner);
-        drop(granted.map(|since| Permit::new(&self.queue, &self.call, since)));
+        if let Some(Decided::Granted(since)) = decided {
+            drop(Permit::new(&self.queue, &self.call, since));
+        }
     }
 }

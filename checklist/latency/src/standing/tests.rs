@@ -4,6 +4,7 @@ const RULE: Rule = Rule {
     calls_min: 10,
     share: 0.5,
     in_a_row: 5,
+    pause: Duration::from_secs(5),
 };
 
 fn failure(class: Class) -> Failure {
@@ -86,7 +87,11 @@ fn whoever_goes_away_frees_the_probe() {
     drop(probe);
     assert!(target.is_free(1, due));
     let mut probe = target.begin(1, due);
-    assert!(probe.answered(Duration::from_millis(5), &Told::default(), due));
+    assert!(probe.answered(
+        (Delivery::Whole, Duration::from_millis(5)),
+        &Told::default(),
+        due
+    ));
     assert_eq!(target.view(1, due).phase, Phase::Closed);
 }
 

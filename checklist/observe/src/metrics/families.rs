@@ -438,37 +438,8 @@ fn route_families(all: &Named<RouteMetrics>) -> Vec<Family> {
         }
     }
     families.push(hedges);
-    families.extend(route_times(all));
+    families.extend(latency::route_times(all));
     families
-}
-
-/// The conventions' server histograms by route alone: what dashboards look at most.
-fn route_times(all: &Named<RouteMetrics>) -> [Family; 3] {
-    let mut duration = Family::histogram(
-        "aplomb_route_duration_seconds",
-        "Whole time of exchanges by route.",
-    );
-    let mut ttft = Family::histogram(
-        "aplomb_ttft_seconds",
-        "Time from a streamed request's arrival to the first content that went out, by route.",
-    );
-    let mut per_token = Family::histogram(
-        "aplomb_time_per_output_token_seconds",
-        "Time between output tokens of a stream after the first, by route.",
-    );
-    for (name, route) in all {
-        let labels = || one("route", name.clone());
-        let used = || route.server.used().map(|(_, series)| series);
-        let times = used()
-            .flat_map(|series| series.duration.all())
-            .map(|(_, times)| times);
-        duration.buckets(labels(), sum(names::DURATION, times));
-        let firsts = used().map(|series| series.ttft.snapshot());
-        ttft.buckets(labels(), sum(names::TTFT, firsts));
-        let paces = used().map(|series| series.per_token.snapshot());
-        per_token.buckets(labels(), sum(names::PER_TOKEN, paces));
-    }
-    [duration, ttft, per_token]
 }
 
 fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
@@ -481,10 +452,6 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
         "aplomb_upstream_faults_total",
         "Failed upstream calls by target and class of the failure.",
     );
-    let mut ttft = Family::histogram(
-        "aplomb_upstream_ttft_seconds",
-        "Time from an attempt's start to its first content.",
-    );
     for (name, target) in all {
         for (outcome, counter) in [("answered", &target.answered), ("failed", &target.failed)] {
             let labels = two((label, name), ("outcome", outcome));
@@ -493,7 +460,6 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
         for (class, count) in &*locked(&target.faults) {
             faults.push(two((label, name), ("fault", *class)), number(*count));
         }
-        ttft.buckets(one(label, name.clone()), target.ttft.snapshot());
     }
     let mut used = Family::counter("aplomb_tokens_total", "Tokens by target and direction.");
     tokens(&mut used, label, all, |target| {
@@ -533,9 +499,8 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     each(&mut aside, label, all, |target| {
         number(target.keys_aside.get())
     });
-    let mut families = vec![
-        calls, faults, used, cost, unknown, ttft, open, opened, aside,
-    ];
+    let mut families = vec![calls, faults, used, cost, unknown, open, opened, aside];
+    families.extend(latency::target_times(all));
     families.extend(latency::queue_families(all));
     families
 }
@@ -718,6 +683,7 @@ fn sample_of_all() -> Metrics {
     let _ = target.peer.set(("host".to_owned(), 443));
     metrics.tenant("tenant").requests.add(1);
     metrics.entities(&[("EMAIL:mask".to_owned(), 1)].into());
+    metrics.limit("rule").refused.add(1);
     let cache = metrics.cache("cache");
     cache.miss("absent");
     cache.unkept("size");
@@ -727,6 +693,7 @@ fn sample_of_all() -> Metrics {
         series.input.observe_count(1);
         series.first_chunk.observe(second);
         series.per_chunk.observe(second);
+        series.per_token.observe(second);
     }
     if let Some(series) = route.server.of(ChatCompletions) {
         series.duration.observe(second, Some("upstream_failed"));

@@ -83,6 +83,12 @@ pub struct ClientSeries {
     pub first_chunk: Histogram,
     /// Between two events of a stream.
     pub per_chunk: Histogram,
+    /// Between output tokens of a provider's stream, after the first.
+    pub per_token: Histogram,
+    /// From the arrival of a streamed request to the first content that went out.
+    pub delivered_ttft: Histogram,
+    /// Between output tokens of a stream as they went out, after the first.
+    pub delivered_per_token: Histogram,
 }
 
 impl Default for ClientSeries {
@@ -93,6 +99,9 @@ impl Default for ClientSeries {
             output: Histogram::new(TOKENS),
             first_chunk: Histogram::new(CHUNK),
             per_chunk: Histogram::new(CHUNK),
+            per_token: Histogram::new(PER_TOKEN),
+            delivered_ttft: Histogram::new(TTFT),
+            delivered_per_token: Histogram::new(PER_TOKEN),
         }
     }
 }
@@ -106,6 +115,10 @@ pub struct ServerSeries {
     pub ttft: Histogram,
     /// Between output tokens of a stream, after the first.
     pub per_token: Histogram,
+    /// From the answering call's start to its first content.
+    pub upstream_ttft: Histogram,
+    /// Between output tokens of the provider's stream, after the first.
+    pub upstream_per_token: Histogram,
 }
 
 impl Default for ServerSeries {
@@ -114,6 +127,8 @@ impl Default for ServerSeries {
             duration: Durations::default(),
             ttft: Histogram::new(TTFT),
             per_token: Histogram::new(PER_TOKEN),
+            upstream_ttft: Histogram::new(TTFT),
+            upstream_per_token: Histogram::new(PER_TOKEN),
         }
     }
 }

@@ -98,6 +98,14 @@ pub const OWN_COST: &str = "aplomb.cost.usd";
 pub const OWN_OVERHEAD: &str = "aplomb.overhead";
 /// Seconds from the arrival to the first content that went out.
 pub const OWN_TTFT: &str = "aplomb.time_to_first_token";
+/// Seconds between output tokens of a stream, as they went out.
+pub const OWN_PER_TOKEN: &str = "aplomb.time_per_output_token";
+/// Seconds between output tokens of the provider's stream.
+pub const OWN_UPSTREAM_PER_TOKEN: &str = "aplomb.upstream.time_per_output_token";
+/// Seconds in queues of the gateway.
+pub const OWN_QUEUE: &str = "aplomb.queue.wait";
+/// How urgent it was: `interactive` or `batch`.
+pub const OWN_CLASS: &str = "aplomb.class";
 /// Values that a privacy policy found.
 pub const OWN_ENTITIES: &str = "aplomb.pii.entities.count";
 /// The practice provider answered.

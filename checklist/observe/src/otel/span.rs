@@ -187,6 +187,13 @@ impl Finished {
         );
         set.seconds(names::OWN_TTFT, record.ttft_ms);
         set.seconds(names::OWN_OVERHEAD, record.overhead_ms);
+        set.seconds(names::OWN_PER_TOKEN, record.ms_per_output_token());
+        set.seconds(names::OWN_UPSTREAM_PER_TOKEN, record.upstream_per_token_ms);
+        set.seconds(
+            names::OWN_QUEUE,
+            record.queue_position.map(|_| record.queue_ms),
+        );
+        set.text(names::OWN_CLASS, Some(record.class));
         if let Some(privacy) = &record.privacy {
             let found = privacy.counts.values().map(|n| u64::from(*n)).sum();
             set.count(names::OWN_ENTITIES, found);

@@ -1,6 +1,8 @@
 use super::*;
+use crate::flight::{Beginning, Flight};
 use crate::policy::{Recording, Rules, Timeouts};
 use crate::target::Manner;
+use aplomb_latency::breaker::Rule;
 use aplomb_latency::standing::Standings;
 use aplomb_observe::metrics::Metrics;
 use aplomb_providers::call::{Kind, Provider};
@@ -75,6 +77,16 @@ fn fault(kind: FaultKind) -> UpstreamFault {
     UpstreamFault::new(kind, "x")
 }
 
+fn flight(target: &Target, rule: Rule) -> Flight {
+    let beginning = Beginning {
+        tokens: 1,
+        delivery: Delivery::Whole,
+        rule,
+        permit: None,
+    };
+    Flight::begin(target, beginning)
+}
+
 impl Road {
     fn plan(&self) -> Plan {
         let mut plan = Plan::new(&self.route);
@@ -87,6 +99,8 @@ impl Road {
             tokens: 1,
             conversation: None,
             seed: 3,
+            delivery: Delivery::Whole,
+            class: queue::Class::Interactive,
         };
         plan.first(&self.route, &weighing, (self.now, LONG)).ok()
     }
@@ -102,7 +116,7 @@ impl Road {
         let target = &self.route.targets[target];
         for _ in 0..times {
             let rule = self.route.manner.breaker;
-            crate::flight::Flight::begin(target, 1, rule, None).failed(&fault(kind));
+            flight(target, rule).failed(&fault(kind));
         }
     }
 }
@@ -228,7 +242,7 @@ fn a_limit_is_waited_for_within_reason() {
     for (seconds, expected) in [(2, true), (600, false)] {
         limited.error.retry_after = Some(Duration::from_secs(seconds));
         let rule = road.route.manner.breaker;
-        crate::flight::Flight::begin(&road.route.targets[0], 1, rule, None).failed(&limited);
+        flight(&road.route.targets[0], rule).failed(&limited);
         let mut plan = Plan::new(&road.route);
         let first = road.first(&mut plan);
         assert_eq!(first.is_some_and(|(_, wait)| !wait.is_zero()), expected);
@@ -250,4 +264,40 @@ fn a_hedge_goes_to_another_target_if_there_is_one() {
     );
     let spent = road(&[0], 1);
     assert_eq!(spent.plan().second(&spent.route, 1, spent.now), None);
+}
+
+#[test]
+fn a_target_with_a_free_slot_is_asked_before_one_where_the_request_would_wait() {
+    let mut road = road(&[0, 1], 3);
+    let rule = queue::Rule {
+        slots: queue::Slots::Fixed(1),
+        per_user: 3,
+        interactive: LONG,
+        batch: LONG,
+    };
+    for target in &mut road.route.targets {
+        target.slots = Some(rule);
+    }
+    let call = queue::Call {
+        who: queue::Who {
+            tenant: "t".into(),
+            user: "u".into(),
+        },
+        class: queue::Class::Interactive,
+        cost: 1,
+        weight: 1,
+        until: road.now + LONG,
+    };
+    let busy = road.route.targets[0].standing.queue.clone();
+    let permit = busy.enter_at_once(rule, call, road.now).unwrap();
+    for (choose, expected) in [
+        (Choose::LeastBusy, 1),
+        (Choose::Cheapest { ttft_max: None }, 1),
+        (Choose::Ordered, 0),
+    ] {
+        road.route.manner.choose = choose;
+        let mut plan = Plan::new(&road.route);
+        assert_eq!(road.first(&mut plan), Some((expected, Duration::ZERO)));
+    }
+    drop(permit);
 }

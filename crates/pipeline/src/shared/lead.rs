@@ -258,11 +258,13 @@ impl Used {
     }
 
     /// About four bytes a token, where the provider does not say.
-    fn tokens(&self, input: usize) -> u64 {
-        let told = self.usage;
-        let told = told.map(|usage| usage.input_total().saturating_add(usage.output));
-        let input = u64::try_from(input).unwrap_or(u64::MAX);
-        told.unwrap_or(input.saturating_add(self.output_bytes) / 4)
+    fn tokens(&self, input: usize) -> Usage {
+        let input = u64::try_from(input.div_ceil(4)).unwrap_or(u64::MAX);
+        self.usage.unwrap_or_else(|| Usage {
+            input,
+            output: self.output_bytes.div_ceil(4),
+            ..Usage::default()
+        })
     }
 }
 
@@ -322,7 +324,8 @@ impl Pump<'_> {
             }
         };
         let used = self.desk.lock().used;
-        self.flight.used(used.tokens(bounds.input));
+        // Its readers set the pace, and not the provider alone.
+        self.flight.ended(&used.tokens(bounds.input), None);
         end
     }
 }

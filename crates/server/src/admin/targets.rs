@@ -14,6 +14,7 @@ fn ms(time: Duration) -> Value {
 
 fn one(name: &str, standing: &Standing, now: Instant) -> Value {
     let view = standing.view(1, now);
+    let fill = standing.queue.fill();
     let left = |until: Instant| ms(until.saturating_duration_since(now));
     let opens_in = match view.phase {
         Phase::Open { until } => left(until),
@@ -30,7 +31,8 @@ fn one(name: &str, standing: &Standing, now: Instant) -> Value {
             "class": aside.class.name(), "for_ms": left(aside.until),
         })),
         "in_flight": view.in_flight,
-        "waiting": standing.queue.fill().waiting,
+        "concurrency": (fill.slots > 0).then_some(fill.slots),
+        "waiting": fill.waiting,
         "ttft_ewma_ms": view.ttft_ms.map(f64::round),
         "ttft_p95_ms": standing.p95().map(ms),
         "error_rate": (view.error_rate * 1e3).round() / 1e3,

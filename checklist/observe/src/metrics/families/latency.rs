@@ -1,6 +1,8 @@
-//! What the response caches and the queues before targets count.
+//! What the response caches and the queues before targets count, and how fast answers are, by route and target.
 
 use super::*;
+use crate::metrics::Histogram;
+use crate::metrics::genai::{ByOperation, ClientSeries, ServerSeries};
 
 /// One number of each cache.
 const PLAIN: [(Kind, Plain<CacheMetrics>); 11] = [
@@ -150,35 +152,161 @@ pub(super) fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
     families
 }
 
-pub(super) fn queue_families(all: &Named<TargetMetrics>) -> [Family; 3] {
+pub(super) fn queue_families(all: &Named<TargetMetrics>) -> [Family; 4] {
     let label = "target";
+    let mut slots = Family::new(
+        "aplomb_concurrency_limit",
+        Kind::Gauge,
+        "Calls that a target takes at a time, all keys together; 0 where there is no bound.",
+    );
+    each(&mut slots, label, all, |target| number(target.slots.get()));
     let mut waiting = Family::new(
         "aplomb_queue_waiting",
         Kind::Gauge,
-        "Requests that wait for their turn, by target.",
+        "Requests that wait for their turn, by target and class.",
     );
-    each(&mut waiting, label, all, |target| {
-        number(target.queue_waiting.get())
-    });
     let mut wait = Family::histogram(
         "aplomb_queue_wait_seconds",
-        "How long requests waited for their turn, by target.",
+        "How long requests waited for their turn, by target and class.",
     );
     let mut refused = Family::counter(
         "aplomb_queue_refused_total",
-        "Requests without a turn, by target and reason: `full` or `late`.",
+        "Requests without a turn, by target, class and reason: `full`, `late` or `shed`.",
     );
     for (name, target) in all {
-        wait.buckets(one(label, name.clone()), target.queue_wait.snapshot());
-        let reasons = [
-            ("full", &target.queue_refused_full),
-            ("late", &target.queue_refused_late),
-        ];
-        for (reason, count) in reasons {
-            refused.push(two((label, name), ("reason", reason)), number(count.get()));
+        for (class, queue) in [
+            ("interactive", &target.interactive),
+            ("batch", &target.batch),
+        ] {
+            let labels = || two((label, name), ("class", class));
+            waiting.push(labels(), number(queue.waiting.get()));
+            wait.buckets(labels(), queue.wait.snapshot());
+            for (reason, count) in [
+                ("full", &queue.full),
+                ("late", &queue.late),
+                ("shed", &queue.shed),
+            ] {
+                let mut labels = labels();
+                labels.push(("reason", reason.into()));
+                refused.push(labels, number(count.get()));
+            }
         }
     }
-    [waiting, wait, refused]
+    [slots, waiting, wait, refused]
+}
+
+/// Where series by operation are, and which of their histograms is meant.
+type Pick<T, S> = (fn(&T) -> &ByOperation<S>, fn(&S) -> &Histogram);
+
+/// One histogram of each named thing: all its operations together.
+fn times<T, S: Default>(
+    (name, help): (&'static str, &'static str),
+    (label, all, bounds): (&'static str, &Named<T>, &'static [f64]),
+    (series, pick): Pick<T, S>,
+) -> Family {
+    let mut family = Family::histogram(name, help);
+    for (name, one_of) in all {
+        let used = series(one_of).used();
+        let parts = used.map(|(_, series)| pick(series).snapshot());
+        family.buckets(one(label, name.clone()), sum(bounds, parts));
+    }
+    family
+}
+
+/// The conventions' server histograms by route alone, what dashboards look at most, and what providers had of them.
+pub(super) fn route_times(all: &Named<RouteMetrics>) -> Vec<Family> {
+    let mut duration = Family::histogram(
+        "aplomb_route_duration_seconds",
+        "Whole time of exchanges by route.",
+    );
+    for (name, route) in all {
+        let used = route.server.used().map(|(_, series)| series);
+        let times = used
+            .flat_map(|series| series.duration.all())
+            .map(|(_, times)| times);
+        duration.buckets(one("route", name.clone()), sum(names::DURATION, times));
+    }
+    let of = |named, bounds, pick: fn(&ServerSeries) -> &Histogram| {
+        let series: fn(&RouteMetrics) -> &ByOperation<ServerSeries> = |route| &route.server;
+        times(named, ("route", all, bounds), (series, pick))
+    };
+    vec![
+        duration,
+        of(
+            (
+                "aplomb_ttft_seconds",
+                "Time from a streamed request's arrival to the first content that went out, by route.",
+            ),
+            names::TTFT,
+            |series| &series.ttft,
+        ),
+        of(
+            (
+                "aplomb_time_per_output_token_seconds",
+                "Time between output tokens of a stream after the first, as they went out, by route.",
+            ),
+            names::PER_TOKEN,
+            |series| &series.per_token,
+        ),
+        of(
+            (
+                "aplomb_route_upstream_ttft_seconds",
+                "Time from the answering call's start to its first content, of streams, by route.",
+            ),
+            names::TTFT,
+            |series| &series.upstream_ttft,
+        ),
+        of(
+            (
+                "aplomb_route_upstream_time_per_output_token_seconds",
+                "Time between output tokens of the provider's stream after the first, by route.",
+            ),
+            names::PER_TOKEN,
+            |series| &series.upstream_per_token,
+        ),
+    ]
+}
+
+/// How fast targets answer, and how fast that went out.
+pub(super) fn target_times(all: &Named<TargetMetrics>) -> Vec<Family> {
+    let of = |named, bounds, pick: fn(&ClientSeries) -> &Histogram| {
+        let series: fn(&TargetMetrics) -> &ByOperation<ClientSeries> = |target| &target.client;
+        times(named, ("target", all, bounds), (series, pick))
+    };
+    vec![
+        of(
+            (
+                "aplomb_upstream_ttft_seconds",
+                "Time from a streamed call's start to its first content, by target.",
+            ),
+            names::CHUNK,
+            |series| &series.first_chunk,
+        ),
+        of(
+            (
+                "aplomb_upstream_time_per_output_token_seconds",
+                "Time between output tokens of a target's stream after the first; without streams that their clients held back.",
+            ),
+            names::PER_TOKEN,
+            |series| &series.per_token,
+        ),
+        of(
+            (
+                "aplomb_target_ttft_seconds",
+                "Time from a streamed request's arrival to the first content that went out, by target that answered.",
+            ),
+            names::TTFT,
+            |series| &series.delivered_ttft,
+        ),
+        of(
+            (
+                "aplomb_target_time_per_output_token_seconds",
+                "Time between output tokens of a stream after the first, as they went out, by target that answered.",
+            ),
+            names::PER_TOKEN,
+            |series| &series.delivered_per_token,
+        ),
+    ]
 }
 
 pub(super) fn share_families(all: [(SharedBy, &ShareMetrics); 2]) -> [Family; 8] {
