@@ -2,7 +2,8 @@
 """How fast the response cache answers, and what an entry costs: `bench/cache.py PATH/TO/aplomb`.
 
 Asks the same question many times over one connection, whole and streamed, beside a route without a cache on the simulated
-provider without pauses; then fills the cache with other questions and looks at the process's memory.
+provider without pauses; then a question in other words, whose vector is made each time; then fills the cache with other
+questions and looks at the process's memory.
 """
 import http.client
 import json
@@ -19,11 +20,14 @@ providers:
   practice: {{ practice: {{ first_token: 0s, tokens_per_second: 0 }} }}
 caches:
   faq: {{ exact: 1h, max: 1GiB }}
+  alike: {{ semantic: {{ scope: tenant, wait: 5s }} }}
 routes:
   cached: {{ targets: [practice/small], cache: faq }}
+  alike: {{ targets: [practice/small], cache: alike }}
   plain: {{ targets: [practice/small] }}
 """
 HITS = 5_000
+ALIKE = 1_000
 ENTRIES = 20_000
 
 
@@ -62,6 +66,32 @@ def memory(process):
             return int(line.split()[1]) * 1024
 
 
+def admin(found, folder, path):
+    connection = http.client.HTTPConnection(found["admin"])
+    token = (folder / "data/admin.token").read_text().strip()
+    connection.request("GET", path, headers={"authorization": f"Bearer {token}"})
+    return connection.getresponse().read().decode()
+
+
+def alike(found, folder, connection):
+    """A question in another spelling, and one in other words."""
+    ask(connection, "alike", "How do I cancel the Pro plan?", False)
+    while json.loads(admin(found, folder, "/admin/v1/cache"))["data"][0]["vectors"] == 0:
+        time.sleep(0.01)
+    for name, text in [
+        ("alike, other spelling", "how do I cancel the PRO plan"),
+        ("alike, greeting", "Please tell me, how do I cancel the Pro plan?"),
+        ("alike, other words", "What is the way to cancel the Pro plan?"),
+    ]:
+        told = [ask(connection, "alike", text, False) for _ in range(ALIKE)]
+        assert all(cache.startswith("hit; kind=semantic") for _, cache, _ in told), told[0]
+        row(name, [time for time, _, _ in told], [float(own) for _, _, own in told])
+    metrics = admin(found, folder, "/metrics").splitlines()
+    number = lambda name: float(next(line for line in metrics if line.startswith(f'{name}{{cache="alike"')).split()[-1])
+    wait = number("aplomb_cache_embedding_seconds_sum") / number("aplomb_cache_embedding_seconds_count")
+    print(f"of the last row, mean wait for the vector {wait * 1e3:.3f} ms")
+
+
 def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
@@ -77,13 +107,12 @@ def main():
                 told = [ask(connection, route, "what is a cat?", stream) for _ in range(HITS)]
                 assert all(cache == (None if route == "plain" else "hit; kind=exact") for _, cache, _ in told)
                 row(name, [time for time, _, _ in told], [float(own) for _, _, own in told])
+            alike(found, pathlib.Path(folder), connection)
             before = memory(process)
             for n in range(ENTRIES):
                 ask(connection, "cached", f"what is number {n}?", False)
-            admin = http.client.HTTPConnection(found["admin"])
-            token = (pathlib.Path(folder) / "data/admin.token").read_text().strip()
-            admin.request("GET", "/admin/v1/cache", headers={"authorization": f"Bearer {token}"})
-            cache = json.loads(admin.getresponse().read())["data"][0]
+            shown = json.loads(admin(found, pathlib.Path(folder), "/admin/v1/cache"))["data"]
+            cache = next(one for one in shown if one["cache"] == "faq")
             print(
                 f"{cache['entries']} entries: {cache['bytes'] / cache['entries']:.0f} bytes each accounted, "
                 f"at most {(memory(process) - before) / ENTRIES:.0f} measured"

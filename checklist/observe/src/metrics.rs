@@ -286,6 +286,18 @@ pub struct TenantMetrics {
 pub struct CacheMetrics {
     /// Answers given again to the same request.
     pub hits_exact: Counter,
+    /// Answers given to another question that the guard takes for the same.
+    pub hits_semantic: Counter,
+    /// Questions with a vector now.
+    pub vectors: Gauge,
+    /// How long requests waited for the vector of their question.
+    pub embedding: Histogram,
+    /// What vectors from a provider cost in nano-dollars, where the price is known.
+    pub embedding_nano: Counter,
+    /// Real answers that were compared with the one that would have been served.
+    pub shadow: Counter,
+    /// Sum of their agreement, in millionths.
+    shadow_millionths: Counter,
     /// What those answers would have cost in nano-dollars, where the price is known.
     pub saved_nano: Counter,
     /// Answers that were kept.
@@ -344,6 +356,27 @@ impl CacheMetrics {
     /// An answer was not kept.
     pub fn unkept(&self, reason: &'static str) {
         self.unkept.add(reason);
+    }
+
+    /// A real answer agrees so far with the one that would have been served: 0 to 1.
+    pub fn shadowed(&self, agreement: f32) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share from 0 to 1"
+        )]
+        let millionths = (f64::from(agreement.clamp(0.0, 1.0)) * 1e6) as u64;
+        self.shadow.add(1);
+        self.shadow_millionths.add(millionths);
+    }
+
+    /// Sum of the agreement of all real answers with those that would have been served.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean of shares loses nothing that matters"
+    )]
+    pub fn shadow_agreement(&self) -> f64 {
+        self.shadow_millionths.get() as f64 / 1e6
     }
 
     /// Requests by why nothing was found.

@@ -101,6 +101,8 @@ pub struct PrivacyFacts {
 pub enum CacheResult {
     /// The answer to the same request was given again.
     HitExact,
+    /// The answer to another question was given, which the guard takes for the same.
+    HitSemantic,
     /// It had nothing to give.
     Miss,
     /// It was not asked.
@@ -113,6 +115,7 @@ impl CacheResult {
     pub fn name(self) -> &'static str {
         match self {
             CacheResult::HitExact => "hit_exact",
+            CacheResult::HitSemantic => "hit_semantic",
             CacheResult::Miss => "miss",
             CacheResult::Bypass => "bypass",
         }
@@ -120,7 +123,7 @@ impl CacheResult {
 
     /// Whether the answer came from the cache.
     pub fn is_hit(self) -> bool {
-        matches!(self, CacheResult::HitExact)
+        matches!(self, CacheResult::HitExact | CacheResult::HitSemantic)
     }
 }
 
@@ -137,6 +140,12 @@ pub struct CacheFacts {
     pub source: Option<RequestId>,
     /// What the answer would have cost in nano-dollars, where the price is known.
     pub saved_nano: Option<i64>,
+    /// The guard's score of an answer to another question, 0 to 1, served or only watched.
+    pub score: Option<f32>,
+    /// Cosine of the question that came nearest and was refused.
+    pub cosine: Option<f32>,
+    /// How far the answer that would have been served says what the provider said, 0 to 1.
+    pub agreement: Option<f32>,
 }
 
 /// What a limit did with a request.

@@ -566,7 +566,7 @@ pub const FACTS: &[Column] = &[
         Name,
         3,
         false,
-        "What the response cache did: `hit_exact`, `miss` or `bypass`; null where the route has none.",
+        "What the response cache did: `hit_exact`, `hit_semantic`, `miss` or `bypass`; null where the route has none.",
         |s| name(s.record.cache.as_ref().map(|cache| cache.result.name()))
     ),
     column!(
@@ -605,6 +605,36 @@ pub const FACTS: &[Column] = &[
         false,
         "What the answer from the response cache would have cost; `cost_nano` is 0 then. Null where the price is not known.",
         |s| cached(s, |cache| cache.saved_nano.map(Cell::Int))
+    ),
+    column!(
+        "cache_score",
+        Real,
+        3,
+        false,
+        "The guard's score of the answer to another question that was served, or in shadow mode would have been: 0 to 1.",
+        |s| cached(s, |cache| cache
+            .score
+            .map(|score| Cell::Real(f64::from(score))))
+    ),
+    column!(
+        "cache_cosine",
+        Real,
+        3,
+        false,
+        "Cosine of the question that came nearest, where the guard refused it.",
+        |s| cached(s, |cache| cache
+            .cosine
+            .map(|cosine| Cell::Real(f64::from(cosine))))
+    ),
+    column!(
+        "cache_agreement",
+        Real,
+        3,
+        false,
+        "In shadow mode: share of their content words that the real answer and the one that would have been served both have.",
+        |s| cached(s, |cache| cache
+            .agreement
+            .map(|share| Cell::Real(f64::from(share))))
     ),
     column!(
         "limit_rule",

@@ -67,6 +67,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
             Some(_) => {}
         }
     }
+    caches(file, &mut found);
     for index in 0..file.observe.evals.len() {
         evaluation(file, index, &mut found);
     }
@@ -90,6 +91,39 @@ fn cached(file: &ConfigFile, name: &str, config: &RouteConfig, found: &mut Vec<D
             )
             .suggest(suggestion),
         );
+    }
+}
+
+/// The semantic part of each cache.
+fn caches(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    for (name, cache) in &file.caches {
+        let Some(semantic) = &cache.semantic else {
+            continue;
+        };
+        let path = format!("caches.{name}.semantic");
+        if semantic.ttl.0.is_zero() {
+            let path = format!("{path}.ttl");
+            let message = "no answer would ever serve: leave `semantic` out instead";
+            found.push(Diagnostic::error(path, message));
+        }
+        if let Some(model) = &semantic.model {
+            let path = format!("{path}.model");
+            match model.split_once('/') {
+                Some((provider, model)) if !model.is_empty() => {
+                    if !file.providers.contains_key(provider) {
+                        let known = file.providers.keys().map(String::as_str);
+                        let suggestion = did_you_mean(provider, known);
+                        let message = format!("there is no provider `{provider}`");
+                        found.push(Diagnostic::error(path, message).suggest(suggestion));
+                    }
+                }
+                _ => {
+                    let message = "a provider's embedding model is `provider/model`; without `model` the one inside \
+                                   this program is used";
+                    found.push(Diagnostic::error(path, message));
+                }
+            }
+        }
     }
 }
 

@@ -90,6 +90,25 @@ aplomb.yaml:8:5: error: limits[6].where: there is no route `chat`
 }
 
 #[test]
+fn what_a_semantic_cache_can_not_do_is_named() {
+    check_errors(
+        "providers:
+  openai: { api_key: env:A }
+caches:
+  a: { semantic: { threshold: 1.5, ttl: 0s, model: openia/vectors } }
+  b: { semantic: { model: vectors } }
+",
+        "
+aplomb.yaml:4:31: error: caches.a.semantic.threshold: must be at most 1
+aplomb.yaml:4:41: error: caches.a.semantic.ttl: no answer would ever serve: leave `semantic` out instead
+aplomb.yaml:4:52: error: caches.a.semantic.model: there is no provider `openia`
+  did you mean `openai`?
+aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model is `provider/model`; without `model` the one inside this program is used
+",
+    );
+}
+
+#[test]
 fn contradictions_in_resilience_and_waiting_are_named() {
     let text = "providers:
   openai: { api_key: env:A, api_keys: [env:B, env:B], concurrency: 0 }

@@ -10,6 +10,7 @@ pub mod civil;
 pub mod clock;
 pub mod conversation;
 pub mod dialect;
+pub mod embed;
 pub mod erase;
 pub mod error;
 pub mod event;

@@ -3,11 +3,14 @@
 //! What is kept is what the provider said: placeholders, which are restored anew for whoever gets the answer. What was masked
 //! is never shared between users, whatever the scope says.
 
-use crate::policy::{Route, policy_name};
+mod alike;
+
+use crate::policy::{Policy, Route, policy_name};
 use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
 use crate::state::State;
-use aplomb_config::caches::{CacheConfig, CacheReplayConfig, CacheScopeConfig};
+use alike::{Compared, Kept, Looked, Semantic, Shadow};
+use aplomb_config::caches::{CacheConfig, CacheModeConfig, CacheReplayConfig, CacheScopeConfig};
 use aplomb_config::file::{ConfigFile, RouteConfig};
 use aplomb_core::erase::{Erase, Subject};
 use aplomb_core::error::{ApiError, BoxError, ErrorCode};
@@ -15,6 +18,7 @@ use aplomb_core::event::ChatEvent;
 use aplomb_core::id::RequestId;
 use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
+use aplomb_latency::cache::alike::Match;
 use aplomb_latency::cache::answer::{Collector, Origin};
 use aplomb_latency::cache::directive::Directives;
 use aplomb_latency::cache::key::{Digest, Keyer};
@@ -22,6 +26,7 @@ use aplomb_latency::cache::request::{Asked, Limits};
 use aplomb_latency::cache::store::{Entry, Fill, Found, Owner, Purge, Put, Store};
 use aplomb_observe::metrics::CacheMetrics;
 use aplomb_observe::record::{CacheFacts, CacheResult, Record};
+use aplomb_privacy::mask::Report;
 use aplomb_privacy::restore::Restorer;
 use aplomb_providers::stream::EventStream;
 use indexmap::IndexMap;
@@ -41,16 +46,18 @@ pub struct Cached {
     version: String,
     secret: Arc<[u8]>,
     store: Arc<Store>,
+    semantic: Option<Semantic>,
     metrics: Arc<CacheMetrics>,
 }
 
 /// Compiles the cache of a route.
 pub(crate) fn compile(
-    file: &ConfigFile,
+    policy: &Policy,
     name: &str,
     route: &RouteConfig,
     state: &State,
 ) -> Option<Cached> {
+    let file = &policy.file;
     let cache = route.cache.as_ref()?;
     let config = file.caches.get(cache)?;
     let metrics = state.metrics.cache(cache);
@@ -66,6 +73,10 @@ pub(crate) fn compile(
         version: version(file, name, route, config),
         secret: state.placeholder_key.clone(),
         store: state.caches.open(cache, config.max.0),
+        semantic: match &config.semantic {
+            None => None,
+            Some(semantic) => Some(alike::compile(semantic, policy, state, &metrics)?),
+        },
         metrics,
     })
 }
@@ -86,7 +97,8 @@ fn version(file: &ConfigFile, name: &str, route: &RouteConfig, cache: &CacheConf
 pub(crate) struct Hit {
     /// What was found.
     pub(crate) found: Found,
-    result: CacheResult,
+    /// How well its question fits; absent where it is the same request.
+    score: Option<f32>,
     replay: CacheReplayConfig,
     metrics: Arc<CacheMetrics>,
 }
@@ -97,28 +109,34 @@ pub(crate) struct Keep {
     cached: Arc<Cached>,
     key: Digest,
     owner: Owner,
+    kept: Kept,
 }
+
+/// A semantic cache and what it compares of a request, or why it does not.
+type Comparing<'a> = (&'a Semantic, Result<Compared, &'static str>);
 
 /// Asks the cache of a route. Where it has nothing to give, the exchange gathers the answer, if it may be kept.
 ///
 /// # Errors
 /// Only a kept answer is wanted, and there is none.
-pub(crate) fn look(
+pub(crate) async fn look(
     route: &Route,
     request: &Masked<ChatRequest>,
-    restorer: &Restorer,
+    seen: Seen<'_>,
     wanted: Directives,
     exchange: &mut Exchange,
 ) -> Result<Option<Hit>, ApiError> {
     let found = match &route.cache {
         None => None,
-        Some(cached) => Look {
-            cached,
-            route,
-            request: request.get(),
-            restorer,
+        Some(cached) => {
+            let look = Look {
+                cached,
+                route,
+                request: request.get(),
+                seen,
+            };
+            look.ask(wanted, exchange).await
         }
-        .ask(wanted, exchange),
     };
     if found.is_none() && wanted.only_if_cached {
         let message =
@@ -128,16 +146,25 @@ pub(crate) fn look(
     Ok(found)
 }
 
+/// What masking a request has left behind.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The values behind its placeholders.
+    pub(crate) restorer: &'a Restorer,
+    /// What was found in it.
+    pub(crate) report: &'a Report,
+}
+
 /// One question to a cache.
 struct Look<'a> {
     cached: &'a Arc<Cached>,
     route: &'a Route,
     request: &'a ChatRequest,
-    restorer: &'a Restorer,
+    seen: Seen<'a>,
 }
 
 impl Look<'_> {
-    fn ask(&self, wanted: Directives, exchange: &mut Exchange) -> Option<Hit> {
+    async fn ask(&self, wanted: Directives, exchange: &mut Exchange) -> Option<Hit> {
         let cached = self.cached;
         let asked = match self.asked(wanted) {
             Ok(asked) => asked,
@@ -147,37 +174,86 @@ impl Look<'_> {
             }
         };
         let owner = self.owner(exchange.record());
-        let key = asked.key(self.scope(&owner));
-        if wanted.no_cache {
+        let key = asked.key(self.scope(cached.scope, &owner));
+        let compared = self.compared(&asked, &owner);
+        let kept = if wanted.no_cache {
             bypassed(cached, "no_cache", exchange);
+            Kept::unasked(compared)
         } else {
-            let now_ms = exchange.now_ms();
-            match cached.store.get(&key, now_ms, wanted.max_age) {
-                Ok(found) => {
-                    return Some(Hit {
-                        found,
-                        result: CacheResult::HitExact,
-                        replay: cached.replay,
-                        metrics: cached.metrics.clone(),
-                    });
-                }
-                Err(absent) => missed(cached, absent.name(), exchange),
+            match self.find((&key, compared), wanted, exchange).await {
+                Ok(hit) => return Some(hit),
+                Err(kept) => kept,
             }
-        }
+        };
         exchange.keep(Keep {
             collector: Collector::default(),
             cached: cached.clone(),
             key,
             owner,
+            kept,
         });
         None
+    }
+
+    /// What is compared of the request with other questions, or why nothing is.
+    fn compared(&self, asked: &Asked, owner: &Owner) -> Option<Comparing<'_>> {
+        let semantic = self.cached.semantic.as_ref()?;
+        let scope = self.scope(semantic.scope, owner);
+        let read = semantic.read(asked, scope, (self.route, self.seen.report));
+        Some((semantic, read))
+    }
+
+    /// The answer to the same request, or to a question that is alike; else by what this one's will be found.
+    async fn find(
+        &self,
+        (key, compared): (&Digest, Option<Comparing<'_>>),
+        wanted: Directives,
+        exchange: &mut Exchange,
+    ) -> Result<Hit, Kept> {
+        let cached = self.cached;
+        let (store, now_ms) = (&cached.store, exchange.now_ms());
+        let absent = match store.get(key, now_ms, wanted.max_age) {
+            Ok(found) => return Ok(cached.hit(found, None)),
+            Err(absent) => absent.name(),
+        };
+        let (semantic, compared) = match compared {
+            Some((semantic, Ok(compared))) => (semantic, compared),
+            Some((_, Err(reason))) => {
+                missed(cached, (reason, None), exchange);
+                return Err(Kept::default());
+            }
+            None => {
+                missed(cached, (absent, None), exchange);
+                return Err(Kept::default());
+            }
+        };
+        let at = (now_ms, wanted.max_age);
+        let (pending, shadow) = match semantic.look(store, &compared, at, &cached.metrics).await {
+            Looked::Hit(found) if semantic.mode == CacheModeConfig::Serve => {
+                return Ok(cached.hit(found.found, Some(found.score)));
+            }
+            Looked::Hit(found) => {
+                watched(cached, &found, exchange);
+                (None, Some(Shadow(found)))
+            }
+            Looked::Miss(refused, pending) => {
+                let reason = match refused.reason {
+                    "unknown" => absent,
+                    reason => reason,
+                };
+                missed(cached, (reason, refused.cosine), exchange);
+                (pending, None)
+            }
+        };
+        let alike = Some(semantic.keeps(compared, pending));
+        Err(Kept { alike, shadow })
     }
 
     fn asked(&self, wanted: Directives) -> Result<Asked, &'static str> {
         if wanted.no_store {
             return Err("no_store");
         }
-        if self.cached.exact.is_zero() {
+        if self.cached.exact.is_zero() && self.cached.semantic.is_none() {
             return Err("off");
         }
         let (operation, body) = (self.request.operation, &self.request.body);
@@ -194,12 +270,12 @@ impl Look<'_> {
     }
 
     /// Everything besides the body that must be the same.
-    fn scope(&self, owner: &Owner) -> Keyer {
+    fn scope(&self, scope: CacheScopeConfig, owner: &Owner) -> Keyer {
         let cached = self.cached;
         let mut keyer = Keyer::new(&cached.secret, "aplomb cache 1");
         keyer.text(&owner.tenant);
-        let values = self.restorer.digest(&cached.secret);
-        match (cached.scope, &values) {
+        let values = self.seen.restorer.digest(&cached.secret);
+        match (scope, &values) {
             (CacheScopeConfig::Tenant, None) => keyer.text("tenant"),
             (CacheScopeConfig::User, _) | (CacheScopeConfig::Tenant, Some(_)) => {
                 keyer.text("user");
@@ -226,28 +302,64 @@ fn bypassed(cached: &Cached, reason: &'static str, exchange: &mut Exchange) {
     });
 }
 
-fn missed(cached: &Cached, reason: &'static str, exchange: &mut Exchange) {
+/// `cosine`: of the question that came nearest.
+fn missed(cached: &Cached, (reason, cosine): (&'static str, Option<f32>), exchange: &mut Exchange) {
     cached.metrics.miss(reason);
     exchange.cache_looked(CacheFacts {
         result: CacheResult::Miss,
         reason: Some(reason),
+        cosine,
         ..CacheFacts::default()
     });
+}
+
+/// An answer would have been served, and is only compared with the one that comes.
+fn watched(cached: &Cached, found: &Match, exchange: &mut Exchange) {
+    cached.metrics.miss("shadow");
+    exchange.cache_looked(CacheFacts {
+        result: CacheResult::Miss,
+        reason: Some("shadow"),
+        source: Some(RequestId::from_bytes(found.found.source)),
+        score: Some(found.score),
+        ..CacheFacts::default()
+    });
+}
+
+impl Cached {
+    fn hit(&self, found: Found, score: Option<f32>) -> Hit {
+        Hit {
+            found,
+            score,
+            replay: self.replay,
+            metrics: self.metrics.clone(),
+        }
+    }
 }
 
 impl Hit {
     /// What the record says of it.
     pub(crate) fn facts(&self, saved_nano: Option<i64>) -> CacheFacts {
         let metrics = &self.metrics;
-        metrics.hits_exact.add(1);
+        let result = match self.score {
+            None => {
+                metrics.hits_exact.add(1);
+                CacheResult::HitExact
+            }
+            Some(_) => {
+                metrics.hits_semantic.add(1);
+                CacheResult::HitSemantic
+            }
+        };
         let saved = saved_nano.and_then(|nano| u64::try_from(nano).ok());
         metrics.saved_nano.add(saved.unwrap_or(0));
         CacheFacts {
-            result: self.result,
+            result,
             reason: None,
+            score: self.score,
             age_ms: u64::try_from(self.found.age.as_millis()).ok(),
             source: Some(RequestId::from_bytes(self.found.source)),
             saved_nano,
+            ..CacheFacts::default()
         }
     }
 
@@ -295,6 +407,7 @@ impl Keep {
             cached,
             key,
             owner,
+            kept: Kept { alike, .. },
         } = self;
         let time = |ms: Option<f64>| {
             let seconds = ms.unwrap_or(0.0) / 1000.0;
@@ -318,12 +431,17 @@ impl Keep {
             source: record.id.to_bytes(),
             made_ms: now_ms,
             ttl: cached.exact,
+            alike: alike.as_ref().map(alike::Found::alike),
         };
+        let source = entry.source;
         match cached.store.put(key, entry, now_ms) {
             Put::TooLarge => cached.metrics.unkept("size"),
             Put::Kept { evicted } => {
                 cached.metrics.kept.add(1);
                 cached.metrics.evicted.add(evicted);
+                if let Some(alike) = alike {
+                    alike.attach(cached.clone(), key, source);
+                }
             }
         }
         show(&cached.metrics, cached.store.fill(now_ms));
@@ -338,6 +456,7 @@ fn show(metrics: &CacheMetrics, fill: Fill) {
     metrics.entries.set(wide(fill.entries));
     metrics.bytes.set(wide(fill.bytes));
     metrics.bytes_max.set(wide(fill.bytes_max));
+    metrics.vectors.set(wide(fill.vectors));
 }
 
 /// All caches by name. They survive a reload; one that the file no longer names is dropped.
@@ -400,14 +519,17 @@ impl Caches {
         let one = |(name, store): (String, Arc<Store>)| {
             let (fill, metrics) = (store.fill(now_ms), state.metrics.cache(&name));
             show(&metrics, fill);
-            let hits = metrics.hits_exact.get();
+            let (exact, semantic) = (metrics.hits_exact.get(), metrics.hits_semantic.get());
+            let hits = exact + semantic;
             let misses: u64 = metrics.misses().values().sum();
             json!({
                 "cache": name,
                 "entries": fill.entries,
                 "bytes": fill.bytes,
                 "bytes_max": fill.bytes_max,
-                "hits_exact": hits,
+                "vectors": fill.vectors,
+                "hits_exact": exact,
+                "hits_semantic": semantic,
                 "hit_rate": share(hits, hits + misses),
                 "misses": metrics.misses(),
                 "bypasses": metrics.bypasses(),
@@ -415,6 +537,9 @@ impl Caches {
                 "unkept": metrics.left_out(),
                 "evicted": metrics.evicted.get(),
                 "saved_nano": metrics.saved_nano.get(),
+                "embedding_nano": metrics.embedding_nano.get(),
+                "shadow": metrics.shadow.get(),
+                "shadow_agreement": mean(metrics.shadow_agreement(), metrics.shadow.get()),
             })
         };
         self.all().into_iter().map(one).collect()
@@ -428,6 +553,15 @@ impl Caches {
 )]
 fn share(part: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| part as f64 / all as f64)
+}
+
+/// A mean of what was measured; null where nothing was.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers above 2^53 keep their size"
+)]
+fn mean(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
 }
 
 impl Erase for Caches {

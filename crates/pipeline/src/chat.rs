@@ -1,7 +1,7 @@
 //! One request's way: routed, tried, committed.
 
 use crate::attempts::Way;
-use crate::cached;
+use crate::cached::{self, Seen};
 use crate::guard;
 use crate::limits::{self, Downgrades, Limits};
 use crate::plan::Plan;
@@ -107,8 +107,11 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
     if let Err(error) = exchange.begin().await {
         return Err(give_up(error, exchange));
     }
-    let looked = cached::look(&route, &request, &restorer, cache, &mut exchange);
-    match looked {
+    let seen = Seen {
+        restorer: &restorer,
+        report: &report,
+    };
+    match cached::look(&route, &request, seen, cache, &mut exchange).await {
         Ok(None) => {}
         Ok(Some(hit)) => {
             let filters = Filters { screen, restorer };

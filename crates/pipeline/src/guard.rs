@@ -6,6 +6,7 @@ use crate::policy::{Route, Rules};
 use crate::settle::Exchange;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::request::ChatRequest;
+use aplomb_privacy::agreements::Agreement;
 use aplomb_privacy::mask::{More, Report};
 use aplomb_privacy::policy::OnError;
 use aplomb_privacy::room::{Guarded, Who, guard};
@@ -74,11 +75,8 @@ pub(crate) async fn ask(
     }
 }
 
-/// Takes the targets out of a plan that may not see this request.
-///
-/// # Errors
-/// None is left: why, for each.
-pub(crate) fn agree(route: &Route, report: &Report, plan: &mut Plan) -> Result<(), ApiError> {
+/// What providers must have agreed to, to see this request, and in words why it is more than the route says.
+pub(crate) fn required(route: &Route, report: &Report) -> (Agreement, String) {
     let mut require = route.rules.require.clone();
     let mut because = String::new();
     let classes = route.rules.shield.iter().flat_map(|shield| &shield.classes);
@@ -92,6 +90,15 @@ pub(crate) fn agree(route: &Route, report: &Report, plan: &mut Plan) -> Result<(
             because = format!(" with data of the class `{}`", class.name);
         }
     }
+    (require, because)
+}
+
+/// Takes the targets out of a plan that may not see this request.
+///
+/// # Errors
+/// None is left: why, for each.
+pub(crate) fn agree(route: &Route, report: &Report, plan: &mut Plan) -> Result<(), ApiError> {
+    let (require, because) = required(route, report);
     if require.is_empty() {
         return Ok(());
     }

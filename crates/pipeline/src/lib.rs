@@ -11,6 +11,7 @@ mod attempt;
 mod attempts;
 pub mod cached;
 pub mod chat;
+mod embedder;
 mod evals;
 mod flight;
 mod guard;

@@ -333,7 +333,7 @@ impl Policy {
 
     fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
         let metrics = &state.metrics;
-        let cache = cached::compile(&self.file, name, config, state).map(Arc::new);
+        let cache = cached::compile(self, name, config, state).map(Arc::new);
         let known = |(rank, target): (usize, &TargetConfig)| {
             let (provider, model) = target.split_once('/')?;
             let offers = self.providers.get(provider)?.offers(rank, target.weight);

@@ -589,6 +589,9 @@ impl Exchange {
         if let Some(keep) = self.keep.take()
             && self.record.outcome == Outcome::Done
         {
+            if let (Some(agreement), Some(cache)) = (keep.agreement(), &mut self.record.cache) {
+                cache.agreement = Some(agreement);
+            }
             keep.settle(&self.record, self.state.clock.now_ms());
         }
         self.count(total);

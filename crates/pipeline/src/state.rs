@@ -1,9 +1,11 @@
 //! What the gateway has learned and keeps over a reload: connections, metrics, the door to the records.
 
 use crate::cached::Caches;
+use crate::embedder::Local;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
+use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
@@ -14,7 +16,7 @@ use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Learned state, shared by all requests.
@@ -45,6 +47,10 @@ pub struct State {
     pub(crate) limit_keys: Keyer,
     /// When the process began, by both clocks.
     pub(crate) began: (u64, Instant),
+    /// The model inside this process that embeds texts; it starts where a file needs it.
+    pub(crate) embedder: OnceLock<Local>,
+    /// What runs besides requests.
+    pub tasks: Tasks,
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
 }
 
@@ -71,6 +77,8 @@ impl State {
             standings: Arc::default(),
             evals: EvalQueue::default(),
             caches: Caches::default(),
+            embedder: OnceLock::new(),
+            tasks: Tasks::default(),
             clients: Mutex::default(),
         }
     }

@@ -80,6 +80,13 @@ impl Policy {
         }
     }
 
+    /// A model of a provider with the first of its keys, by `provider/model`.
+    pub(crate) fn first_target(&self, name: &str, metrics: &Metrics) -> Option<Target> {
+        let (provider, model) = name.split_once('/')?;
+        let offer = self.providers.get(provider)?.offers(0, 1).next()?;
+        Some(self.target(&offer, model, metrics))
+    }
+
     /// How many calls a provider takes at a time, and how long others wait.
     fn slots(&self, provider: &str) -> Option<Slots> {
         let wide = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);

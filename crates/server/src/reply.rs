@@ -134,13 +134,19 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
 fn cache_text(cache: &CacheFacts) -> String {
     let word = match cache.result {
         CacheResult::HitExact => "hit; kind=exact",
+        CacheResult::HitSemantic => "hit; kind=semantic",
         CacheResult::Miss => "miss",
         CacheResult::Bypass => "bypass",
     };
-    match cache.reason {
-        Some(reason) => format!("{word}; reason={reason}"),
-        None => word.to_owned(),
+    let mut text = word.to_owned();
+    if let Some(reason) = cache.reason {
+        text.push_str("; reason=");
+        text.push_str(reason);
     }
+    if let Some(score) = cache.score {
+        text.push_str(&format!("; score={score:.2}"));
+    }
+    text
 }
 
 /// A whole answer.

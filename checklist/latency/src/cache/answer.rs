@@ -208,6 +208,12 @@ impl Collector {
         }
     }
 
+    /// The visible text so far; nothing if the answer is none that is kept.
+    pub fn said(&self) -> String {
+        let visible = self.parts.iter().filter(|(voice, _)| *voice == Voice::Text);
+        visible.map(|(_, text)| text.as_str()).collect()
+    }
+
     /// The answer, after its last event.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! provider said, before anything is restored; only complete, plain answers are kept; memory is bounded, and a tenant or user
 //! that fills the cache pushes out its own entries first. Everything here is synchronous and in memory; time is passed in.
 
+pub mod alike;
 pub mod answer;
 pub mod directive;
 pub mod guard;

@@ -4,10 +4,12 @@
 //! oldest one that has not been asked for since it was last passed over. So whoever floods the cache pushes out their own
 //! entries as soon as they hold more than others.
 
+use super::alike::{Alike, Asking, Space};
 use super::answer::Answer;
+use super::guard::Features;
 use super::key::Digest;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// Expired entries that one call removes at most, so that none takes long.
@@ -40,14 +42,48 @@ pub struct Entry {
     pub source: [u8; 16],
     /// When it was made, in milliseconds since the Unix epoch.
     pub made_ms: u64,
-    /// How long it may be given again.
+    /// How long it may be given again to the same request.
     pub ttl: Duration,
+    /// By what it is found for other questions, where it may be.
+    pub alike: Option<Alike>,
 }
 
 impl Entry {
     fn expires_ms(&self) -> u64 {
-        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        let alike = self.alike.as_ref().map(|alike| alike.ttl);
+        self.until(self.ttl.max(alike.unwrap_or_default()))
+    }
+
+    fn until(&self, ttl: Duration) -> u64 {
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         self.made_ms.saturating_add(ttl)
+    }
+
+    fn size(&self) -> usize {
+        let alike = self.alike.as_ref().map_or(0, Alike::size);
+        let owner = self.owner.tenant.len() + self.owner.user.len();
+        self.answer.size() + owner + ENTRY_BYTES + alike
+    }
+
+    /// What is given again, `ttl` after it was made at the latest.
+    fn found(
+        &self,
+        ttl: Duration,
+        now_ms: u64,
+        max_age: Option<Duration>,
+    ) -> Result<Found, Absent> {
+        if self.until(ttl) <= now_ms {
+            return Err(Absent::Expired);
+        }
+        let age = Duration::from_millis(now_ms.saturating_sub(self.made_ms));
+        if max_age.is_some_and(|max| age > max) {
+            return Err(Absent::TooOld);
+        }
+        Ok(Found {
+            answer: self.answer.clone(),
+            age,
+            source: self.source,
+        })
     }
 }
 
@@ -119,6 +155,8 @@ pub struct Fill {
     pub bytes: usize,
     /// Bound of them.
     pub bytes_max: usize,
+    /// Questions with a vector, by which others are compared.
+    pub vectors: usize,
 }
 
 /// What became of an entry that was put.
@@ -160,6 +198,8 @@ struct TenantShare {
 #[derive(Default)]
 struct Inner {
     slots: HashMap<Digest, Slot>,
+    /// Searched without the lock of this.
+    spaces: HashMap<Digest, Arc<RwLock<Space>>>,
     tenants: HashMap<Arc<str>, TenantShare>,
     by_size: BTreeSet<(usize, Arc<str>)>,
     /// When entries expire, in about that order.
@@ -204,26 +244,79 @@ impl Store {
     ) -> Result<Found, Absent> {
         let mut inner = self.lock();
         let slot = inner.slots.get_mut(key).ok_or(Absent::Unknown)?;
+        let found = slot.entry.found(slot.entry.ttl, now_ms, max_age);
+        slot.used |= found.is_ok();
         if slot.entry.expires_ms() <= now_ms {
             inner.remove(key);
-            return Err(Absent::Expired);
         }
-        let age = Duration::from_millis(now_ms.saturating_sub(slot.entry.made_ms));
-        if max_age.is_some_and(|max| age > max) {
-            return Err(Absent::TooOld);
-        }
+        found
+    }
+
+    /// Entries whose questions may be the same in another spelling.
+    pub(super) fn likely(&self, asking: &Asking<'_>) -> Vec<(Arc<Features>, Found)> {
+        let Some(space) = self.lock().spaces.get(asking.space).cloned() else {
+            return Vec::new();
+        };
+        let likely = read(&space).likely(asking.features);
+        likely.filter_map(|key| self.alike(&key, asking)).collect()
+    }
+
+    /// Entries of the questions that come near, nearest first, with their cosine. The store is free while they are searched.
+    pub(super) fn near(
+        &self,
+        asking: &Asking<'_>,
+        vector: &[f32],
+        cosine_min: f32,
+    ) -> Vec<(f32, Arc<Features>, Found)> {
+        let Some(space) = self.lock().spaces.get(asking.space).cloned() else {
+            return Vec::new();
+        };
+        let near = read(&space).near(vector, cosine_min).into_iter();
+        let lives = |(key, cosine): (Digest, f32)| {
+            let (features, found) = self.alike(&key, asking)?;
+            Some((cosine, features, found))
+        };
+        near.filter_map(lives).collect()
+    }
+
+    /// Whether a namespace has anything to compare with.
+    pub fn has_space(&self, space: &Digest) -> bool {
+        self.lock().spaces.contains_key(space)
+    }
+
+    fn alike(&self, key: &Digest, asking: &Asking<'_>) -> Option<(Arc<Features>, Found)> {
+        let mut inner = self.lock();
+        let slot = inner.slots.get_mut(key)?;
+        let alike = slot
+            .entry
+            .alike
+            .as_ref()
+            .filter(|alike| alike.space == *asking.space)?;
+        let found = slot
+            .entry
+            .found(alike.ttl, asking.now_ms, asking.max_age)
+            .ok()?;
+        let features = alike.features.clone();
         slot.used = true;
-        Ok(Found {
-            answer: slot.entry.answer.clone(),
-            age,
-            source: slot.entry.source,
-        })
+        Some((features, found))
+    }
+
+    /// Adds the vector of the entry that came from this exchange, if it is still there.
+    pub fn attach(&self, key: &Digest, source: &[u8; 16], vector: &[f32]) {
+        let inner = self.lock();
+        let slot = inner
+            .slots
+            .get(key)
+            .filter(|slot| slot.entry.source == *source);
+        let alike = slot.and_then(|slot| slot.entry.alike.as_ref());
+        if let Some(space) = alike.and_then(|alike| inner.spaces.get(&alike.space)) {
+            write(space).attach(*key, vector);
+        }
     }
 
     /// Keeps an entry; it takes the place of an older one of the same key.
     pub fn put(&self, key: Digest, entry: Entry, now_ms: u64) -> Put {
-        let size =
-            entry.answer.size() + entry.owner.tenant.len() + entry.owner.user.len() + ENTRY_BYTES;
+        let size = entry.size();
         let mut inner = self.lock();
         if size > inner.bytes_max / LARGEST_SHARE {
             return Put::TooLarge;
@@ -272,8 +365,17 @@ impl Store {
             entries: inner.slots.len(),
             bytes: inner.bytes,
             bytes_max: inner.bytes_max,
+            vectors: inner.spaces.values().map(|space| read(space).len()).sum(),
         }
     }
+}
+
+fn read(space: &RwLock<Space>) -> RwLockReadGuard<'_, Space> {
+    space.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(space: &RwLock<Space>) -> RwLockWriteGuard<'_, Space> {
+    space.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Moves a name to the place of its new size.
@@ -285,7 +387,13 @@ fn resize(by_size: &mut BTreeSet<(usize, Arc<str>)>, name: &Arc<str>, old: usize
 }
 
 impl Inner {
-    fn insert(&mut self, key: Digest, entry: Entry, size: usize) {
+    fn insert(&mut self, key: Digest, mut entry: Entry, size: usize) {
+        if let Some(alike) = &mut entry.alike {
+            let space = self.spaces.entry(alike.space).or_default();
+            write(space).insert(key, alike);
+            // The index has it now.
+            alike.vector = None;
+        }
         self.last += 1;
         let number = self.last;
         let Owner { tenant, user, .. } = entry.owner.clone();
@@ -325,6 +433,18 @@ impl Inner {
         let Some(slot) = self.slots.remove(key) else {
             return;
         };
+        if let Some(alike) = &slot.entry.alike
+            && let Some(space) = self.spaces.get(&alike.space)
+        {
+            let empty = {
+                let mut space = write(space);
+                space.remove(key, &alike.features);
+                space.is_empty()
+            };
+            if empty {
+                self.spaces.remove(&alike.space);
+            }
+        }
         self.bytes = self.bytes.saturating_sub(slot.size);
         let Owner { tenant, user, .. } = &slot.entry.owner;
         let Some(share) = self.tenants.get_mut(tenant) else {

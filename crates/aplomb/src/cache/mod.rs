@@ -57,13 +57,22 @@ fn show(report: &Value) {
     for cache in caches.into_iter().flatten() {
         let of = |name: &str| cache.get(name).cloned().unwrap_or_default();
         line(&format!(
-            "{}: {} answers, {} of {} bytes, hit rate {}",
+            "{}: {} answers, {} of {} bytes, hit rate {} ({} the same request, {} alike)",
             of("cache").as_str().unwrap_or_default(),
             of("entries"),
             of("bytes"),
             of("bytes_max"),
-            of("hit_rate")
+            of("hit_rate"),
+            of("hits_exact"),
+            of("hits_semantic")
         ));
+        if of("shadow").as_u64() > Some(0) {
+            line(&format!(
+                "  would have been served: {}, mean agreement {}",
+                of("shadow"),
+                of("shadow_agreement")
+            ));
+        }
         for what in ["misses", "bypasses", "unkept"] {
             for (reason, count) in of(what).as_object().into_iter().flatten() {
                 line(&format!("  {what} {reason}: {count}"));

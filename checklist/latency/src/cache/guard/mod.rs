@@ -18,6 +18,7 @@ use normal::{Word, number, pieces};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Of the form of [`Features`]: kept ones of another version are made anew.
 pub const VERSION: u8 = 1;
@@ -86,6 +87,27 @@ impl Features {
         let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
         of.asks = LEXICON.asks(&format!(" {} ", texts.join(" ")));
         of
+    }
+
+    /// A number that questions share which differ in greetings, fillers and punctuation alone, and few others: where to look
+    /// for them without a vector. It proves nothing.
+    pub fn outline(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let content = self.words.iter().filter(|word| word.content);
+        content.for_each(|word| word.stem.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        let list = |texts: &[String]| texts.iter().map(|text| text.len() + 24).sum::<usize>();
+        let words = self.words.iter();
+        let words = words
+            .map(|word| size_of::<Word>() + word.text.len() + word.stem.len() + word.own.len());
+        let lists = [&self.numbers, &self.units, &self.dates, &self.codes];
+        size_of::<Features>()
+            + words.sum::<usize>()
+            + lists.into_iter().map(|texts| list(texts)).sum::<usize>()
     }
 
     fn note(&mut self, piece: &normal::Piece, after_number: bool) {

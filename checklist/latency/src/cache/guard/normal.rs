@@ -25,14 +25,14 @@ pub struct Word {
 }
 
 /// A piece of text between spaces, without the punctuation around it.
-pub(super) struct Piece {
+pub(in crate::cache) struct Piece {
     pub text: String,
     pub capital: bool,
     pub code: bool,
 }
 
 /// The pieces of a text, at most [`WORDS_MAX`], and whether there was more.
-pub(super) fn pieces(text: &str) -> (Vec<Piece>, bool) {
+pub(in crate::cache) fn pieces(text: &str) -> (Vec<Piece>, bool) {
     let mut all = Vec::new();
     let end = text.char_indices().nth(CHARS_MAX).map(|(at, _)| at);
     let front = end.and_then(|end| text.get(..end)).unwrap_or(text);
@@ -205,7 +205,7 @@ pub(super) fn number(word: &str) -> Option<String> {
 }
 
 /// Lists the words of pieces, phrases folded into one.
-pub(super) fn words(pieces: &[Piece]) -> Vec<Word> {
+pub(in crate::cache) fn words(pieces: &[Piece]) -> Vec<Word> {
     let mut all = Vec::new();
     let mut rest = pieces;
     while let Some(first) = rest.first() {

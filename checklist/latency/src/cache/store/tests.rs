@@ -27,6 +27,7 @@ fn entry(tenant: &str, user: &str, text: usize, made_ms: u64) -> Entry {
         source: [u8::try_from(made_ms % 251).unwrap(); 16],
         made_ms,
         ttl: HOUR,
+        alike: None,
     }
 }
 

@@ -2,11 +2,93 @@
 
 use super::*;
 
+/// One number of each cache.
+const PLAIN: [(Kind, Plain<CacheMetrics>); 10] = [
+    (
+        Kind::Counter,
+        (
+            "aplomb_cache_embedding_usd_total",
+            "What vectors from a provider cost in US dollars, where the price is known.",
+            |cache| usd(&cache.embedding_nano),
+        ),
+    ),
+    (
+        Kind::Counter,
+        (
+            "aplomb_cache_shadow_total",
+            "Real answers that were compared with the one that a response cache would have served.",
+            |cache| number(cache.shadow.get()),
+        ),
+    ),
+    (
+        Kind::Counter,
+        (
+            "aplomb_cache_shadow_agreement_total",
+            "Sum of the agreement (0 to 1) of those answers; divided by their number it is the mean.",
+            |cache| cache.shadow_agreement(),
+        ),
+    ),
+    (
+        Kind::Gauge,
+        (
+            "aplomb_cache_vectors",
+            "Questions by which others are compared now, by response cache.",
+            |cache| number(cache.vectors.get()),
+        ),
+    ),
+    (
+        Kind::Counter,
+        (
+            "aplomb_cache_kept_total",
+            "Answers that were kept, by response cache.",
+            |cache| number(cache.kept.get()),
+        ),
+    ),
+    (
+        Kind::Counter,
+        (
+            "aplomb_cache_evicted_total",
+            "Kept answers that were pushed out by others, by response cache.",
+            |cache| number(cache.evicted.get()),
+        ),
+    ),
+    (
+        Kind::Counter,
+        (
+            "aplomb_cache_saved_usd_total",
+            "What answers from the response cache would have cost in US dollars, where the price is known.",
+            |cache| usd(&cache.saved_nano),
+        ),
+    ),
+    (
+        Kind::Gauge,
+        (
+            "aplomb_cache_entries",
+            "Answers that are kept now, by response cache.",
+            |cache| number(cache.entries.get()),
+        ),
+    ),
+    (
+        Kind::Gauge,
+        (
+            "aplomb_cache_bytes",
+            "Memory of kept answers, by response cache.",
+            |cache| number(cache.bytes.get()),
+        ),
+    ),
+    (
+        Kind::Gauge,
+        ("aplomb_cache_max_bytes", "Bound of that memory.", |cache| {
+            number(cache.bytes_max.get())
+        }),
+    ),
+];
+
 pub(super) fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
     let label = "cache";
     let mut asked = Family::counter(
         "aplomb_cache_requests_total",
-        "Requests of routes with a response cache, by cache, result (`hit_exact`, `miss`, `bypass`) and reason.",
+        "Requests of routes with a response cache, by cache, result (`hit_exact`, `hit_semantic`, `miss`, `bypass`) and reason.",
     );
     let mut unkept = Family::counter(
         "aplomb_cache_unkept_total",
@@ -19,6 +101,7 @@ pub(super) fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
             asked.push(labels, number(count));
         };
         push("hit_exact", "", cache.hits_exact.get());
+        push("hit_semantic", "", cache.hits_semantic.get());
         for (result, reasons) in [("miss", cache.misses()), ("bypass", cache.bypasses())] {
             for (reason, count) in reasons {
                 push(result, reason, count);
@@ -28,56 +111,15 @@ pub(super) fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
             unkept.push(two((label, name), ("reason", reason)), number(count));
         }
     }
-    let mut families = vec![asked, unkept];
-    let plain: [(Kind, Plain<CacheMetrics>); 6] = [
-        (
-            Kind::Counter,
-            (
-                "aplomb_cache_kept_total",
-                "Answers that were kept, by response cache.",
-                |cache| number(cache.kept.get()),
-            ),
-        ),
-        (
-            Kind::Counter,
-            (
-                "aplomb_cache_evicted_total",
-                "Kept answers that were pushed out by others, by response cache.",
-                |cache| number(cache.evicted.get()),
-            ),
-        ),
-        (
-            Kind::Counter,
-            (
-                "aplomb_cache_saved_usd_total",
-                "What answers from the response cache would have cost in US dollars, where the price is known.",
-                |cache| usd(&cache.saved_nano),
-            ),
-        ),
-        (
-            Kind::Gauge,
-            (
-                "aplomb_cache_entries",
-                "Answers that are kept now, by response cache.",
-                |cache| number(cache.entries.get()),
-            ),
-        ),
-        (
-            Kind::Gauge,
-            (
-                "aplomb_cache_bytes",
-                "Memory of kept answers, by response cache.",
-                |cache| number(cache.bytes.get()),
-            ),
-        ),
-        (
-            Kind::Gauge,
-            ("aplomb_cache_max_bytes", "Bound of that memory.", |cache| {
-                number(cache.bytes_max.get())
-            }),
-        ),
-    ];
-    for (kind, (name, help, value)) in plain {
+    let mut embedding = Family::histogram(
+        "aplomb_cache_embedding_seconds",
+        "How long requests waited for the vector of their question, by response cache.",
+    );
+    for (name, cache) in all {
+        embedding.buckets(one(label, name.clone()), cache.embedding.snapshot());
+    }
+    let mut families = vec![asked, unkept, embedding];
+    for (kind, (name, help, value)) in PLAIN {
         let mut family = Family::new(name, kind, help);
         each(&mut family, label, all, value);
         families.push(family);
