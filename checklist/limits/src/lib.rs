@@ -13,6 +13,7 @@
 
 pub mod calendar;
 pub mod counter;
+pub mod estimate;
 pub mod key;
 pub mod lobby;
 pub mod room;

@@ -463,6 +463,26 @@ impl Reservation {
         })
     }
 
+    /// Takes more of some meters, under all of their rules or under none.
+    ///
+    /// # Errors
+    /// All rules that it would break. What was taken before stays taken.
+    pub fn extend(&mut self, now: Now, more: impl Fn(Meter) -> u64) -> Result<(), Vec<Broken>> {
+        let mut asks: Vec<Ask> = Vec::new();
+        for taken in &self.taken {
+            let amount = more(taken.ask.rule.meter);
+            if amount > 0 && !asks.iter().any(|ask| ask.key == taken.ask.key) {
+                asks.push(Ask {
+                    amount,
+                    ..taken.ask.clone()
+                });
+            }
+        }
+        let mut further = self.room.reserve(&asks, Turn::New, now)?;
+        self.taken.append(&mut further.taken);
+        Ok(())
+    }
+
     /// Puts what was really used in the place of what was reserved, and frees its places in flight. `None` for a meter: what was
     /// reserved stays. A second call does nothing.
     pub fn settle(&mut self, now: Now, used: impl Fn(Meter) -> Option<u64>) {
@@ -470,16 +490,31 @@ impl Reservation {
             return;
         }
         let now = self.room.time(now);
-        for taken in &self.taken {
-            let (rule, amount) = (&taken.ask.rule, taken.ask.amount);
-            let is = used(rule.meter).filter(|is| *is != amount);
-            if let Some(is) = is
-                && rule.method() != Method::Held
-            {
+        for (at, taken) in self.taken.iter().enumerate() {
+            if taken.ask.rule.method() == Method::Held {
+                continue;
+            }
+            let Some(total) = used(taken.ask.rule.meter) else {
+                continue;
+            };
+            let is = self.part_of(at, taken, total);
+            if is != taken.ask.amount {
                 self.room.amend(taken, now, is);
             }
         }
         self.free();
+    }
+
+    /// What of a total one of several amounts of a counter was: they are filled in their order, and the last one has the rest.
+    fn part_of(&self, at: usize, taken: &Taken, total: u64) -> u64 {
+        let same = |other: &&Taken| other.ask.key == taken.ask.key;
+        let before = self.taken.iter().take(at).filter(same);
+        let before = before.fold(0u64, |sum, one| sum.saturating_add(one.ask.amount));
+        let left = total.saturating_sub(before);
+        match self.taken.iter().skip(at + 1).any(|other| same(&other)) {
+            true => left.min(taken.ask.amount),
+            false => left,
+        }
     }
 
     fn free(&mut self) {

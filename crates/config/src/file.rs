@@ -3,7 +3,7 @@
 use crate::caches::CacheConfig;
 use crate::cors::CorsConfig;
 use crate::known::{KnownProvider, known};
-use crate::limits::LimitsConfig;
+use crate::limits::{BudgetConfig, LimitsConfig};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
 use crate::queue::{ClassConfig, QueueConfig};
@@ -343,6 +343,8 @@ pub struct TenantConfig {
     pub keys: Vec<String>,
     /// Routes that all keys of the tenant may use, those made with `aplomb keys create` too; empty means all. A `*` stands for any text.
     pub routes: Vec<String>,
+    /// What all its requests may cost together, such as `500 USD per month` or `20 USD per day tz Europe/Berlin`. Default: no bound.
+    pub budget: Option<BudgetConfig>,
     /// How long its records are kept, where that is shorter than `records.keep`.
     pub keep: KeepConfig,
 }

@@ -42,6 +42,10 @@ pub enum ErrorCode {
     QueueFull,
     /// A limit of the gateway is used up.
     LimitExceeded,
+    /// A limit of money is used up.
+    BudgetExhausted,
+    /// The answer became more expensive than what is left of a limit of money.
+    BudgetCut,
     /// The gateway sheds load or is shutting down.
     Overloaded,
     /// A defect of the gateway.
@@ -50,7 +54,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 17] = [
+    pub const ALL: [ErrorCode; 19] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -66,6 +70,8 @@ impl ErrorCode {
         ErrorCode::NotCached,
         ErrorCode::QueueFull,
         ErrorCode::LimitExceeded,
+        ErrorCode::BudgetExhausted,
+        ErrorCode::BudgetCut,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
     ];
@@ -88,6 +94,8 @@ impl ErrorCode {
             ErrorCode::NotCached => "not_cached",
             ErrorCode::QueueFull => "queue_full",
             ErrorCode::LimitExceeded => "rate_limit_exceeded",
+            ErrorCode::BudgetExhausted => "insufficient_quota",
+            ErrorCode::BudgetCut => "budget_exhausted",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
         }
@@ -160,6 +168,8 @@ impl ApiError {
             | ErrorCode::PrivacyRefused
             | ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
+            | ErrorCode::BudgetExhausted
+            | ErrorCode::BudgetCut
             | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
@@ -198,7 +208,10 @@ impl ApiError {
             ErrorCode::RequestTimeout => 408,
             ErrorCode::RequestTooLarge => 413,
             ErrorCode::PrivacyRefused => 422,
-            ErrorCode::QueueFull | ErrorCode::LimitExceeded => 429,
+            ErrorCode::QueueFull
+            | ErrorCode::LimitExceeded
+            | ErrorCode::BudgetExhausted
+            | ErrorCode::BudgetCut => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::Overloaded => 503,
@@ -224,6 +237,8 @@ impl ApiError {
             ErrorCode::NotCached => Some("not_cached"),
             ErrorCode::QueueFull => Some("queue_full"),
             ErrorCode::LimitExceeded => Some("rate_limit_exceeded"),
+            ErrorCode::BudgetExhausted => Some("insufficient_quota"),
+            ErrorCode::BudgetCut => Some("budget_exhausted"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
             ErrorCode::Upstream => self.upstream.as_ref().and_then(|up| up.code.as_deref()),
@@ -235,7 +250,13 @@ impl ApiError {
             return openai_type_of(kind);
         }
         match self.status() {
-            429 if self.code == ErrorCode::QueueFull => "insufficient_quota",
+            429 if matches!(
+                self.code,
+                ErrorCode::QueueFull | ErrorCode::BudgetExhausted | ErrorCode::BudgetCut
+            ) =>
+            {
+                "insufficient_quota"
+            }
             401 if self.code == ErrorCode::Upstream => "authentication_error",
             400..=402 | 404..=422 => "invalid_request_error",
             403 => "permission_error",

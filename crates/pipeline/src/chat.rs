@@ -67,7 +67,7 @@ pub struct Failed {
 pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
     let Arrival {
         request,
-        mut route,
+        route,
         trace,
         mut context,
         patience,
@@ -83,15 +83,20 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
     });
     let deadline = Instant::now() + total;
     let entry = limits::Entry {
+        request: &request,
+        route: &route,
         limits: &limits,
         downgrades: &downgrades,
         deadline,
     };
-    match limits::admit(entry, &mut exchange).await {
-        Ok(None) => {}
-        Ok(Some(instead)) => route = instead,
+    let entered = match limits::admit(entry, &mut exchange).await {
+        Ok(admitted) => admitted.apply(request),
+        Err(error) => Err(error),
+    };
+    let (request, route) = match entered {
+        Ok(entered) => entered,
         Err(error) => return Err(give_up(error, exchange)),
-    }
+    };
     let guarded = match guard::mask(&route.rules, request, &exchange).await {
         Ok(guarded) => guarded,
         Err(error) => return Err(give_up(error, exchange)),

@@ -7,6 +7,7 @@ use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
+use aplomb_limits::estimate::Outputs;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
 use aplomb_observe::alerts::Board;
@@ -43,6 +44,8 @@ pub struct State {
     pub caches: Caches,
     /// What of the limits is used.
     pub limits: Arc<LimitsRoom>,
+    /// How long answers become.
+    pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
     pub(crate) limit_keys: Keyer,
     /// When the process began, by both clocks.
@@ -66,6 +69,7 @@ impl State {
         State {
             began,
             limits: Arc::default(),
+            outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,
             metrics,

@@ -165,6 +165,34 @@ fn settling_twice_changes_nothing_and_a_dropped_reservation_stays_charged() {
 }
 
 #[test]
+fn an_answer_that_grows_takes_more_while_there_is_some() {
+    let room = Arc::new(Room::default());
+    let tokens = rule(Meter::Tokens, 1000, Window::Sliding(60_000));
+    let output = rule(Meter::OutputTokens, 2000, Window::Sliding(60_000));
+    let asks = [ask(&tokens, "t", 300), ask(&output, "t", 100)];
+    let used = |ms| {
+        let all = room.standings(&asks, at(ms));
+        (all[0].level.used, all[1].level.used)
+    };
+    let mut growing = enter(&room, &asks, 0).unwrap();
+    let more = |meter| match meter {
+        Meter::Tokens | Meter::OutputTokens => 256,
+        _ => 0,
+    };
+    assert!(growing.extend(at(2000), more).is_ok());
+    assert!(growing.extend(at(4000), more).is_ok());
+    assert_eq!(used(4000), (812, 612));
+    let broken = growing.extend(at(6000), more).err().unwrap();
+    assert_eq!(broken[0].standing.rule.meter, Meter::Tokens);
+    assert_eq!(used(6000), (812, 612), "all or nothing");
+    growing.settle(at(8000), |meter| match meter {
+        Meter::Tokens => Some(700),
+        _ => Some(900),
+    });
+    assert_eq!(used(8000), (700, 900));
+}
+
+#[test]
 fn places_in_flight_come_back_with_every_ending() {
     let room = Arc::new(Room::default());
     let flight = rule(Meter::Concurrent, 2, Window::Concurrent);

@@ -30,6 +30,19 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         sense.contradictions();
         sense.meets();
     }
+    for (tenant, config) in &file.tenants {
+        if let Some(budget) = &config.budget {
+            let path = format!("tenants.{tenant}.budget");
+            let mut sense = Sense {
+                file,
+                rule: &budget.0,
+                path,
+                found,
+            };
+            sense.window();
+            sense.contradictions();
+        }
+    }
     let given: Vec<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
     for (index, name) in names(rules).iter().enumerate() {
         let own = rules.get(index).and_then(|rule| rule.id.as_ref());
