@@ -52,28 +52,6 @@ aplomb.yaml:3:51: error: server.cors.origins[2]: `*` is every origin: name no ot
 }
 
 #[test]
-<<<<<<< HEAD
-=======
-fn what_a_semantic_cache_can_not_do_is_named() {
-    check_errors(
-        "providers:
-  openai: { api_key: env:A }
-caches:
-  a: { semantic: { threshold: 1.5, ttl: 0s, model: openia/vectors } }
-  b: { semantic: { model: vectors } }
-",
-        "
-aplomb.yaml:4:31: error: caches.a.semantic.threshold: must be at most 1
-aplomb.yaml:4:41: error: caches.a.semantic.ttl: no answer would ever serve: leave `semantic` out instead
-aplomb.yaml:4:52: error: caches.a.semantic.model: there is no provider `openia`
-  did you mean `openai`?
-aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model is `provider/model`; without `model` the one inside this program is used
-",
-    );
-}
-
-#[test]
->>>>>>> main
 fn limits_that_cannot_work_are_named_with_a_proposal() {
     check_errors(
         "limits:
@@ -107,7 +85,6 @@ aplomb.yaml:7:5: error: limits[5].anchor: the anchor of a month is a day of ever
 aplomb.yaml:7:5: error: limits[5].burst: a burst belongs to requests or tokens over a sliding window
 aplomb.yaml:8:5: error: limits[6].on_exceed: there is no route `small`
 aplomb.yaml:8:5: error: limits[6].where: there is no route `chat`
-<<<<<<< HEAD
 ",
     );
 }
@@ -127,8 +104,6 @@ aplomb.yaml:4:41: error: caches.a.semantic.ttl: no answer would ever serve: leav
 aplomb.yaml:4:52: error: caches.a.semantic.model: there is no provider `openia`
   did you mean `openai`?
 aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model is `provider/model`; without `model` the one inside this program is used
-=======
->>>>>>> main
 ",
     );
 }
