@@ -18,4 +18,5 @@ pub mod key;
 pub mod lobby;
 pub mod room;
 pub mod rule;
+pub mod store;
 pub mod verdict;

@@ -523,6 +523,12 @@ pub struct Metrics {
     pub limits_waiting: Gauge,
     /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
     pub limits_crowded: Gauge,
+    /// Uses of limits that are written down for a process that comes after.
+    pub limits_written: Gauge,
+    /// Uses that could not be written down.
+    pub limits_lost: Gauge,
+    /// Writes of them that failed and were tried again.
+    pub limits_write_failed: Gauge,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -590,6 +596,9 @@ impl Default for Metrics {
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),
+            limits_written: Gauge::default(),
+            limits_lost: Gauge::default(),
+            limits_write_failed: Gauge::default(),
         }
     }
 }

@@ -297,3 +297,57 @@ fn a_model_without_a_price_is_not_free() {
     assert!(upstream.seen().is_empty());
     assert_eq!(ask(&gateway, &body(5)).status, 200);
 }
+
+#[test]
+fn money_of_a_call_that_a_crash_has_ended_stays_charged() {
+    let go = Signal::new();
+    let gate = go.clone();
+    let upstream = Upstream::start(move |seen| {
+        let mut script = vec![Step::WaitFor(gate.clone())];
+        script.extend(used(seen, 9, 4));
+        script
+    });
+    let gateway = gateway(&upstream, "  - 1 USD per month per user\n");
+    let _lost = Request::post(gateway.data, "/v1/chat/completions", &body(100)).send();
+    // The provider has the request, so the money is written down.
+    upstream.wait_seen(0);
+    let setup = gateway.killed();
+    go.set();
+    let gateway = setup.start();
+    let refused = ask(&gateway, &body(100));
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    let error = refused.json();
+    let used = error["error"]["aplomb"]["used"].as_str().unwrap();
+    let used: f64 = used.parse().unwrap();
+    assert!((0.7..0.9).contains(&used), "{used}: what it may have cost");
+}
+
+#[test]
+fn long_windows_and_what_was_settled_survive_a_restart() {
+    let upstream = Upstream::start(|seen| used(seen, 9, 4));
+    let mut gateway = gateway(
+        &upstream,
+        "  - 3 requests per 3h per user, id few\n  - 1 USD per month per user, id cap\n",
+    );
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway, &body(5)).status, 200);
+    }
+    gateway.terminate();
+    gateway.wait_end();
+    let gateway = gateway.killed().start();
+    let third = ask(&gateway, &body(5));
+    let left = third.header("x-ratelimit-remaining-requests");
+    assert_eq!((third.status, left), (200, Some("0")));
+    let refused = ask(&gateway, &body(5));
+    assert_eq!(refused.json()["error"]["aplomb"]["rule"], "few");
+    // Of one that is killed at most the last second is forgotten.
+    wait_for("the ledger", || {
+        let written = gateway.metric("aplomb_limits_ledger_written_total")?;
+        // A request, what it may cost, and what it did not.
+        (written >= 3.0).then_some(())
+    });
+    let gateway = gateway.killed().start();
+    let refused = ask(&gateway, &body(5));
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.json()["error"]["aplomb"]["rule"], "few");
+}

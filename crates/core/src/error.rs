@@ -46,6 +46,8 @@ pub enum ErrorCode {
     BudgetExhausted,
     /// The answer became more expensive than what is left of a limit of money.
     BudgetCut,
+    /// What limits of money need can't be written now.
+    LimitStoreUnavailable,
     /// The gateway sheds load or is shutting down.
     Overloaded,
     /// A defect of the gateway.
@@ -54,7 +56,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 19] = [
+    pub const ALL: [ErrorCode; 20] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -72,6 +74,7 @@ impl ErrorCode {
         ErrorCode::LimitExceeded,
         ErrorCode::BudgetExhausted,
         ErrorCode::BudgetCut,
+        ErrorCode::LimitStoreUnavailable,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
     ];
@@ -96,6 +99,7 @@ impl ErrorCode {
             ErrorCode::LimitExceeded => "rate_limit_exceeded",
             ErrorCode::BudgetExhausted => "insufficient_quota",
             ErrorCode::BudgetCut => "budget_exhausted",
+            ErrorCode::LimitStoreUnavailable => "limit_store_unavailable",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
         }
@@ -156,7 +160,9 @@ impl ApiError {
             ErrorCode::Upstream | ErrorCode::UpstreamFailed | ErrorCode::UpstreamTimeout => {
                 Fault::Upstream
             }
-            ErrorCode::Overloaded | ErrorCode::Internal => Fault::Gateway,
+            ErrorCode::LimitStoreUnavailable | ErrorCode::Overloaded | ErrorCode::Internal => {
+                Fault::Gateway
+            }
             ErrorCode::InvalidRequest
             | ErrorCode::InvalidApiKey
             | ErrorCode::NotAllowed
@@ -214,7 +220,7 @@ impl ApiError {
             | ErrorCode::BudgetCut => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
-            ErrorCode::Overloaded => 503,
+            ErrorCode::LimitStoreUnavailable | ErrorCode::Overloaded => 503,
             ErrorCode::UpstreamTimeout | ErrorCode::NotCached => 504,
             ErrorCode::Upstream => self.upstream.as_ref().map_or(502, |up| up.status),
         }
@@ -239,6 +245,7 @@ impl ApiError {
             ErrorCode::LimitExceeded => Some("rate_limit_exceeded"),
             ErrorCode::BudgetExhausted => Some("insufficient_quota"),
             ErrorCode::BudgetCut => Some("budget_exhausted"),
+            ErrorCode::LimitStoreUnavailable => Some("limit_store_unavailable"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
             ErrorCode::Upstream => self.upstream.as_ref().and_then(|up| up.code.as_deref()),

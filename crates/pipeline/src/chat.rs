@@ -131,6 +131,9 @@ pub async fn chat(arrival: Arrival, mut exchange: Exchange) -> Result<Relay, Box
         exchange.no_agreement();
         return Err(give_up(error, exchange));
     }
+    if let Err(error) = limits::written(&mut exchange).await {
+        return Err(give_up(error, exchange));
+    }
     let way = Way {
         route: &route,
         request: &request,

@@ -232,6 +232,11 @@ impl Exchange {
         self.route = route.metrics.clone();
     }
 
+    /// Told when the money that it may cost is written down.
+    pub(crate) fn take_written(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.admission.as_mut()?.written.take()
+    }
+
     /// The bound of the output that a limit of money has lowered.
     pub fn clamped(&self) -> Option<u64> {
         self.admission.as_ref()?.clamped()

@@ -209,6 +209,56 @@ fn places_in_flight_come_back_with_every_ending() {
 }
 
 #[test]
+fn what_was_used_survives_a_restart() {
+    use crate::store::{LedgerStore, sqlite::SqliteLedger};
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("limits.db");
+    let few = rule(Meter::Requests, 3, Window::Sliding(HOUR));
+    let tokens = rule(Meter::Tokens, 1000, Window::Sliding(HOUR));
+    let money = rule(Meter::Cost, 500, Window::Lifetime);
+    let paced = Arc::new(Rule {
+        burst: Some(4),
+        name: "paced".into(),
+        ..(*rule(Meter::Requests, 4, Window::Sliding(4 * HOUR))).clone()
+    });
+    let short = rule(Meter::Requests, 9, Window::Sliding(60_000));
+    let all = [
+        ask(&few, "u", 1),
+        ask(&tokens, "u", 400),
+        ask(&money, "u", 100),
+        ask(&paced, "u", 1),
+        ask(&short, "u", 1),
+    ];
+    let used = |room: &Room, ms| -> Vec<u64> {
+        let standings = room.standings(&all, at(ms));
+        standings.iter().map(|one| one.level.used).collect()
+    };
+    let start = 1000 * HOUR;
+    let journal = Arc::new(Journal::default());
+    let room = Arc::new(Room::default().with_journal(journal.clone(), Vec::new()));
+    let mut one = enter(&room, &all, start).unwrap();
+    one.settle(at(start + 1000), |meter| match meter {
+        Meter::Tokens => Some(150),
+        Meter::Cost => Some(30),
+        _ => None,
+    });
+    // This one is not settled when the process is killed: it stays charged.
+    let _lost = enter(&room, &all, start + 2000).unwrap();
+    assert_eq!(used(&room, start + 2000), [2, 550, 130, 2, 2]);
+    let mut store = SqliteLedger::open(&file).unwrap();
+    journal.drain_into(&mut store);
+    // An hour and a half later the window of an hour is over.
+    for (later, expected) in [
+        (10_000, [2, 550, 130, 2, 0]),
+        (HOUR * 3 / 2, [0, 0, 130, 1, 0]),
+    ] {
+        let before = store.load(start + later).unwrap();
+        let after = Arc::new(Room::default().with_journal(Arc::default(), before));
+        assert_eq!(used(&after, start + later), expected, "{later}");
+    }
+}
+
+#[test]
 fn a_shadow_rule_lets_through_and_tells() {
     let room = Arc::new(Room::default());
     let mut shadow = (*rule(Meter::Requests, 1, Window::Sliding(HOUR))).clone();

@@ -15,7 +15,9 @@ use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::{Meter, Method};
 use aplomb_limits::verdict::{Broken, Standing};
 use std::sync::Arc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// What limits said of a request that was let in, or of one that was not.
 #[derive(Default)]
@@ -26,6 +28,26 @@ pub(crate) struct Admission {
     pub(crate) standings: Vec<Standing>,
     /// What was reserved of its output; none where no rule counts tokens or money.
     pub(crate) growth: Option<Growth>,
+    /// Told when the money is written down; none where none is counted, or nothing is written.
+    pub(crate) written: Option<oneshot::Receiver<()>>,
+}
+
+/// Longest wait for money to be written down. Chosen: a disk that is slower is failing.
+const WRITTEN: Duration = Duration::from_secs(5);
+
+/// Waits until the money that a request may cost is written down, so that a crash forgets none.
+///
+/// # Errors
+/// It can't be written: money is not spent that nobody would know of.
+pub(crate) async fn written(exchange: &mut Exchange) -> Result<(), ApiError> {
+    let Some(written) = exchange.take_written() else {
+        return Ok(());
+    };
+    if matches!(timeout(WRITTEN, written).await, Ok(Ok(()))) {
+        return Ok(());
+    }
+    let message = "a limit counts money, and what is spent can't be written down now";
+    Err(ApiError::new(ErrorCode::LimitStoreUnavailable, message))
 }
 
 /// What was reserved of an answer that grows.

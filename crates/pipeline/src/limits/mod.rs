@@ -5,7 +5,7 @@ mod compile;
 mod need;
 mod tell;
 
-pub(crate) use admit::{Admission, Entry, admit};
+pub(crate) use admit::{Admission, Entry, admit, written};
 pub(crate) use compile::compile;
 
 use crate::policy::{Policy, Route};
@@ -176,6 +176,12 @@ impl State {
         self.metrics
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
+        if let Some(ledger) = &self.ledger {
+            let report = ledger.journal.report();
+            self.metrics.limits_written.set(report.written);
+            self.metrics.limits_lost.set(report.lost);
+            self.metrics.limits_write_failed.set(report.failed);
+        }
     }
 
     /// The time, as limits count it: what slides goes by a clock that only goes forwards, the calendar by the other.

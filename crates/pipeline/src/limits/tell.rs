@@ -154,10 +154,14 @@ impl Exchange {
         }
         let standings = reservation.standings().collect();
         let sized = limits.iter().any(|limit| limit.is_sized());
+        let ledger = self.state().ledger.as_ref();
+        let ledger = ledger.filter(|_| reservation.counts_money());
+        let written = ledger.map(|ledger| ledger.journal.written());
         self.set_admission(Admission {
             reservation: Some(reservation),
             standings,
             growth: sized.then(|| Growth::of(need)),
+            written,
         });
     }
 
@@ -195,6 +199,7 @@ impl Exchange {
             reservation: None,
             standings: broken.into_iter().map(|one| one.standing).collect(),
             growth: None,
+            written: None,
         });
         told
     }
