@@ -22,6 +22,7 @@ pub mod client;
 pub mod gateway;
 mod http;
 pub mod records;
+pub mod redis;
 pub mod scenario;
 pub mod signal;
 pub mod sse;

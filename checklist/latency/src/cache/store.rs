@@ -49,7 +49,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn expires_ms(&self) -> u64 {
+    pub(super) fn expires_ms(&self) -> u64 {
         let alike = self.alike.as_ref().map(|alike| alike.ttl);
         self.until(self.ttl.max(alike.unwrap_or_default()))
     }
@@ -136,7 +136,7 @@ pub struct Purge {
 }
 
 impl Purge {
-    fn fits(&self, entry: &Entry) -> bool {
+    pub(super) fn fits(&self, entry: &Entry) -> bool {
         let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|w| w == own);
         is(&self.tenant, &entry.owner.tenant)
             && is(&self.user, &entry.owner.user)

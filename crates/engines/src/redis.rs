@@ -1,0 +1,229 @@
+//! A Redis or Valkey that several nodes share: one connection for everything, made when it is needed, made anew when it
+//! broke. While the server is away calls fail at once, and one a second tries again.
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+pub use redis::streams::{StreamReadOptions, StreamReadReply};
+pub use redis::{
+    AsyncCommands, Cmd, FromRedisValue, Pipeline, Script, Value, cmd, from_redis_value, pipe,
+};
+
+/// Longest wait for a connection. Chosen: a server in the same network answers in a millisecond.
+const CONNECT: Duration = Duration::from_secs(1);
+/// From a failure to the next try.
+const RETRY: Duration = Duration::from_secs(1);
+/// Calls that may time out one after the other before the connection is given up.
+const TIMEOUTS_MAX: u32 = 3;
+
+/// The server did not answer, or answered with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the shared store is away")]
+pub struct Away;
+
+/// Where it is, and who calls.
+#[derive(Clone)]
+pub struct Settings {
+    /// `redis://host:port/db` or `rediss://...`, without credentials.
+    pub url: String,
+    /// User; the server's default one if there is none.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+}
+
+#[derive(Default)]
+struct Link {
+    connection: Option<MultiplexedConnection>,
+    retry_at: Option<Instant>,
+    timeouts: u32,
+}
+
+struct Shared {
+    client: Client,
+    link: Mutex<Link>,
+    up: AtomicBool,
+    failures: AtomicU64,
+}
+
+/// A handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis(Arc<Shared>);
+
+impl Redis {
+    /// Opens nothing yet.
+    ///
+    /// # Errors
+    /// The address is none that can be used, in words without it.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        let info = settings
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|_| "is no address such as `redis://host:6379`".to_owned())?;
+        if matches!(info.addr(), ConnectionAddr::Unix(_)) {
+            return Err("sockets of files are not supported: use `redis://host:6379`".to_owned());
+        }
+        let mut login = info.redis_settings().clone();
+        if let Some(user) = &settings.user {
+            login = login.set_username(user);
+        }
+        if let Some(password) = &settings.password {
+            login = login.set_password(password);
+        }
+        let client = Client::open(info.set_redis_settings(login))
+            .map_err(|_| "can't be used as the address of a Redis".to_owned())?;
+        Ok(Redis(Arc::new(Shared {
+            client,
+            link: Mutex::default(),
+            up: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+        })))
+    }
+
+    /// Whether the last call was answered.
+    pub fn is_up(&self) -> bool {
+        self.0.up.load(Ordering::Relaxed)
+    }
+
+    /// Calls that failed.
+    pub fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::Relaxed)
+    }
+
+    /// Sends commands and reads all their answers, within `limit`.
+    ///
+    /// # Errors
+    /// It is away, too slow, or refused a command.
+    pub async fn run<T: FromRedisValue>(
+        &self,
+        limit: Duration,
+        commands: &Pipeline,
+    ) -> Result<T, Away> {
+        let work = async {
+            let mut connection = self.connection().await?;
+            let told = commands.query_async(&mut connection).await;
+            told.map_err(|error| self.failed(&error))
+        };
+        self.timed(limit, work).await
+    }
+
+    /// Runs a script, within `limit`.
+    ///
+    /// # Errors
+    /// As [`Redis::run`].
+    pub async fn script<T: FromRedisValue>(
+        &self,
+        limit: Duration,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, Away> {
+        let work = async {
+            let mut connection = self.connection().await?;
+            let told = call.invoke_async(&mut connection).await;
+            told.map_err(|error| self.failed(&error))
+        };
+        self.timed(limit, work).await
+    }
+
+    /// A connection of its own, for commands that wait.
+    ///
+    /// # Errors
+    /// The server is away.
+    pub async fn own_connection(&self) -> Result<MultiplexedConnection, Away> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None);
+        let client = &self.0.client;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        connecting.await.map_err(|_| Away)
+    }
+
+    async fn timed<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, Away> {
+        let outcome = timeout(limit, work).await;
+        let fine = matches!(outcome, Ok(Ok(_)));
+        self.0.up.store(fine, Ordering::Relaxed);
+        if fine {
+            if let Ok(mut link) = self.0.link.try_lock() {
+                link.timeouts = 0;
+            }
+        } else {
+            self.0.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        match outcome {
+            Ok(Ok(told)) => Ok(told),
+            Ok(Err(Failed::Link)) => {
+                self.give_up().await;
+                Err(Away)
+            }
+            Ok(Err(Failed::Away | Failed::Command)) => Err(Away),
+            Err(_) => {
+                self.slow().await;
+                Err(Away)
+            }
+        }
+    }
+
+    fn failed(&self, error: &RedisError) -> Failed {
+        if error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error() {
+            Failed::Link
+        } else {
+            Failed::Command
+        }
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, Failed> {
+        let mut link = self.0.link.lock().await;
+        if let Some(connection) = &link.connection {
+            return Ok(connection.clone());
+        }
+        if link.retry_at.is_some_and(|at| Instant::now() < at) {
+            return Err(Failed::Away);
+        }
+        // Whoever waits for less than this leaves; the next try is later all the same.
+        link.retry_at = Some(Instant::now() + RETRY);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None);
+        let client = &self.0.client;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = connecting.await.map_err(|_| Failed::Away)?;
+        link.connection = Some(connection.clone());
+        link.timeouts = 0;
+        Ok(connection)
+    }
+
+    async fn give_up(&self) {
+        let mut link = self.0.link.lock().await;
+        link.connection = None;
+        link.retry_at = Some(Instant::now() + RETRY);
+    }
+
+    async fn slow(&self) {
+        let mut link = self.0.link.lock().await;
+        link.timeouts += 1;
+        if link.timeouts >= TIMEOUTS_MAX {
+            link.connection = None;
+            link.retry_at = Some(Instant::now() + RETRY);
+            link.timeouts = 0;
+        }
+    }
+}
+
+/// Why a call failed.
+enum Failed {
+    /// The connection broke.
+    Link,
+    /// There is none, and it is too early for another try.
+    Away,
+    /// The server refused a command.
+    Command,
+}
