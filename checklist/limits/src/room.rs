@@ -323,7 +323,7 @@ impl Room {
         // Read under the locks: so each counter is told times in their order.
         let now = self.time(now);
         let (mut broken, mut shadowed) = (Vec::new(), Vec::new());
-        let mut spared = 0u64;
+        let mut spared: Vec<usize> = Vec::new();
         for (index, ask) in asks.iter().enumerate() {
             let Some(shard) = part(&mut locked, ask) else {
                 continue;
@@ -344,7 +344,7 @@ impl Room {
                 wait,
             };
             if ask.rule.shadow {
-                spared |= 1 << index.min(63);
+                spared.push(index);
                 shadowed.push(one);
             } else {
                 broken.push(one);
@@ -364,7 +364,7 @@ impl Room {
             let Some(shard) = part(&mut locked, ask) else {
                 continue;
             };
-            if spared & 1 << index.min(63) != 0 {
+            if spared.contains(&index) {
                 continue;
             }
             let taken = shard.take(ask, now, self.shard_max);

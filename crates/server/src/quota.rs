@@ -155,6 +155,7 @@ mod tests {
             name: name.into(),
             meter,
             limit,
+            most: limit,
             window,
             burst: None,
             shadow: false,

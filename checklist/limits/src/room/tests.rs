@@ -17,6 +17,7 @@ fn rule(meter: Meter, limit: u64, window: Window) -> Arc<Rule> {
         name: format!("{meter:?}-{limit}").into(),
         meter,
         limit,
+        most: limit,
         window,
         burst: None,
         shadow: false,
@@ -306,6 +307,7 @@ fn a_rule_that_changes_keeps_what_was_counted() {
     }
     let more = Arc::new(Rule {
         limit: 150,
+        most: 150,
         ..(*few).clone()
     });
     let taken = (0..100).filter(|_| enter(&room, &[ask(&more, "u", 1)], 2000).is_ok());

@@ -1,6 +1,7 @@
 //! The part of the file about limits: one line a rule, or a section that says the same.
 
 mod line;
+pub mod plans;
 mod sense;
 mod words;
 

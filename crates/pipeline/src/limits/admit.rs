@@ -158,6 +158,9 @@ impl Admitted {
 /// # Errors
 /// It is over a limit.
 pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, ApiError> {
+    let who = Who::of(exchange.record());
+    let own = entry.limits.standing(&who);
+    entry.limits.may_ask(who.model, &own)?;
     let state = exchange.state().clone();
     let began = Instant::now();
     let mut route = entry.route.clone();
@@ -239,9 +242,12 @@ impl<'a> Entry<'a> {
         passed: &[Arc<str>],
     ) -> (Vec<&'a Limit>, Vec<Ask>) {
         let (who, keyer) = (Who::of(exchange.record()), &exchange.state().limit_keys);
-        let holds = |limit: &&Limit| limit.holds(&who) && !passed.contains(&limit.rule.name);
+        let own = self.limits.standing(&who);
+        let holds = |limit: &&Limit| limit.holds(&who, &own) && !passed.contains(&limit.rule.name);
         let limits: Vec<&Limit> = self.limits.all.iter().filter(holds).collect();
-        let asks = limits.iter().map(|limit| limit.ask(&who, keyer, need));
+        let asks = limits
+            .iter()
+            .map(|limit| limit.ask((&who, &own), keyer, need));
         let asks = asks.collect();
         (limits, asks)
     }

@@ -1,13 +1,14 @@
 //! From the limits of a file to rules.
 
-use super::{Limit, Limits, fits};
+use super::{Limit, Limits, Segment, fits, multiplied};
 use crate::policy::Sources;
 use aplomb_catalog::prices::Prices;
 use aplomb_config::diagnostic::Diagnostic;
-use aplomb_config::file::{ConfigFile, ProviderKind};
+use aplomb_config::file::{ConfigFile, ProviderKind, TenantConfig};
+use aplomb_config::limits::plans::SegmentConfig;
 use aplomb_config::limits::{
-    CalendarUnit, ConditionConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, WindowConfig,
-    names,
+    CalendarUnit, ConditionConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, ScopeConfig,
+    WindowConfig, names,
 };
 use aplomb_limits::calendar::{Calendar, Unit};
 use aplomb_limits::rule::{Meter, Rule, Window};
@@ -21,57 +22,114 @@ pub(crate) fn compile(
     sources: &Sources<'_>,
     errors: &mut Vec<Diagnostic>,
 ) -> Limits {
-    let metrics = &sources.state.metrics;
     let rules = &file.limits.0;
-    let mut all = Vec::new();
+    let mut compiler = Compiler {
+        file,
+        prices,
+        sources,
+        errors,
+        multiplier: most(file),
+        all: Vec::new(),
+    };
     for (index, (rule, name)) in rules.iter().zip(names(rules)).enumerate() {
-        let path = format!("limits[{index}]");
-        if rule.meter == MeterConfig::Cost {
-            unpriced(
-                file,
-                rule,
-                &name,
-                (prices, sources.state.clock.now_ms()),
-                errors,
-            );
-        }
-        match one(rule, &name, metrics) {
-            Ok(limit) => all.push(limit),
-            Err(message) => errors.push(Diagnostic::error(format!("{path}.tz"), message)),
-        }
+        compiler.add(rule, &name, format!("limits[{index}]"));
     }
+    let is = |field, value: &str| ConditionConfig {
+        field,
+        is: true,
+        value: value.to_owned(),
+    };
     for (tenant, config) in &file.tenants {
         let Some(budget) = &config.budget else {
             continue;
         };
         let rule = LimitRule {
-            when: vec![ConditionConfig {
-                field: FieldConfig::Tenant,
-                is: true,
-                value: tenant.clone(),
-            }],
+            when: vec![is(FieldConfig::Tenant, tenant)],
             ..budget.0.clone()
         };
-        let name = format!("budget-{tenant}");
-        unpriced(
-            file,
-            &rule,
-            &name,
-            (prices, sources.state.clock.now_ms()),
-            errors,
-        );
-        match one(&rule, &name, metrics) {
-            Ok(limit) => all.push(limit),
-            Err(message) => {
-                errors.push(Diagnostic::error(
-                    format!("tenants.{tenant}.budget"),
-                    message,
-                ));
-            }
+        let path = format!("tenants.{tenant}.budget");
+        compiler.add(&rule, &format!("budget-{tenant}"), path);
+    }
+    for (plan, config) in &file.plans {
+        for (index, (rule, name)) in config.limits.iter().zip(names(&config.limits)).enumerate() {
+            let mut rule = rule.clone();
+            rule.when.push(is(FieldConfig::Plan, plan));
+            let path = format!("plans.{plan}.limits[{index}]");
+            compiler.add(&rule, &format!("{plan}-{name}"), path);
+        }
+        if let Some(budget) = &config.budget {
+            let rule = LimitRule {
+                per: vec![ScopeConfig::Tenant],
+                when: vec![is(FieldConfig::Plan, plan)],
+                ..budget.0.clone()
+            };
+            let path = format!("plans.{plan}.budget");
+            compiler.add(&rule, &format!("budget-plan-{plan}"), path);
         }
     }
-    let sized = all.iter().any(|limit| limit.is_sized());
-    Limits { all, sized }
+    let all = compiler.all;
+    let plan_of =
+        |(tenant, config): (&String, &TenantConfig)| Some((tenant.clone(), config.plan.clone()?));
+    Limits {
+        sized: all.iter().any(|limit| limit.is_sized()),
+        all,
+        segments: segments(file),
+        plans: file
+            .plans
+            .iter()
+            .map(|(name, plan)| (name.clone(), plan.models.clone()))
+            .collect(),
+        tenants: file.tenants.iter().filter_map(plan_of).collect(),
+    }
+}
+
+/// The most that segments multiply a limit by: a user may be in all of them.
+fn most(file: &ConfigFile) -> f64 {
+    let multipliers = file.segments.values().map(|segment| segment.multiplier);
+    multipliers.filter(|multiplier| *multiplier > 1.0).product()
+}
+
+/// Segments with the plans that name them.
+fn segments(file: &ConfigFile) -> Vec<Segment> {
+    let one = |(name, config): (&String, &SegmentConfig)| {
+        let naming = file.plans.iter();
+        let naming = naming.filter(|(_, plan)| plan.segment.as_ref() == Some(name));
+        let plans = naming.map(|(plan, _)| plan.clone());
+        Segment {
+            name: name.as_str().into(),
+            plans: plans.chain(config.plan.clone()).collect(),
+            users: config.users.clone(),
+            tenants: config.tenants.clone(),
+            multiplier: config.multiplier,
+        }
+    };
+    file.segments.iter().map(one).collect()
+}
+
+struct Compiler<'a> {
+    file: &'a ConfigFile,
+    prices: &'a Prices,
+    sources: &'a Sources<'a>,
+    errors: &'a mut Vec<Diagnostic>,
+    /// The most that limits of anyone are multiplied by.
+    multiplier: f64,
+    all: Vec<Limit>,
+}
+
+impl Compiler<'_> {
+    fn add(&mut self, rule: &LimitRule, name: &str, path: String) {
+        let state = self.sources.state;
+        if rule.meter == MeterConfig::Cost {
+            let priced = (self.prices, state.clock.now_ms());
+            unpriced(self.file, rule, name, priced, self.errors);
+        }
+        match one(rule, name, (&state.metrics, self.multiplier)) {
+            Ok(limit) => self.all.push(limit),
+            Err(message) => self
+                .errors
+                .push(Diagnostic::error(format!("{path}.tz"), message)),
+        }
+    }
 }
 
 /// A target whose price is not known, under a rule that counts money: it would be free.
@@ -134,7 +192,11 @@ fn meter(meter: MeterConfig) -> Meter {
     }
 }
 
-fn one(rule: &LimitRule, name: &str, metrics: &Metrics) -> Result<Limit, String> {
+fn one(
+    rule: &LimitRule,
+    name: &str,
+    (metrics, multiplier): (&Metrics, f64),
+) -> Result<Limit, String> {
     let window = match &rule.window {
         WindowConfig::Sliding(span) => {
             Window::Sliding(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
@@ -157,6 +219,7 @@ fn one(rule: &LimitRule, name: &str, metrics: &Metrics) -> Result<Limit, String>
             name: name.into(),
             meter: meter(rule.meter),
             limit: rule.limit,
+            most: multiplied(rule.limit, multiplier),
             window,
             burst: rule.burst,
             shadow: rule.mode == ModeConfig::Shadow,

@@ -11,6 +11,7 @@ pub(crate) use compile::compile;
 use crate::policy::{Policy, Route};
 use crate::state::State;
 use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeConfig};
+use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_limits::counter::Now;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Ask;
@@ -18,6 +19,7 @@ use aplomb_limits::rule::{Meter, Rule};
 use aplomb_observe::metrics::LimitMetrics;
 use aplomb_observe::record::Record;
 use need::Need;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One limit of the file, compiled.
@@ -37,6 +39,70 @@ pub struct Limits {
     all: Vec<Limit>,
     /// Whether one counts tokens or money.
     sized: bool,
+    segments: Vec<Segment>,
+    /// Plans by name: the models that their users may ask for; none for all.
+    plans: HashMap<String, Vec<String>>,
+    /// Plans of tenants.
+    tenants: HashMap<String, String>,
+}
+
+/// A group of users.
+struct Segment {
+    name: Arc<str>,
+    plans: Vec<String>,
+    users: Vec<String>,
+    tenants: Vec<String>,
+    multiplier: f64,
+}
+
+impl Segment {
+    fn has(&self, who: &Who<'_>, plan: Option<&str>) -> bool {
+        plan.is_some_and(|plan| self.plans.iter().any(|own| own == plan))
+            || self.tenants.iter().any(|tenant| tenant == who.tenant)
+            || who
+                .user
+                .is_some_and(|user| self.users.iter().any(|own| fits(own, user)))
+    }
+}
+
+/// What a caller's plan and segments are.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    plan: Option<String>,
+    segments: Vec<Arc<str>>,
+    multiplier: f64,
+}
+
+impl Limits {
+    fn standing(&self, who: &Who<'_>) -> Standing {
+        let plan = self.tenants.get(who.tenant);
+        let all = self.segments.iter();
+        let own: Vec<&Segment> = all
+            .filter(|segment| segment.has(who, plan.map(String::as_str)))
+            .collect();
+        Standing {
+            plan: plan.cloned(),
+            multiplier: own.iter().map(|segment| segment.multiplier).product(),
+            segments: own.iter().map(|segment| segment.name.clone()).collect(),
+        }
+    }
+
+    /// Whether a caller's plan and segments let it ask for a model at all.
+    fn may_ask(&self, model: &str, standing: &Standing) -> Result<(), ApiError> {
+        if standing.multiplier <= 0.0 {
+            let message = "this user is suspended";
+            return Err(ApiError::new(ErrorCode::NotAllowed, message));
+        }
+        let Some(plan) = &standing.plan else {
+            return Ok(());
+        };
+        let models = self.plans.get(plan).map_or(&[][..], Vec::as_slice);
+        if models.is_empty() || models.iter().any(|known| fits(known, model)) {
+            return Ok(());
+        }
+        let message = format!("the plan `{plan}` does not have this model");
+        Err(ApiError::new(ErrorCode::NotAllowed, message))
+    }
 }
 
 /// Whom a request comes from and what it asks for, as rules see it.
@@ -83,6 +149,20 @@ impl<'a> Who<'a> {
     }
 }
 
+/// A limit of a segment: rounded down, and 1 at least.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a limit beyond 2^53 is none, and the cast saturates"
+)]
+fn multiplied(limit: u64, multiplier: f64) -> u64 {
+    if (multiplier - 1.0).abs() < f64::EPSILON {
+        return limit;
+    }
+    ((limit as f64 * multiplier) as u64).max(1)
+}
+
 /// Whether a text is this one; a `*` stands for any text.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
@@ -105,11 +185,30 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 impl Limit {
-    fn holds(&self, who: &Who<'_>) -> bool {
+    fn holds(&self, who: &Who<'_>, standing: &Standing) -> bool {
+        let same = |value: &str, condition: &ConditionConfig| fits(&condition.value, value);
         self.when.iter().all(|condition| {
-            let value = who.field(condition.field);
-            value.is_some_and(|value| fits(&condition.value, value)) == condition.is
+            let is = match condition.field {
+                FieldConfig::Segment => {
+                    let mut segments = standing.segments.iter();
+                    segments.any(|segment| same(segment, condition))
+                }
+                FieldConfig::Plan => standing
+                    .plan
+                    .as_ref()
+                    .is_some_and(|plan| same(plan, condition)),
+                field => who.field(field).is_some_and(|value| same(value, condition)),
+            };
+            is == condition.is
         })
+    }
+
+    /// What it allows a caller.
+    fn limit(&self, standing: &Standing) -> u64 {
+        if self.rule.meter == Meter::Cost {
+            return self.rule.limit;
+        }
+        multiplied(self.rule.limit, standing.multiplier)
     }
 
     /// Whether it counts tokens or money.
@@ -121,7 +220,7 @@ impl Limit {
     }
 
     /// The counter of this rule for a caller, and what a request takes of it.
-    fn ask(&self, who: &Who<'_>, keyer: &Keyer, need: &Need) -> Ask {
+    fn ask(&self, (who, standing): (&Who<'_>, &Standing), keyer: &Keyer, need: &Need) -> Ask {
         let mut values: Vec<&str> = Vec::with_capacity(4);
         for scope in &self.per {
             match scope {
@@ -136,14 +235,16 @@ impl Limit {
                 ScopeConfig::Key => values.extend([who.tenant, who.key]),
                 ScopeConfig::Model => values.push(who.model),
                 ScopeConfig::Route => values.push(who.route.unwrap_or_default()),
-                ScopeConfig::Segment | ScopeConfig::ProviderKey => {}
+                ScopeConfig::Segment => values.extend(standing.segments.iter().map(|one| &**one)),
+                ScopeConfig::ProviderKey => {}
             }
         }
+        let limit = self.limit(standing);
         Ask {
             key: keyer.key(&self.rule.name, values),
-            limit: self.rule.limit,
+            limit,
             rule: self.rule.clone(),
-            amount: need.amount(self.rule.meter, self.rule.limit),
+            amount: need.amount(self.rule.meter, limit),
         }
     }
 }
