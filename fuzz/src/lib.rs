@@ -3,6 +3,7 @@
 pub mod models;
 pub mod privacy;
 pub mod records;
+pub mod shared;
 
 use aplomb_config::limits::LimitRule;
 use aplomb_core::dialect::{self, Envelope, StreamWriter, fold};

@@ -87,7 +87,7 @@ impl Node {
     #[expect(clippy::disallowed_methods, reason = "the test ends its task itself")]
     fn following(self) -> Self {
         let (shared, store) = (self.shared.clone().unwrap(), self.store.clone());
-        let follows = tokio::spawn(async move { shared.follow(&store, || NOW).await });
+        let follows = tokio::spawn(async move { shared.run(&store, || NOW).await });
         let mut node = self;
         node.follows = Some(follows);
         node

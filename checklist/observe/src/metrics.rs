@@ -310,6 +310,16 @@ pub struct CacheMetrics {
     pub bytes: Gauge,
     /// Bound of that memory.
     pub bytes_max: Gauge,
+    /// Whether the Redis that the cache is shared over answered last; 0 where it is not shared.
+    pub shared_up: Gauge,
+    /// Entries put there.
+    pub shared_put: Gauge,
+    /// Entries not put there: it was away, or too many waited.
+    pub shared_unput: Gauge,
+    /// Entries that came from there.
+    pub shared_fetched: Gauge,
+    /// Entries from there that were damaged or foreign.
+    pub shared_dropped: Gauge,
     misses: Reasons,
     bypasses: Reasons,
     unkept: Reasons,

@@ -8,11 +8,12 @@ use crate::log;
 use crate::output::{Failure, error_line};
 use crate::records;
 use aplomb_config::Parsed;
-use aplomb_config::file::ServerConfig;
+use aplomb_config::file::{ConfigFile, ServerConfig};
 use aplomb_config::secret::ProcessEnvironment;
 use aplomb_control::key::{create_private, random_text};
 use aplomb_core::ask::Ask;
 use aplomb_core::clock::SystemClock;
+use aplomb_engines::redis::{self, Redis};
 use aplomb_engines::tasks::Tasks;
 use aplomb_limits::store::sqlite::SqliteLedger;
 use aplomb_limits::store::{Ledger, LedgerStore};
@@ -99,7 +100,10 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
         .with_placeholder_key(&hasher.derive("placeholders"))
         .with_limits_key(&hasher.derive("limits"));
     let state = with_ledger(state, &server.data_dir)?;
-    let state = Arc::new(state);
+    let state = Arc::new(match shared(&parsed.file, &origin.base_dir())? {
+        Some(redis) => state.shared_over(redis),
+        None => state,
+    });
     state
         .otel
         .hash_users_with(&hasher.derive("telemetry users"));
@@ -125,6 +129,29 @@ fn with_ledger(state: State, data_dir: &Path) -> Result<State, Failure> {
     let before = store.load(state.clock.now_ms()).map_err(Failure::start)?;
     let ledger = Ledger::start(Box::new(store)).map_err(Failure::start)?;
     Ok(state.with_ledger(ledger, before))
+}
+
+/// The Redis that nodes share, where the file names one. It is reached when it is needed.
+fn shared(file: &ConfigFile, base_dir: &Path) -> Result<Option<Redis>, Failure> {
+    let Some(config) = &file.store.shared else {
+        return Ok(None);
+    };
+    let fail = |error: String| Failure::start(format!("store.shared: {error}"));
+    let password = match &config.password {
+        None => None,
+        Some(secret) => {
+            let text = secret
+                .resolve(&ProcessEnvironment, base_dir)
+                .map_err(|error| fail(error.to_string()))?;
+            Some(text.expose().to_owned())
+        }
+    };
+    let settings = redis::Settings {
+        url: config.url.clone(),
+        user: config.user.clone(),
+        password,
+    };
+    Redis::new(&settings).map(Some).map_err(fail)
 }
 
 /// Reads `<data_dir>/admin.token`, or makes it and shows it once.
@@ -257,6 +284,7 @@ pub async fn serve(
         .map_err(Failure::start)?;
     let evals = Tasks::default();
     judge_samples(&gateway, &evals);
+    follow(&gateway.state);
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;
@@ -342,6 +370,7 @@ async fn run_until_stopped(origin: &Origin, gateway: &Arc<Gateway>) -> Result<()
 }
 
 async fn reload(origin: &Origin, gateway: &Arc<Gateway>) {
+    let state = &gateway.state;
     let (origin, gateway) = (origin.clone(), gateway.clone());
     let work = tokio::task::spawn_blocking(move || {
         let built = origin.compile(&ProcessEnvironment, &gateway.state);
@@ -353,6 +382,12 @@ async fn reload(origin: &Origin, gateway: &Arc<Gateway>) {
     if work.await.is_err() {
         tracing::error!("the reload failed");
     }
+    follow(state);
+}
+
+/// Follows what other nodes put into the caches of the policy in force.
+fn follow(state: &State) {
+    state.caches.follow(&state.tasks, &state.clock);
 }
 
 async fn refresh_keys(gateway: &Arc<Gateway>) {

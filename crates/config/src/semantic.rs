@@ -68,6 +68,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
         }
     }
     caches(file, &mut found);
+    shared(file, &mut found);
     for index in 0..file.observe.evals.len() {
         evaluation(file, index, &mut found);
     }
@@ -140,6 +141,30 @@ fn stores(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         if let RecordStoreConfig::Clickhouse(config) = store {
             clickhouse(file, config, &format!("{path}.clickhouse"), found);
         }
+    }
+}
+
+fn shared(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let Some(shared) = &file.store.shared else {
+        return;
+    };
+    let path = "store.shared";
+    let (scheme, rest) = shared.url.split_once("://").unwrap_or_default();
+    let host = rest.split('/').next().unwrap_or_default();
+    if !matches!(scheme, "redis" | "rediss") || host.is_empty() || rest.contains(['?', '#', ' ']) {
+        let message = "expected an address such as `redis://host:6379`";
+        found.push(Diagnostic::error(path, message));
+    } else if host.contains('@') {
+        let message = "must not hold credentials: write `{ url, user, password }`";
+        found.push(Diagnostic::error(path, message));
+    } else if scheme == "redis" && shared.password.is_some() && !is_local(host) {
+        found.push(Diagnostic::warning(
+            path,
+            "the password travels without TLS",
+        ));
+    }
+    if shared.user.is_some() && shared.password.is_none() {
+        found.push(Diagnostic::error(path, "a user needs a `password`"));
     }
 }
 

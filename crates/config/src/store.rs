@@ -1,8 +1,9 @@
 //! The part of the file about where things are kept.
 
 use crate::secret::Secret;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 
 /// Where things are kept.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -11,12 +12,98 @@ pub struct StoreConfig {
     /// Stores of records. Default `[embedded]`. Takes effect at the next start.
     #[schemars(length(min = 1))]
     pub records: Vec<RecordStoreConfig>,
+    /// A Redis or Valkey that several nodes share: `redis://host:6379`, or a section. Kept answers live there. Default: none, each
+    /// node is for itself. Takes effect at the next start.
+    pub shared: Option<SharedConfig>,
+}
+
+/// A Redis or Valkey: its address, or a section with credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedConfig {
+    /// `redis://host:6379/0`, or `rediss://...` for TLS; without credentials.
+    pub url: String,
+    /// User. Default: the server's default one.
+    pub user: Option<String>,
+    /// Password. Default: none.
+    pub password: Option<Secret>,
+}
+
+/// A Redis or Valkey with credentials.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SharedSection {
+    /// `redis://host:6379/0`, or `rediss://...` for TLS; without credentials.
+    url: String,
+    /// User. Default: the server's default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// Password. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Url(String),
+    Section(SharedSection),
+}
+
+impl<'de> Deserialize<'de> for SharedConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Url(url) => SharedConfig {
+                url,
+                user: None,
+                password: None,
+            },
+            Written::Section(SharedSection {
+                url,
+                user,
+                password,
+            }) => SharedConfig {
+                url,
+                user,
+                password,
+            },
+        })
+    }
+}
+
+impl Serialize for SharedConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.user.is_none() && self.password.is_none() {
+            return serializer.serialize_str(&self.url);
+        }
+        let section = SharedSection {
+            url: self.url.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+        };
+        section.serialize(serializer)
+    }
+}
+
+impl JsonSchema for SharedConfig {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SharedConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let section = SharedSection::json_schema(generator);
+        json_schema!({ "oneOf": [{ "type": "string", "format": "redis-url" }, section] })
+    }
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
         StoreConfig {
             records: vec![RecordStoreConfig::Embedded],
+            shared: None,
         }
     }
 }

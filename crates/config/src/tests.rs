@@ -52,6 +52,49 @@ aplomb.yaml:3:51: error: server.cors.origins[2]: `*` is every origin: name no ot
 }
 
 #[test]
+fn an_address_of_a_shared_store_is_looked_at() {
+    for (written, expected) in [
+        (
+            "http://h:1",
+            "expected an address such as `redis://host:6379`",
+        ),
+        (
+            "redis://u:p@h:1",
+            "must not hold credentials: write `{ url, user, password }`",
+        ),
+    ] {
+        let text = format!("store: {{ shared: \"{written}\" }}\n");
+        let expected = format!("aplomb.yaml:1:18: error: store.shared: {expected}");
+        check_errors(&text, &expected);
+    }
+    check_errors(
+        "store: { shared: { url: \"redis://h\", user: u } }",
+        "aplomb.yaml:1:18: error: store.shared: a user needs a `password`",
+    );
+    let fine = parse("store: { shared: \"redis://h:6379\" }", "f").unwrap();
+    assert_eq!(fine.file.store.shared.unwrap().url, "redis://h:6379");
+}
+
+#[test]
+fn what_a_semantic_cache_can_not_do_is_named() {
+    check_errors(
+        "providers:
+  openai: { api_key: env:A }
+caches:
+  a: { semantic: { threshold: 1.5, ttl: 0s, model: openia/vectors } }
+  b: { semantic: { model: vectors } }
+",
+        "
+aplomb.yaml:4:31: error: caches.a.semantic.threshold: must be at most 1
+aplomb.yaml:4:41: error: caches.a.semantic.ttl: no answer would ever serve: leave `semantic` out instead
+aplomb.yaml:4:52: error: caches.a.semantic.model: there is no provider `openia`
+  did you mean `openai`?
+aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model is `provider/model`; without `model` the one inside this program is used
+",
+    );
+}
+
+#[test]
 fn plans_and_segments_have_to_meet() {
     check_errors(
         "plans:
@@ -115,25 +158,6 @@ aplomb.yaml:7:5: error: limits[5].anchor: the anchor of a month is a day of ever
 aplomb.yaml:7:5: error: limits[5].burst: a burst belongs to requests or tokens over a sliding window
 aplomb.yaml:8:5: error: limits[6].on_exceed: there is no route `small`
 aplomb.yaml:8:5: error: limits[6].where: there is no route `chat`
-",
-    );
-}
-
-#[test]
-fn what_a_semantic_cache_can_not_do_is_named() {
-    check_errors(
-        "providers:
-  openai: { api_key: env:A }
-caches:
-  a: { semantic: { threshold: 1.5, ttl: 0s, model: openia/vectors } }
-  b: { semantic: { model: vectors } }
-",
-        "
-aplomb.yaml:4:31: error: caches.a.semantic.threshold: must be at most 1
-aplomb.yaml:4:41: error: caches.a.semantic.ttl: no answer would ever serve: leave `semantic` out instead
-aplomb.yaml:4:52: error: caches.a.semantic.model: there is no provider `openia`
-  did you mean `openai`?
-aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model is `provider/model`; without `model` the one inside this program is used
 ",
     );
 }

@@ -4,16 +4,18 @@
 //! is never shared between users, whatever the scope says.
 
 mod alike;
+mod shelves;
 
 use crate::policy::{Policy, Route, policy_name};
 use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
 use crate::state::State;
+pub use shelves::Caches;
+
 use alike::{Compared, Kept, Looked, Semantic, Shadow};
 use aplomb_config::caches::{CacheConfig, CacheModeConfig, CacheReplayConfig, CacheScopeConfig};
 use aplomb_config::file::{ConfigFile, RouteConfig};
-use aplomb_core::erase::{Erase, Subject};
-use aplomb_core::error::{ApiError, BoxError, ErrorCode};
+use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::RequestId;
 use aplomb_core::masked::Masked;
@@ -23,16 +25,16 @@ use aplomb_latency::cache::answer::{Collector, Origin};
 use aplomb_latency::cache::directive::Directives;
 use aplomb_latency::cache::key::{Digest, Keyer};
 use aplomb_latency::cache::request::{Asked, Limits};
-use aplomb_latency::cache::store::{Entry, Fill, Found, Owner, Purge, Put, Store};
+use aplomb_latency::cache::shared::Shared;
+use aplomb_latency::cache::store::{Absent, Entry, Fill, Found, Owner, Put, Store};
 use aplomb_observe::metrics::CacheMetrics;
 use aplomb_observe::record::{CacheFacts, CacheResult, Record};
 use aplomb_privacy::mask::Report;
 use aplomb_privacy::restore::Restorer;
 use aplomb_providers::stream::EventStream;
-use indexmap::IndexMap;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -46,6 +48,7 @@ pub struct Cached {
     version: String,
     secret: Arc<[u8]>,
     store: Arc<Store>,
+    shared: Option<Arc<Shared>>,
     semantic: Option<Semantic>,
     metrics: Arc<CacheMetrics>,
 }
@@ -62,6 +65,7 @@ pub(crate) fn compile(
     let config = file.caches.get(cache)?;
     let metrics = state.metrics.cache(cache);
     metrics.bytes_max.set(wide(config.max.0));
+    let (store, shared) = state.caches.open(cache, config.max.0);
     Some(Cached {
         exact: config.exact.0,
         scope: config.scope,
@@ -72,7 +76,8 @@ pub(crate) fn compile(
         },
         version: version(file, name, route, config),
         secret: state.placeholder_key.clone(),
-        store: state.caches.open(cache, config.max.0),
+        store,
+        shared,
         semantic: match &config.semantic {
             None => None,
             Some(semantic) => Some(alike::compile(semantic, policy, state, &metrics)?),
@@ -212,7 +217,7 @@ impl Look<'_> {
     ) -> Result<Hit, Kept> {
         let cached = self.cached;
         let (store, now_ms) = (&cached.store, exchange.now_ms());
-        let absent = match store.get(key, now_ms, wanted.max_age) {
+        let absent = match cached.get(key, (now_ms, wanted.max_age)).await {
             Ok(found) => return Ok(cached.hit(found, None)),
             Err(absent) => absent.name(),
         };
@@ -326,6 +331,29 @@ fn watched(cached: &Cached, found: &Match, exchange: &mut Exchange) {
 }
 
 impl Cached {
+    /// The entry of a key, which another node may have put.
+    async fn get(
+        &self,
+        key: &Digest,
+        (now_ms, max_age): (u64, Option<Duration>),
+    ) -> Result<Found, Absent> {
+        match (self.store.get(key, now_ms, max_age), &self.shared) {
+            (Err(Absent::Unknown), Some(shared))
+                if shared.fetch(&self.store, key, now_ms).await =>
+            {
+                self.store.get(key, now_ms, max_age)
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// Gives an entry to the other nodes.
+    fn share(&self, key: Digest, entry: Entry) {
+        if let Some(shared) = &self.shared {
+            shared.offer(key, entry);
+        }
+    }
+
     fn hit(&self, found: Found, score: Option<f32>) -> Hit {
         Hit {
             found,
@@ -433,14 +461,14 @@ impl Keep {
             ttl: cached.exact,
             alike: alike.as_ref().map(alike::Found::alike),
         };
-        let source = entry.source;
-        match cached.store.put(key, entry, now_ms) {
+        match cached.store.put(key, entry.clone(), now_ms) {
             Put::TooLarge => cached.metrics.unkept("size"),
             Put::Kept { evicted } => {
                 cached.metrics.kept.add(1);
                 cached.metrics.evicted.add(evicted);
-                if let Some(alike) = alike {
-                    alike.attach(cached.clone(), key, source);
+                match alike {
+                    Some(alike) => alike.attach(cached.clone(), key, entry),
+                    None => cached.share(key, entry),
                 }
             }
         }
@@ -457,138 +485,4 @@ fn show(metrics: &CacheMetrics, fill: Fill) {
     metrics.bytes.set(wide(fill.bytes));
     metrics.bytes_max.set(wide(fill.bytes_max));
     metrics.vectors.set(wide(fill.vectors));
-}
-
-/// All caches by name. They survive a reload; one that the file no longer names is dropped.
-#[derive(Default)]
-pub struct Caches(Mutex<BTreeMap<String, Arc<Store>>>);
-
-impl Caches {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Store>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn open(&self, name: &str, bytes_max: usize) -> Arc<Store> {
-        let mut caches = self.lock();
-        let store = caches.entry(name.to_owned()).or_default().clone();
-        store.bound(bytes_max);
-        store
-    }
-
-    /// Drops the caches that are not named.
-    pub(crate) fn only(&self, named: &IndexMap<String, CacheConfig>) {
-        self.lock().retain(|name, _| named.contains_key(name));
-    }
-
-    fn all(&self) -> Vec<(String, Arc<Store>)> {
-        let caches = self.lock();
-        let copies = caches.iter();
-        copies
-            .map(|(name, store)| (name.clone(), store.clone()))
-            .collect()
-    }
-
-    /// Removes entries of one cache, or of all, and says how many. Blocks for as long as it takes to look at all entries.
-    pub fn purge(&self, cache: Option<&str>, purge: &Purge) -> u64 {
-        let all = self.all().into_iter();
-        all.filter(|(name, _)| cache.is_none_or(|wanted| wanted == name))
-            .map(|(_, store)| store.purge(purge))
-            .sum()
-    }
-
-    /// Removes the answer that an exchange gave first.
-    pub fn forget(&self, source: RequestId) -> u64 {
-        let purge = Purge {
-            source: Some(source.to_bytes()),
-            ..Purge::default()
-        };
-        self.purge(None, &purge)
-    }
-
-    /// Brings the metrics up to date: what has expired, or was purged, is no longer shown.
-    pub fn refresh(&self, state: &State) {
-        let now_ms = state.clock.now_ms();
-        for (name, store) in self.all() {
-            show(&state.metrics.cache(&name), store.fill(now_ms));
-        }
-    }
-
-    /// How full each cache is, and what it did.
-    pub fn report(&self, state: &State) -> Vec<Value> {
-        let now_ms = state.clock.now_ms();
-        let one = |(name, store): (String, Arc<Store>)| {
-            let (fill, metrics) = (store.fill(now_ms), state.metrics.cache(&name));
-            show(&metrics, fill);
-            let (exact, semantic) = (metrics.hits_exact.get(), metrics.hits_semantic.get());
-            let hits = exact + semantic;
-            let misses: u64 = metrics.misses().values().sum();
-            json!({
-                "cache": name,
-                "entries": fill.entries,
-                "bytes": fill.bytes,
-                "bytes_max": fill.bytes_max,
-                "vectors": fill.vectors,
-                "hits_exact": exact,
-                "hits_semantic": semantic,
-                "hit_rate": share(hits, hits + misses),
-                "misses": metrics.misses(),
-                "bypasses": metrics.bypasses(),
-                "kept": metrics.kept.get(),
-                "unkept": metrics.left_out(),
-                "evicted": metrics.evicted.get(),
-                "saved_nano": metrics.saved_nano.get(),
-                "embedding_nano": metrics.embedding_nano.get(),
-                "shadow": metrics.shadow.get(),
-                "shadow_agreement": mean(metrics.shadow_agreement(), metrics.shadow.get()),
-            })
-        };
-        self.all().into_iter().map(one).collect()
-    }
-}
-
-/// A share of what was asked; null where nothing was.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "numbers above 2^53 keep their size"
-)]
-fn share(part: u64, all: u64) -> Option<f64> {
-    (all > 0).then(|| part as f64 / all as f64)
-}
-
-/// A mean of what was measured; null where nothing was.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "numbers above 2^53 keep their size"
-)]
-fn mean(sum: f64, count: u64) -> Option<f64> {
-    (count > 0).then(|| sum / count as f64)
-}
-
-impl Erase for Caches {
-    fn store(&self) -> &'static str {
-        "response cache"
-    }
-
-    fn erase(&self, subject: &Subject) -> Result<u64, BoxError> {
-        Ok(self.purge(None, &of(subject)))
-    }
-
-    fn export(&self, subject: &Subject) -> Result<Vec<Value>, BoxError> {
-        let all = self.all().into_iter();
-        let entries = all.flat_map(|(name, store)| {
-            let entries = store.list(&of(subject)).into_iter();
-            entries.map(move |(at_ms, route, answer)| {
-                json!({ "cache": name, "at_ms": at_ms, "route": &*route, "answer": answer.text() })
-            })
-        });
-        Ok(entries.collect())
-    }
-}
-
-fn of(subject: &Subject) -> Purge {
-    Purge {
-        tenant: subject.tenant.clone(),
-        user: Some(subject.user.clone()),
-        ..Purge::default()
-    }
 }

@@ -5,6 +5,7 @@ use crate::embedder::Local;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
 use aplomb_engines::http::HttpClient;
+use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
@@ -113,6 +114,15 @@ impl State {
         if let Some(half) = key.first_chunk::<16>() {
             self.limit_keys = Keyer::new(*half);
         }
+        self
+    }
+
+    /// Over a Redis that other nodes use too. To be called after the secrets are set.
+    #[must_use]
+    pub fn shared_over(self, redis: Redis) -> Self {
+        let now_ms = self.clock.now_ms();
+        let secret = self.placeholder_key.clone();
+        self.caches.share_over(redis, secret, now_ms);
         self
     }
 

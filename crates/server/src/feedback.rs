@@ -192,7 +192,9 @@ pub(crate) async fn give(
             // A bad answer is not given again, whether this exchange was the first to get it or not.
             let source = text("cache_source").and_then(|id| RequestId::parse(&id));
             for id in [Some(id), source].into_iter().flatten() {
-                gateway.state.caches.forget(id);
+                if let Err(away) = gateway.state.caches.forget(id) {
+                    tracing::warn!(%away, "other nodes may still give an answer that was found bad");
+                }
             }
         }
         records

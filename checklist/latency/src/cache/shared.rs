@@ -6,8 +6,8 @@
 //!
 //! # Bounds
 //! Entries leave by their time; how much memory they may take meanwhile is the server's `maxmemory` to say (with
-//! `allkeys-lru` it makes room by itself). The stream holds the last [`NEWS_MAX`] events. At most [`PUTS_MAX`] entries are on their
-//! way there from a node; what is over is kept locally alone, and counted.
+//! `allkeys-lru` it makes room by itself). The stream holds the last [`NEWS_MAX`] events. At most [`PUTS_MAX`] entries of a node wait
+//! to be put there; what is over is kept locally alone, and counted.
 
 use super::frozen::{freeze, thaw};
 use super::key::Digest;
@@ -18,12 +18,13 @@ use aplomb_engines::redis::{
 };
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::{Mutex, Notify, mpsc};
 
 /// Events that the stream holds, about.
 pub const NEWS_MAX: usize = 50_000;
-/// Entries on their way to the server at most.
+/// Entries that wait to be put there at most.
 pub const PUTS_MAX: usize = 64;
 /// Longest wait for an entry that is not here: beyond it the provider is asked.
 const GET: Duration = Duration::from_millis(25);
@@ -45,7 +46,7 @@ pub struct Counts {
     pub fetched: AtomicU64,
     /// Entries that were put there.
     pub put: AtomicU64,
-    /// Entries that were not put there: it was away, or too many were on their way.
+    /// Entries that were not put there: it was away, or too many waited.
     pub unput: AtomicU64,
     /// Entries from there that were damaged or foreign.
     pub dropped: AtomicU64,
@@ -59,7 +60,9 @@ pub struct Shared {
     /// Tells this node's news from others'.
     node: String,
     secret: Arc<[u8]>,
-    running: AtomicUsize,
+    outbox: mpsc::Sender<(Digest, Entry)>,
+    inbox: Mutex<mpsc::Receiver<(Digest, Entry)>>,
+    stop: Notify,
     counts: Counts,
 }
 
@@ -69,12 +72,15 @@ type Told = [Option<String>; 5];
 impl Shared {
     /// The cache of this name. `node` is unlike those of other nodes, `secret` like theirs.
     pub fn new(redis: Redis, name: &str, node: &str, secret: Arc<[u8]>) -> Self {
+        let (outbox, inbox) = mpsc::channel(PUTS_MAX);
         Shared {
             redis,
             prefix: format!("aplomb:cache:{name}"),
             node: node.to_owned(),
             secret,
-            running: AtomicUsize::new(0),
+            outbox,
+            inbox: Mutex::new(inbox),
+            stop: Notify::new(),
             counts: Counts::default(),
         }
     }
@@ -120,16 +126,21 @@ impl Shared {
         true
     }
 
-    /// Puts an entry there and tells the others. It is to be run beside requests.
+    /// Hands an entry over, to be put there by [`Shared::run`]. It does not wait.
+    pub fn offer(&self, key: Digest, entry: Entry) {
+        if self.outbox.try_send((key, entry)).is_err() {
+            self.counts.unput.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts an entry there and tells the others.
     pub async fn put(&self, key: Digest, entry: Entry, now_ms: u64) {
         let left_ms = entry.expires_ms().saturating_sub(now_ms);
         let bytes = freeze(&entry, &key, &self.secret).filter(|_| left_ms > 0);
-        let free = self.running.fetch_add(1, Ordering::Relaxed) < PUTS_MAX;
         let put = match bytes {
-            Some(bytes) if free => self.send((key, bytes), left_ms).await.is_ok(),
-            _ => false,
+            Some(bytes) => self.send((key, bytes), left_ms).await.is_ok(),
+            None => false,
         };
-        self.running.fetch_sub(1, Ordering::Relaxed);
         let counter = if put {
             &self.counts.put
         } else {
@@ -237,12 +248,33 @@ impl Shared {
         Some(Digest(digest))
     }
 
+    /// Puts what is handed over and follows the news, until [`Shared::stop`].
+    pub async fn run(&self, store: &Store, now_ms: impl Fn() -> u64 + Send + Sync) {
+        let work = async { tokio::join!(self.follow(store, &now_ms), self.deliver(&now_ms)) };
+        tokio::select! {
+            () = self.stop.notified() => {}
+            _ = work => {}
+        }
+    }
+
+    /// Ends [`Shared::run`].
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    async fn deliver(&self, now_ms: &(impl Fn() -> u64 + Send + Sync)) {
+        let mut inbox = self.inbox.lock().await;
+        while let Some((key, entry)) = inbox.recv().await {
+            self.put(key, entry, now_ms()).await;
+        }
+    }
+
     /// Follows the news for ever: what was put before this node came, then what others put and purge.
-    pub async fn follow(&self, store: &Store, now_ms: impl Fn() -> u64 + Send + Sync) {
+    async fn follow(&self, store: &Store, now_ms: &(impl Fn() -> u64 + Send + Sync)) {
         let mut last = "0-0".to_owned();
         loop {
             // A purge that was missed while the server was away is in the stream, unless that has grown too long.
-            let _away = self.listen(store, &now_ms, &mut last).await;
+            let _away = self.listen(store, now_ms, &mut last).await;
             tokio::time::sleep(AGAIN).await;
         }
     }

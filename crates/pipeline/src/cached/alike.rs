@@ -11,7 +11,7 @@ use aplomb_latency::cache::alike::{self, Alike, Asking, Match, NoMatch};
 use aplomb_latency::cache::guard::{Features, Limits, Strictness, Unsuitable, VERSION, unsuitable};
 use aplomb_latency::cache::key::{Digest, Keyer};
 use aplomb_latency::cache::request::{Asked, Question};
-use aplomb_latency::cache::store::Store;
+use aplomb_latency::cache::store::{Entry, Store};
 use aplomb_observe::metrics::CacheMetrics;
 use aplomb_privacy::mask::Report;
 use std::sync::Arc;
@@ -207,14 +207,22 @@ impl Found {
         self.alike.clone()
     }
 
-    /// Adds the vector to the answer that was kept, now or when it comes.
-    pub(super) fn attach(self, cached: Arc<Cached>, key: Digest, source: [u8; 16]) {
-        if let Some(pending) = self.pending {
-            pending.then(move |told| match told {
-                Ok(vector) if !vector.cut => cached.store.attach(&key, &source, &vector.values),
-                Ok(_) | Err(_) => {}
-            });
-        }
+    /// Adds the vector to the answer that was kept, now or when it comes, and gives both to the other nodes.
+    pub(super) fn attach(self, cached: Arc<Cached>, key: Digest, mut entry: Entry) {
+        let Some(pending) = self.pending else {
+            return cached.share(key, entry);
+        };
+        pending.then(move |told| {
+            if let Ok(vector) = told
+                && !vector.cut
+            {
+                cached.store.attach(&key, &entry.source, &vector.values);
+                if let Some(alike) = &mut entry.alike {
+                    alike.vector = Some(vector.values.clone());
+                }
+            }
+            cached.share(key, entry);
+        });
     }
 }
 

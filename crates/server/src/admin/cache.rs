@@ -51,7 +51,10 @@ pub(super) async fn purge(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, 
             actor: "admin",
             at_ms: now_ms,
         };
-        let what = format!("{purged} entries");
+        let what = match &purged {
+            Ok(purged) => format!("{purged} entries"),
+            Err(_) => "entries of this node; the shared store was away".to_owned(),
+        };
         if let Err(error) = gateway.control.note("cache.purge", &what, &act) {
             tracing::error!(%error, "a purge could not be noted in the audit trail");
         }
@@ -59,6 +62,11 @@ pub(super) async fn purge(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, 
     };
     let purged = tokio::task::spawn_blocking(work)
         .await
-        .map_err(|_| ApiError::new(ErrorCode::Internal, "the purge was broken off"))?;
+        .map_err(|_| ApiError::new(ErrorCode::Internal, "the purge was broken off"))?
+        .map_err(|_| {
+            let message = "the entries are gone from this node; the store that nodes share is away, so that others may still \
+                           give them: purge again when it is back";
+            ApiError::new(ErrorCode::Overloaded, message)
+        })?;
     Ok(reply::json(StatusCode::OK, &json!({ "purged": purged })))
 }

@@ -3,7 +3,15 @@
 use super::*;
 
 /// One number of each cache.
-const PLAIN: [(Kind, Plain<CacheMetrics>); 10] = [
+const PLAIN: [(Kind, Plain<CacheMetrics>); 11] = [
+    (
+        Kind::Gauge,
+        (
+            "aplomb_cache_shared_up",
+            "Whether the Redis that a response cache is shared over answered last; 0 where it is not shared.",
+            |cache| number(cache.shared_up.get()),
+        ),
+    ),
     (
         Kind::Counter,
         (
@@ -118,7 +126,22 @@ pub(super) fn cache_families(all: &Named<CacheMetrics>) -> Vec<Family> {
     for (name, cache) in all {
         embedding.buckets(one(label, name.clone()), cache.embedding.snapshot());
     }
-    let mut families = vec![asked, unkept, embedding];
+    let mut shared = Family::counter(
+        "aplomb_cache_shared_entries_total",
+        "Entries of shared response caches, by cache and what became of them: `put`, `unput` (it was away, or too many waited), \
+         `fetched` from other nodes, `dropped` (damaged or foreign).",
+    );
+    for (name, cache) in all {
+        for (what, count) in [
+            ("put", &cache.shared_put),
+            ("unput", &cache.shared_unput),
+            ("fetched", &cache.shared_fetched),
+            ("dropped", &cache.shared_dropped),
+        ] {
+            shared.push(two((label, name), ("what", what)), number(count.get()));
+        }
+    }
+    let mut families = vec![asked, unkept, embedding, shared];
     for (kind, (name, help, value)) in PLAIN {
         let mut family = Family::new(name, kind, help);
         each(&mut family, label, all, value);
