@@ -25,6 +25,7 @@ fn rule(name: &str, meter: Meter, limit: u64, window: Window) -> Arc<Rule> {
         name: name.into(),
         meter,
         limit,
+        most: limit,
         window,
         burst: None,
         shadow: false,

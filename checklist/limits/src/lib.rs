@@ -13,8 +13,10 @@
 
 pub mod calendar;
 pub mod counter;
+pub mod estimate;
 pub mod key;
 pub mod lobby;
 pub mod room;
 pub mod rule;
+pub mod store;
 pub mod verdict;

@@ -12,6 +12,7 @@ use crate::counter::{Bound, Counter, Full, Now};
 use crate::key::Key;
 use crate::lobby::Lobby;
 use crate::rule::{Meter, Method, Rule};
+use crate::store::{Journal, Used, is_kept};
 use crate::verdict::{Broken, Level, Standing};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -77,6 +78,10 @@ impl Ask {
     }
 }
 
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
 fn shard_of(key: Key) -> usize {
     usize::try_from(key.0 % 256).unwrap_or(0) % SHARDS
 }
@@ -108,11 +113,28 @@ struct Shard {
     held: Map<u64>,
     /// Shared counters by name of the rule.
     shared: HashMap<Arc<str>, Counter>,
+    /// What was used before the process began, by counter: those that nobody has asked for yet.
+    before: Map<Vec<Used>>,
     sweep_at: usize,
     swept_ms: u64,
 }
 
 impl Shard {
+    /// The caller's counter, as it was before a restart if that was not looked for yet; else the one that callers share.
+    fn find(&mut self, ask: &Ask, now: Now) -> Option<&mut Counter> {
+        if let Some(used) = self.before.remove(&ask.key) {
+            let positive = |used: Used| Some((used.at, u64::try_from(used.amount).ok()?));
+            let used: Vec<(u64, u64)> = used.into_iter().filter_map(positive).collect();
+            if let Some(counter) = Counter::restored(ask.bound(), &used, now) {
+                self.counters.insert(ask.key, counter);
+            }
+        }
+        match self.counters.get_mut(&ask.key) {
+            Some(counter) => Some(counter),
+            None => self.shared.get_mut(&ask.rule.name),
+        }
+    }
+
     fn check(&mut self, ask: &Ask, now: Now) -> Result<(), Full> {
         if ask.rule.method() == Method::Held {
             let held = self.held.get(&ask.key).copied().unwrap_or(0);
@@ -120,11 +142,7 @@ impl Shard {
             return if fits { Ok(()) } else { Err(Full(None)) };
         }
         let bound = ask.bound();
-        let found = self
-            .counters
-            .get_mut(&ask.key)
-            .or_else(|| self.shared.get_mut(&ask.rule.name));
-        match found {
+        match self.find(ask, now) {
             Some(counter) => {
                 counter.adapt(bound, now);
                 counter.check(bound, now, ask.amount)
@@ -143,10 +161,7 @@ impl Shard {
                 ..Level::default()
             };
         }
-        let found = self
-            .counters
-            .get_mut(&ask.key)
-            .or_else(|| self.shared.get_mut(&ask.rule.name));
+        let found = self.find(ask, now);
         let level = found.map(|counter| counter.level(ask.bound(), now));
         level.unwrap_or_else(|| {
             let fresh = Counter::new(&ask.rule, now);
@@ -164,6 +179,10 @@ impl Shard {
         }
         self.counters.retain(|_, counter| counter.is_live(now));
         self.shared.retain(|_, counter| counter.is_live(now));
+        self.before.retain(|_, used| {
+            let last = used.iter().map(|used| used.until).max();
+            last.is_some_and(|until| until > now.run_ms)
+        });
         self.swept_ms = now.run_ms;
         // Twice as many before the next look, so that looking costs a part of what adding them costs.
         self.sweep_at = self.counters.len().saturating_mul(2);
@@ -175,6 +194,7 @@ impl Shard {
             ask: ask.clone(),
             stamp: 0,
             counted: Counted::Own,
+            span: (0, 0),
             level: Level::default(),
         };
         if ask.rule.method() == Method::Held {
@@ -187,6 +207,7 @@ impl Shard {
             taken.count(counter, now);
             return taken;
         }
+        // What was used before a restart was found when the counter was checked.
         self.sweep(max, now);
         let Some(fresh) = Counter::new(&ask.rule, now) else {
             return taken;
@@ -213,6 +234,8 @@ pub struct Room {
     latest_ms: AtomicU64,
     /// Amounts that went to a shared counter.
     crowded: AtomicU64,
+    /// Where what survives a restart is noted; none where nothing does.
+    journal: Option<Arc<Journal>>,
     /// Requests that wait.
     pub lobby: Arc<Lobby>,
 }
@@ -231,7 +254,35 @@ impl Room {
             shard_max: max.div_ceil(SHARDS).max(1),
             latest_ms: AtomicU64::new(0),
             crowded: AtomicU64::new(0),
+            journal: None,
             lobby: Arc::default(),
+        }
+    }
+
+    /// Goes on where a process before has ended, and notes what is used for one that comes after.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<Journal>, before: Vec<Used>) -> Self {
+        self.journal = Some(journal);
+        for used in before {
+            if let Some(mut shard) = self.lock(shard_of(used.key)) {
+                shard.before.entry(used.key).or_default().push(used);
+            }
+        }
+        self
+    }
+
+    /// Notes that a counter has used more or less, for a process that comes after.
+    fn note(&self, ask: &Ask, (at, until): (u64, u64), amount: i64) {
+        if let Some(journal) = &self.journal
+            && amount != 0
+            && is_kept(&ask.rule)
+        {
+            journal.note(Used {
+                key: ask.key,
+                at,
+                amount,
+                until,
+            });
         }
     }
 
@@ -272,7 +323,7 @@ impl Room {
         // Read under the locks: so each counter is told times in their order.
         let now = self.time(now);
         let (mut broken, mut shadowed) = (Vec::new(), Vec::new());
-        let mut spared = 0u64;
+        let mut spared: Vec<usize> = Vec::new();
         for (index, ask) in asks.iter().enumerate() {
             let Some(shard) = part(&mut locked, ask) else {
                 continue;
@@ -293,7 +344,7 @@ impl Room {
                 wait,
             };
             if ask.rule.shadow {
-                spared |= 1 << index.min(63);
+                spared.push(index);
                 shadowed.push(one);
             } else {
                 broken.push(one);
@@ -313,12 +364,15 @@ impl Room {
             let Some(shard) = part(&mut locked, ask) else {
                 continue;
             };
-            if spared & 1 << index.min(63) != 0 {
+            if spared.contains(&index) {
                 continue;
             }
             let taken = shard.take(ask, now, self.shard_max);
-            if taken.counted == Counted::Shared {
-                self.crowded.fetch_add(1, Ordering::Relaxed);
+            match taken.counted {
+                Counted::Own => self.note(ask, taken.span, signed(ask.amount)),
+                Counted::Shared => {
+                    self.crowded.fetch_add(1, Ordering::Relaxed);
+                }
             }
             reservation.taken.push(taken);
         }
@@ -345,14 +399,29 @@ impl Room {
         };
         let was = taken.ask.amount;
         match counter {
-            Some(counter) => counter.amend(taken.ask.bound(), now, (taken.stamp, was, is)),
+            Some(counter) => {
+                let stamp = counter.amend(taken.ask.bound(), now, (taken.stamp, was, is));
+                let difference = signed(is).saturating_sub(signed(was));
+                let same = stamp == taken.stamp;
+                let span = if same {
+                    taken.span
+                } else {
+                    counter.span(&taken.ask.rule, stamp)
+                };
+                if taken.counted == Counted::Own {
+                    self.note(&taken.ask, span, difference);
+                }
+            }
             // Its time was over, and it is forgotten: only what is more counts, and it counts now.
             None if is > was => {
                 let more = Ask {
                     amount: is - was,
                     ..taken.ask.clone()
                 };
-                shard.take(&more, now, self.shard_max);
+                let taken = shard.take(&more, now, self.shard_max);
+                if taken.counted == Counted::Own {
+                    self.note(&more, taken.span, signed(more.amount));
+                }
             }
             None => {}
         }
@@ -428,6 +497,8 @@ struct Taken {
     ask: Ask,
     stamp: u64,
     counted: Counted,
+    /// From when to when it counts.
+    span: (u64, u64),
     /// How the counter stood then.
     level: Level,
 }
@@ -436,6 +507,7 @@ impl Taken {
     fn count(&mut self, counter: &mut Counter, now: Now) {
         let bound = self.ask.bound();
         self.stamp = counter.take(bound, now, self.ask.amount);
+        self.span = counter.span(&self.ask.rule, self.stamp);
         self.level = counter.level(bound, now);
     }
 }
@@ -454,6 +526,12 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// Whether it counts money, which is written down before it is spent.
+    pub fn counts_money(&self) -> bool {
+        let mut taken = self.taken.iter();
+        taken.any(|taken| taken.ask.rule.meter == Meter::Cost && taken.ask.amount > 0)
+    }
+
     /// How the rules stood when it was let in, with the request in them.
     pub fn standings(&self) -> impl Iterator<Item = Standing> {
         self.taken.iter().map(|taken| Standing {
@@ -463,6 +541,26 @@ impl Reservation {
         })
     }
 
+    /// Takes more of some meters, under all of their rules or under none.
+    ///
+    /// # Errors
+    /// All rules that it would break. What was taken before stays taken.
+    pub fn extend(&mut self, now: Now, more: impl Fn(Meter) -> u64) -> Result<(), Vec<Broken>> {
+        let mut asks: Vec<Ask> = Vec::new();
+        for taken in &self.taken {
+            let amount = more(taken.ask.rule.meter);
+            if amount > 0 && !asks.iter().any(|ask| ask.key == taken.ask.key) {
+                asks.push(Ask {
+                    amount,
+                    ..taken.ask.clone()
+                });
+            }
+        }
+        let mut further = self.room.reserve(&asks, Turn::New, now)?;
+        self.taken.append(&mut further.taken);
+        Ok(())
+    }
+
     /// Puts what was really used in the place of what was reserved, and frees its places in flight. `None` for a meter: what was
     /// reserved stays. A second call does nothing.
     pub fn settle(&mut self, now: Now, used: impl Fn(Meter) -> Option<u64>) {
@@ -470,16 +568,31 @@ impl Reservation {
             return;
         }
         let now = self.room.time(now);
-        for taken in &self.taken {
-            let (rule, amount) = (&taken.ask.rule, taken.ask.amount);
-            let is = used(rule.meter).filter(|is| *is != amount);
-            if let Some(is) = is
-                && rule.method() != Method::Held
-            {
+        for (at, taken) in self.taken.iter().enumerate() {
+            if taken.ask.rule.method() == Method::Held {
+                continue;
+            }
+            let Some(total) = used(taken.ask.rule.meter) else {
+                continue;
+            };
+            let is = self.part_of(at, taken, total);
+            if is != taken.ask.amount {
                 self.room.amend(taken, now, is);
             }
         }
         self.free();
+    }
+
+    /// What of a total one of several amounts of a counter was: they are filled in their order, and the last one has the rest.
+    fn part_of(&self, at: usize, taken: &Taken, total: u64) -> u64 {
+        let same = |other: &&Taken| other.ask.key == taken.ask.key;
+        let before = self.taken.iter().take(at).filter(same);
+        let before = before.fold(0u64, |sum, one| sum.saturating_add(one.ask.amount));
+        let left = total.saturating_sub(before);
+        match self.taken.iter().skip(at + 1).any(|other| same(&other)) {
+            true => left.min(taken.ask.amount),
+            false => left,
+        }
     }
 
     fn free(&mut self) {

@@ -60,6 +60,8 @@ pub struct Rule {
     pub meter: Meter,
     /// How much it allows.
     pub limit: u64,
+    /// The most that it allows anyone; how it is counted goes by that.
+    pub most: u64,
     /// Over which time.
     pub window: Window,
     /// Most at once, where a steady pace is kept.
@@ -75,7 +77,7 @@ impl Rule {
             (Window::Concurrent, ..) => Method::Held,
             (Window::Calendar(_) | Window::Lifetime, ..) => Method::Period,
             (Window::Sliding(_), Some(_), _) => Method::Pace,
-            (Window::Sliding(_), None, Meter::Requests) if self.limit <= LOG_MAX => Method::Log,
+            (Window::Sliding(_), None, Meter::Requests) if self.most <= LOG_MAX => Method::Log,
             (Window::Sliding(_), None, _) => Method::Ring,
         }
     }

@@ -124,6 +124,7 @@ fn rule(meter: Meter, limit: u64) -> Rule {
         name: "r".into(),
         meter,
         limit,
+        most: limit,
         window: Window::Sliding(WINDOW),
         burst: None,
         shadow: false,

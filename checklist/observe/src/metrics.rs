@@ -595,6 +595,12 @@ pub struct Metrics {
     pub share_content: Arc<ShareMetrics>,
     /// Requests with the same `Idempotency-Key`.
     pub share_key: Arc<ShareMetrics>,
+    /// Uses of limits that are written down for a process that comes after.
+    pub limits_written: Gauge,
+    /// Uses that could not be written down.
+    pub limits_lost: Gauge,
+    /// Writes of them that failed and were tried again.
+    pub limits_write_failed: Gauge,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -664,6 +670,9 @@ impl Default for Metrics {
             limits_crowded: Gauge::default(),
             share_content: Arc::default(),
             share_key: Arc::default(),
+            limits_written: Gauge::default(),
+            limits_lost: Gauge::default(),
+            limits_write_failed: Gauge::default(),
         }
     }
 }

@@ -15,6 +15,8 @@ use aplomb_core::ask::Ask;
 use aplomb_core::clock::SystemClock;
 use aplomb_engines::redis::{self, Redis};
 use aplomb_engines::tasks::Tasks;
+use aplomb_limits::store::sqlite::SqliteLedger;
+use aplomb_limits::store::{Ledger, LedgerStore};
 use aplomb_observe::evals::online::{WORKERS, Worker};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::writer::RecordWriter;
@@ -97,6 +99,7 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let state = state
         .with_placeholder_key(&hasher.derive("placeholders"))
         .with_limits_key(&hasher.derive("limits"));
+    let state = with_ledger(state, &server.data_dir)?;
     let state = Arc::new(match shared(&parsed.file, &origin.base_dir())? {
         Some(redis) => state.shared_over(redis),
         None => state,
@@ -117,6 +120,15 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
         tasks: gateway.state.tasks.clone(),
         gateway: Arc::new(gateway),
     })
+}
+
+/// Goes on with what limits have used before.
+fn with_ledger(state: State, data_dir: &Path) -> Result<State, Failure> {
+    let file = data_dir.join("limits.db");
+    let mut store = SqliteLedger::open(&file).map_err(Failure::start)?;
+    let before = store.load(state.clock.now_ms()).map_err(Failure::start)?;
+    let ledger = Ledger::start(Box::new(store)).map_err(Failure::start)?;
+    Ok(state.with_ledger(ledger, before))
 }
 
 /// The Redis that nodes share, where the file names one. It is reached when it is needed.
@@ -291,6 +303,9 @@ pub async fn serve(
     admin_tasks.wait(Duration::from_secs(1)).await;
     if let Some(records) = &gateway.state.records {
         records.close();
+    }
+    if let Some(ledger) = &gateway.state.ledger {
+        ledger.close();
     }
     tracing::info!(clean, "stopped");
     Ok(())

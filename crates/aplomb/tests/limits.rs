@@ -318,3 +318,55 @@ fn counts_survive_a_reload_and_a_new_limit_holds_at_once() {
     assert_eq!(answer.status, 200);
     assert_eq!(number(&answer, "x-ratelimit-remaining-requests"), 1);
 }
+
+#[test]
+fn plans_and_segments_say_whom_a_rule_means() {
+    let config = format!(
+        "{PRACTICE}limits:\n  - 2 requests per 3h per user where segment = free, id free\n  - 1 requests per 3h per user where segment != free, id others\n\
+         plans:\n  starter: {{ segment: free, models: [chat], limits: [\"4 requests per 3h per tenant\"] }}\n\
+         segments:\n  free: {{}}\n  partner: {{ users: [\"p-*\"], multiplier: 2.5 }}\n  gone: {{ users: [gone], multiplier: 0 }}\n\
+         tenants: {{ local: {{ plan: starter }} }}\n"
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let limit = |user: &str| {
+        let answer = ask(&gateway, user);
+        let policies = answer
+            .header("ratelimit-policy")
+            .unwrap_or_default()
+            .to_owned();
+        (answer.status, policies)
+    };
+    let (status, policies) = limit("ada");
+    assert_eq!(status, 200);
+    assert_eq!(
+        policies,
+        "\"free\";q=2;w=10800, \"starter-requests-3h-tenant\";q=4;w=10800"
+    );
+    // Twice and a half of the limits, rounded down.
+    let (status, policies) = limit("p-17");
+    assert_eq!(status, 200);
+    assert!(
+        policies.contains("\"free\";q=5") && policies.contains("tenant\";q=10"),
+        "{policies}"
+    );
+    assert_eq!(limit("ada").0, 200);
+    assert_eq!(limit("ada").0, 429);
+    // A multiplier of 0 refuses, and a plan has its models.
+    let gone = ask(&gateway, "gone");
+    assert_eq!(
+        (gone.status, gone.error_code()),
+        (403, "not_allowed".into())
+    );
+    let other = gateway.chat(OpenAi, "mini", false).whole();
+    assert_eq!(
+        (other.status, other.error_code()),
+        (403, "not_allowed".into())
+    );
+    assert!(
+        other
+            .text()
+            .contains("the plan `starter` does not have this model"),
+        "{}",
+        other.text()
+    );
+}

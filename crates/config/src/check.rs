@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
-use crate::limits::{self, LimitRule, MeterConfig, Mistake};
+use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake};
 use crate::observe::{AlertCondition, AlertTarget};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
@@ -324,6 +324,7 @@ type Reading = fn(&str) -> Result<(), Mistake>;
 fn limit_format(format: &str) -> Option<Reading> {
     Some(match format {
         "limit-rule" => |text| text.parse::<LimitRule>().map(|_| ()),
+        "limit-budget" => |text| text.parse::<BudgetConfig>().map(|_| ()),
         "limit-amount" => |text| {
             let number = limits::amount(text, MeterConfig::Requests);
             number

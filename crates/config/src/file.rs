@@ -3,7 +3,8 @@
 use crate::caches::CacheConfig;
 use crate::cors::CorsConfig;
 use crate::known::{KnownProvider, known};
-use crate::limits::LimitsConfig;
+use crate::limits::plans::{PlanConfig, SegmentConfig};
+use crate::limits::{BudgetConfig, LimitsConfig};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
 use crate::queue::{ClassConfig, ConcurrencyConfig, QueueConfig};
@@ -42,6 +43,10 @@ pub struct ConfigFile {
     pub recognizers: Vec<RecognizerConfig>,
     /// Limits, each as one line such as `25 requests per 3h per user` or as a section. Default `[60 requests per 1m per user, 16 concurrent per key]`; `[]`: none.
     pub limits: LimitsConfig,
+    /// What tenants buy, by name: limits, budget, models and segment in one place. Tenants pick one with `plan`.
+    pub plans: IndexMap<String, PlanConfig>,
+    /// Groups of users that limits can name: `where segment = free`.
+    pub segments: IndexMap<String, SegmentConfig>,
     /// How long requests wait for providers that take only so many calls at a time.
     pub queue: QueueConfig,
     /// Requests with an `Idempotency-Key`.
@@ -348,6 +353,10 @@ pub struct TenantConfig {
     pub keys: Vec<String>,
     /// Routes that all keys of the tenant may use, those made with `aplomb keys create` too; empty means all. A `*` stands for any text.
     pub routes: Vec<String>,
+    /// Its plan. Default: none.
+    pub plan: Option<String>,
+    /// What all its requests may cost together, such as `500 USD per month` or `20 USD per day tz Europe/Berlin`. Default: no bound.
+    pub budget: Option<BudgetConfig>,
     /// How long its records are kept, where that is shorter than `records.keep`.
     pub keep: KeepConfig,
     /// Its share of a target that takes only so many calls at a time, beside other tenants that wait for it. Default 1.
@@ -358,6 +367,8 @@ pub struct TenantConfig {
 impl Default for TenantConfig {
     fn default() -> Self {
         TenantConfig {
+            budget: None,
+            plan: None,
             keys: Vec::new(),
             routes: Vec::new(),
             keep: KeepConfig::default(),

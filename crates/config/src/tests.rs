@@ -96,6 +96,36 @@ aplomb.yaml:5:27: error: caches.b.semantic.model: a provider's embedding model i
 }
 
 #[test]
+fn plans_and_segments_have_to_meet() {
+    check_errors(
+        "plans:
+  free: { segment: fre, limits: [1 requests per 0s] }
+segments:
+  free: { plan: starter, tenants: [acme] }
+tenants:
+  local: { plan: fre, budget: 1 requests per 1d }
+limits:
+  - 2 requests per 1h per user where segment = fee
+  - 2 requests per 1h per user where plan = gold
+",
+        "
+aplomb.yaml:2:20: error: plans.free.segment: there is no segment `fre`
+  did you mean `free`?
+aplomb.yaml:2:34: error: plans.free.limits[0].window: a window of no time counts nothing
+  write a time such as `1m`, or `per lifetime`
+aplomb.yaml:4:17: error: segments.free.plan: there is no plan `starter`
+aplomb.yaml:4:36: error: segments.free.tenants[0]: there is no tenant `acme`
+aplomb.yaml:6:18: error: tenants.local.plan: there is no plan `fre`
+  did you mean `free`?
+aplomb.yaml:6:31: error: tenants.local.budget: expected money over a time, such as `500 USD per month`
+aplomb.yaml:8:5: error: limits[0].where: there is no segment `fee`
+  did you mean `free`?
+aplomb.yaml:9:5: error: limits[1].where: there is no plan `gold`
+",
+    );
+}
+
+#[test]
 fn limits_that_cannot_work_are_named_with_a_proposal() {
     check_errors(
         "limits:

@@ -46,6 +46,12 @@ pub enum ErrorCode {
     QueueFull,
     /// A limit of the gateway is used up.
     LimitExceeded,
+    /// A limit of money is used up.
+    BudgetExhausted,
+    /// The answer became more expensive than what is left of a limit of money.
+    BudgetCut,
+    /// What limits of money need can't be written now.
+    LimitStoreUnavailable,
     /// The gateway sheds load or is shutting down.
     Overloaded,
     /// A defect of the gateway.
@@ -54,7 +60,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 19] = [
+    pub const ALL: [ErrorCode; 22] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -72,6 +78,9 @@ impl ErrorCode {
         ErrorCode::NotCached,
         ErrorCode::QueueFull,
         ErrorCode::LimitExceeded,
+        ErrorCode::BudgetExhausted,
+        ErrorCode::BudgetCut,
+        ErrorCode::LimitStoreUnavailable,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
     ];
@@ -96,6 +105,9 @@ impl ErrorCode {
             ErrorCode::NotCached => "not_cached",
             ErrorCode::QueueFull => "queue_full",
             ErrorCode::LimitExceeded => "rate_limit_exceeded",
+            ErrorCode::BudgetExhausted => "insufficient_quota",
+            ErrorCode::BudgetCut => "budget_exhausted",
+            ErrorCode::LimitStoreUnavailable => "limit_store_unavailable",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
         }
@@ -156,7 +168,9 @@ impl ApiError {
             ErrorCode::Upstream | ErrorCode::UpstreamFailed | ErrorCode::UpstreamTimeout => {
                 Fault::Upstream
             }
-            ErrorCode::Overloaded | ErrorCode::Internal => Fault::Gateway,
+            ErrorCode::LimitStoreUnavailable | ErrorCode::Overloaded | ErrorCode::Internal => {
+                Fault::Gateway
+            }
             ErrorCode::InvalidRequest
             | ErrorCode::InvalidApiKey
             | ErrorCode::NotAllowed
@@ -170,6 +184,8 @@ impl ApiError {
             | ErrorCode::PrivacyRefused
             | ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
+            | ErrorCode::BudgetExhausted
+            | ErrorCode::BudgetCut
             | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
@@ -224,10 +240,13 @@ impl ApiError {
             ErrorCode::DuplicateInFlight => 409,
             ErrorCode::RequestTooLarge => 413,
             ErrorCode::PrivacyRefused | ErrorCode::IdempotencyKeyReused => 422,
-            ErrorCode::QueueFull | ErrorCode::LimitExceeded => 429,
+            ErrorCode::QueueFull
+            | ErrorCode::LimitExceeded
+            | ErrorCode::BudgetExhausted
+            | ErrorCode::BudgetCut => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
-            ErrorCode::Overloaded => 503,
+            ErrorCode::LimitStoreUnavailable | ErrorCode::Overloaded => 503,
             ErrorCode::UpstreamTimeout | ErrorCode::NotCached => 504,
             ErrorCode::Upstream => self.upstream.as_ref().map_or(502, |up| up.status),
         }
@@ -252,6 +271,9 @@ impl ApiError {
             ErrorCode::NotCached => Some("not_cached"),
             ErrorCode::QueueFull => Some("queue_full"),
             ErrorCode::LimitExceeded => Some("rate_limit_exceeded"),
+            ErrorCode::BudgetExhausted => Some("insufficient_quota"),
+            ErrorCode::BudgetCut => Some("budget_exhausted"),
+            ErrorCode::LimitStoreUnavailable => Some("limit_store_unavailable"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
             ErrorCode::Upstream => self.upstream.as_ref().and_then(|up| up.code.as_deref()),
@@ -263,7 +285,13 @@ impl ApiError {
             return openai_type_of(kind);
         }
         match self.status() {
-            429 if self.code == ErrorCode::QueueFull => "insufficient_quota",
+            429 if matches!(
+                self.code,
+                ErrorCode::QueueFull | ErrorCode::BudgetExhausted | ErrorCode::BudgetCut
+            ) =>
+            {
+                "insufficient_quota"
+            }
             409 if self.code == ErrorCode::DuplicateInFlight => "conflict_error",
             401 if self.code == ErrorCode::Upstream => "authentication_error",
             400..=402 | 404..=422 => "invalid_request_error",

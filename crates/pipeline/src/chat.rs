@@ -76,13 +76,18 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
     let deadline = Instant::now() + total;
     exchange.class(urgency(&arrival.route, arrival.class));
     let entry = limits::Entry {
+        request: &arrival.request,
+        route: &arrival.route,
         limits: &arrival.limits,
         downgrades: &arrival.downgrades,
         deadline,
     };
-    match limits::admit(entry, &mut exchange).await {
-        Ok(None) => {}
-        Ok(Some(instead)) => arrival.route = instead,
+    let entered = match limits::admit(entry, &mut exchange).await {
+        Ok(admitted) => admitted.apply(arrival.request.clone()),
+        Err(error) => Err(error),
+    };
+    match entered {
+        Ok((request, route)) => (arrival.request, arrival.route) = (request, route),
         Err(error) => return Err(give_up(error, exchange)),
     }
     let route = arrival.route.clone();
@@ -137,6 +142,9 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
     let mut plan = Plan::new(&route);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {
         exchange.no_agreement();
+        return Err(give_up(error, exchange));
+    }
+    if let Err(error) = limits::written(&mut exchange).await {
         return Err(give_up(error, exchange));
     }
     let call = arrival.call(request, plan, (&exchange, deadline));

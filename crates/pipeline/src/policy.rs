@@ -283,7 +283,8 @@ impl Policy {
             uncovered(&parsed.file, name, config, &mut errors);
         }
         let otlp = otlp::settings(&parsed.file, sources, &mut errors);
-        let limits = limits::compile(&parsed.file, &state.metrics, &mut errors);
+        let prices = prices(&parsed.file);
+        let limits = limits::compile(&parsed.file, &prices, sources, &mut errors);
         if !errors.is_empty() {
             let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
             return Err(Diagnostics::new(file_name, placed.collect()));
@@ -298,7 +299,7 @@ impl Policy {
             file_keys: file_keys(&parsed.file),
             direct: direct(&parsed.file, &shields),
             alerts,
-            prices: Arc::new(prices(&parsed.file)),
+            prices: Arc::new(prices),
             evals: Arc::default(),
             otlp: otlp.map(Arc::new),
             version,

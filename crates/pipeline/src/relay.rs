@@ -165,6 +165,11 @@ impl Relay {
         self.exchange.record()
     }
 
+    /// The bound of the output that a limit of money has lowered.
+    pub fn clamped(&self) -> Option<u64> {
+        self.exchange.clamped()
+    }
+
     /// How the limits stood when the request was let in.
     pub fn standings(&self) -> &[Standing] {
         self.exchange.standings()
@@ -190,6 +195,12 @@ impl Relay {
                 Some(Ok(event)) => {
                     // What is noted is what the provider said: placeholders, not values.
                     self.exchange.saw(&event);
+                    if let Err(error) = self.exchange.grow() {
+                        self.exchange.failed(Outcome::Cut, &error);
+                        self.finish_filters();
+                        self.error = Some(error);
+                        continue;
+                    }
                     if self.filters.pass() {
                         return Poll::Ready(Some(Ok(event)));
                     }

@@ -21,6 +21,8 @@ use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_latency::class::Charge;
 use aplomb_latency::queue::Class;
+use aplomb_limits::key::Key;
+use aplomb_limits::rule::Meter;
 use aplomb_limits::verdict::Standing;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
@@ -76,6 +78,8 @@ pub struct Exchange {
     admission: Option<Box<Admission>>,
     /// Its part in a call that others may have joined.
     lead: Option<Box<Lead>>,
+    /// The target that was asked last; none for a simulated one.
+    called: Option<Arc<str>>,
     settled: bool,
 }
 
@@ -191,6 +195,7 @@ impl Exchange {
             weight: policy.weight(&caller.tenant),
             admission: None,
             lead: None,
+            called: None,
             settled: false,
         }
     }
@@ -236,16 +241,88 @@ impl Exchange {
         self.route = route.metrics.clone();
     }
 
-    /// Puts what was used in the place of what was taken of limits. A request that failed through no fault of the client is
-    /// given back.
+    /// Told when the money that it may cost is written down.
+    pub(crate) fn take_written(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.admission.as_mut()?.written.take()
+    }
+
+    /// The bound of the output that a limit of money has lowered.
+    pub fn clamped(&self) -> Option<u64> {
+        self.admission.as_ref()?.clamped()
+    }
+
+    /// What was known of prices when it came.
+    pub(crate) fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    /// Requests whose answers are about as long.
+    pub(crate) fn kind(&self) -> Key {
+        let route = self.record.route.as_deref().unwrap_or_default();
+        let values = [route, &self.record.model];
+        self.state.limit_keys.key("output tokens", values)
+    }
+
+    /// Reserves more where the answer has become longer than what was reserved.
+    ///
+    /// # Errors
+    /// A limit of money has nothing left.
+    pub(crate) fn grow(&mut self) -> Result<(), ApiError> {
+        match &mut self.admission {
+            Some(admission) if admission.growth.is_some() => {
+                let now = self.state.limits_now();
+                admission.grow(self.output_bytes.div_ceil(4), now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts what was used in the place of what was taken of limits.
     fn settle_limits(&mut self) {
-        let now = self.state.limits_now();
-        let failed = self.record.outcome == Outcome::Error && self.record.status >= 500;
+        let Some(mut admission) = self.admission.take() else {
+            return;
+        };
+        let record = &self.record;
+        let usage = record.usage;
+        let reported = usage.source == UsageSource::Provider && !record.is_given_again();
+        if admission.growth.is_some() && record.outcome == Outcome::Done && reported {
+            self.state.outputs.note(self.kind(), usage.output);
+        }
+        if let Some(reservation) = &mut admission.reservation {
+            let now = self.state.limits_now();
+            reservation.settle(now, |meter| self.charged(meter));
+        }
+        self.admission = Some(admission);
+    }
+
+    /// What a limit is charged with; none where that is what was reserved.
+    ///
+    /// A request that failed since the provider failed is given back. One whose client left before its answer began has used its
+    /// input. An answer from the cache has used no tokens.
+    fn charged(&self, meter: Meter) -> Option<u64> {
+        let record = &self.record;
         // Who got the answer of another request has used what that one has.
-        let free = failed || self.record.shared.is_some();
-        let admission = self.admission.as_mut();
-        if let Some(reservation) = admission.and_then(|admission| admission.reservation.as_mut()) {
-            reservation.settle(now, |_| free.then_some(0));
+        let failed = record.outcome == Outcome::Error && record.status >= 500;
+        if failed || record.shared.is_some() {
+            return Some(0);
+        }
+        let mut usage = record.usage;
+        let mut cost = record.cost_nano;
+        if record.is_given_again() {
+            usage = Usage::default();
+        } else if record.target.is_none()
+            && record.outcome == Outcome::ClientGone
+            && let Some(called) = &self.called
+        {
+            usage.input = u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX);
+            cost = self.price_at(called, &usage);
+        }
+        match meter {
+            Meter::Requests | Meter::Concurrent => None,
+            Meter::Tokens => Some(usage.input_total().saturating_add(usage.output)),
+            Meter::InputTokens => Some(usage.input_total()),
+            Meter::OutputTokens => Some(usage.output),
+            Meter::Cost => cost.map(|nano| u64::try_from(nano).unwrap_or(0)),
         }
     }
 
@@ -314,6 +391,7 @@ impl Exchange {
         Exchange {
             state: self.state.clone(),
             weight: self.weight,
+            called: self.called.clone(),
             record: std::mem::take(&mut self.record),
             arrived: self.arrived,
             upstream: self.upstream,
@@ -434,6 +512,9 @@ impl Exchange {
 
     /// An attempt begins; `span_id` travels upstream.
     pub fn calling(&mut self, target: &Target, span_id: u64) {
+        if !matches!(target.provider.kind, Kind::Practice(_)) {
+            self.called = Some(target.name.clone());
+        }
         let Some(trace) = &mut self.trace else { return };
         let now = self.state.clock.instant();
         trace.calls.push(Call {

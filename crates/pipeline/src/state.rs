@@ -9,8 +9,10 @@ use aplomb_engines::http::HttpClient;
 use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
+use aplomb_limits::estimate::Outputs;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
+use aplomb_limits::store::{Ledger, Used};
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
@@ -51,6 +53,10 @@ pub struct State {
     pub tasks: Tasks,
     /// What of the limits is used.
     pub limits: Arc<LimitsRoom>,
+    /// Keeps it over a restart; none in tests that do not restart.
+    pub ledger: Option<Ledger>,
+    /// How long answers become.
+    pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
     pub(crate) limit_keys: Keyer,
     /// When the process began, by both clocks.
@@ -70,6 +76,8 @@ impl State {
         State {
             began,
             limits: Arc::default(),
+            ledger: None,
+            outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,
             metrics,
@@ -92,6 +100,15 @@ impl State {
     #[must_use]
     pub fn with_placeholder_key(mut self, key: &[u8]) -> Self {
         self.placeholder_key = key.into();
+        self
+    }
+
+    /// With what limits have used before, and a ledger for what they will use.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger, before: Vec<Used>) -> Self {
+        let room = LimitsRoom::default();
+        self.limits = Arc::new(room.with_journal(ledger.journal.clone(), before));
+        self.ledger = Some(ledger);
         self
     }
 

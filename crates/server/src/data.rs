@@ -299,7 +299,7 @@ async fn answer(
         Some(Ok(relay)) => {
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
-            quota::tell(reply.headers_mut(), relay.standings());
+            quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
             *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
                 relay, writer, keepalive, stop,
             )));
@@ -320,7 +320,7 @@ async fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply 
         bytes::Bytes::new(),
     );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
-    quota::tell(reply.headers_mut(), relay.standings());
+    quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
     let (events, exchange) = relay.into_whole();
     exchange.closed().await;
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
@@ -331,10 +331,12 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let record = failed.exchange.record();
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
-    quota::tell(reply.headers_mut(), failed.exchange.standings());
+    quota::tell(reply.headers_mut(), failed.exchange.standings(), None);
     let error = &failed.error;
-    let limited = error.code == ErrorCode::LimitExceeded
-        && error.retry_after.is_none_or(|wait| wait > PATIENCE);
+    let limited = matches!(
+        error.code,
+        ErrorCode::LimitExceeded | ErrorCode::BudgetExhausted
+    ) && error.retry_after.is_none_or(|wait| wait > PATIENCE);
     let duplicate = error.code == ErrorCode::DuplicateInFlight;
     if limited || duplicate || record.attempts.len() > 1 || record.chain_spent {
         // An SDK that tries again would wait too long, or, where the chain is spent, multiply the attempts, or ask for a

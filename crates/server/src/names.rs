@@ -12,6 +12,8 @@ pub static X_APLOMB_OVERHEAD_MS: HeaderName = HeaderName::from_static("x-aplomb-
 pub static X_APLOMB_TTFT_MS: HeaderName = HeaderName::from_static("x-aplomb-ttft-ms");
 pub static X_APLOMB_SIMULATED: HeaderName = HeaderName::from_static("x-aplomb-simulated");
 pub static X_APLOMB_CACHE: HeaderName = HeaderName::from_static("x-aplomb-cache");
+pub static X_APLOMB_MAX_TOKENS_CLAMPED: HeaderName =
+    HeaderName::from_static("x-aplomb-max-tokens-clamped");
 pub static X_APLOMB_DROPPED: HeaderName = HeaderName::from_static("x-aplomb-dropped");
 pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -12,8 +12,15 @@ use std::time::Duration;
 /// Most policies that are told: those that bind most.
 const POLICIES: usize = 3;
 
-/// Says how the limits stand.
-pub(crate) fn tell(headers: &mut HeaderMap, standings: &[Standing]) {
+/// Says how the limits stand, and to what the bound of the output was lowered.
+pub(crate) fn tell(headers: &mut HeaderMap, standings: &[Standing], clamped: Option<u64>) {
+    if let Some(bound) = clamped {
+        set(
+            headers,
+            &names::X_APLOMB_MAX_TOKENS_CLAMPED,
+            &bound.to_string(),
+        );
+    }
     // Money is told where somebody asks for it, not with every answer.
     let mut told: Vec<&Standing> = standings
         .iter()
@@ -148,6 +155,7 @@ mod tests {
             name: name.into(),
             meter,
             limit,
+            most: limit,
             window,
             burst: None,
             shadow: false,
@@ -189,7 +197,7 @@ mod tests {
             standing("usd", Meter::Cost, Window::Lifetime, (5, 5, 0)),
         ];
         let mut headers = HeaderMap::new();
-        tell(&mut headers, &all);
+        tell(&mut headers, &all, Some(70));
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
         assert_eq!(
             text("ratelimit-policy"),
@@ -206,8 +214,9 @@ mod tests {
         assert_eq!(text("x-ratelimit-reset-requests"), Some("1h10m9.001s"));
         assert_eq!(text("x-ratelimit-remaining-tokens"), Some("31250"));
         assert_eq!(text("x-ratelimit-reset-tokens"), Some("12s"));
+        assert_eq!(text("x-aplomb-max-tokens-clamped"), Some("70"));
         let mut none = HeaderMap::new();
-        tell(&mut none, &[]);
+        tell(&mut none, &[], None);
         assert!(none.is_empty());
     }
 

@@ -68,7 +68,7 @@ impl Log {
         now
     }
 
-    pub(super) fn amend(&mut self, now: u64, (stamp, was, is): (u64, u64, u64)) {
+    pub(super) fn amend(&mut self, now: u64, (stamp, was, is): (u64, u64, u64)) -> u64 {
         let now = self.forget(now);
         for _ in is..was {
             // The last one of that time, if it still counts.
@@ -80,6 +80,12 @@ impl Log {
         for _ in was..is {
             self.times.push(now);
         }
+        if is > was { now } else { stamp }
+    }
+
+    /// From when to when a request counts.
+    pub(super) fn span(&self, stamp: u64) -> (u64, u64) {
+        (stamp, stamp.saturating_add(self.window))
     }
 
     pub(super) fn level(&mut self, now: u64) -> Level {

@@ -128,14 +128,43 @@ impl Counter {
     }
 
     /// Puts the true amount in the place of one that was taken. Where that place is over, only what is more counts, and it
-    /// counts now.
-    pub fn amend(&mut self, bound: Bound<'_>, now: Now, (stamp, was, is): (u64, u64, u64)) {
+    /// counts now. Returns the stamp of where the difference was counted.
+    pub fn amend(&mut self, bound: Bound<'_>, now: Now, (stamp, was, is): (u64, u64, u64)) -> u64 {
         match self {
             Counter::Log(log) => log.amend(now.run_ms, (stamp, was, is)),
             Counter::Ring(ring) => ring.amend(now.run_ms, (stamp, was, is)),
             Counter::Pace(pace) => pace.amend(bound, now.run_ms, (was, is)),
             Counter::Period(spent) => spent.amend(bound.rule, now.wall_ms, (stamp, was, is)),
         }
+    }
+
+    /// From when to when what was counted with a stamp counts, in milliseconds.
+    pub fn span(&self, rule: &Rule, stamp: u64) -> (u64, u64) {
+        match self {
+            Counter::Log(log) => log.span(stamp),
+            Counter::Ring(ring) => ring.span(stamp),
+            Counter::Pace(pace) => pace.span(rule.sliding_ms(), stamp),
+            Counter::Period(spent) => spent.span(),
+        }
+    }
+
+    /// A counter as it was before a restart: what was used, by time, oldest first.
+    pub fn restored(bound: Bound<'_>, used: &[(u64, u64)], now: Now) -> Option<Self> {
+        let mut counter = Counter::new(bound.rule, now)?;
+        if let Counter::Period(spent) = &mut counter {
+            if let Some((start, used)) = used.last() {
+                *spent = Spent::restored(bound.rule, *start, *used);
+            }
+            return Some(counter);
+        }
+        for (at, amount) in used {
+            let then = Now {
+                run_ms: *at,
+                wall_ms: now.wall_ms,
+            };
+            counter.take(bound, then, *amount);
+        }
+        Some(counter)
     }
 
     /// How it stands.

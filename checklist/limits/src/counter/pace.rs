@@ -53,13 +53,19 @@ impl Pace {
         now
     }
 
-    pub(super) fn amend(&mut self, bound: Bound<'_>, now: u64, (was, is): (u64, u64)) {
+    pub(super) fn amend(&mut self, bound: Bound<'_>, now: u64, (was, is): (u64, u64)) -> u64 {
         if is >= was {
-            self.take(bound, now, is - was);
-        } else {
-            let back = (was - is).saturating_mul(unit(bound));
-            self.taken_until = self.taken_until.saturating_sub(back);
+            return self.take(bound, now, is - was);
         }
+        let back = (was - is).saturating_mul(unit(bound));
+        self.taken_until = self.taken_until.saturating_sub(back);
+        now
+    }
+
+    /// From when to when what was taken then counts: as long as it may stand in a line of others, which is not longer than a
+    /// window.
+    pub(super) fn span(&self, window: u64, stamp: u64) -> (u64, u64) {
+        (stamp, stamp.saturating_add(window.saturating_mul(2)))
     }
 
     /// What was taken and is not used up at the pace of the rule, in units.

@@ -28,6 +28,14 @@ impl Spent {
         }
     }
 
+    /// As it was, in the period that began at `start`.
+    pub(super) fn restored(rule: &Rule, start: u64, used: u64) -> Self {
+        Spent {
+            period: period(rule, start),
+            used,
+        }
+    }
+
     /// What is used.
     pub fn used(&self) -> u64 {
         self.used
@@ -59,13 +67,24 @@ impl Spent {
         self.period.start
     }
 
-    pub(super) fn amend(&mut self, rule: &Rule, now: u64, (stamp, was, is): (u64, u64, u64)) {
+    pub(super) fn amend(
+        &mut self,
+        rule: &Rule,
+        now: u64,
+        (stamp, was, is): (u64, u64, u64),
+    ) -> u64 {
         self.forget(rule, now);
         if stamp == self.period.start {
             self.used = self.used.saturating_sub(was).saturating_add(is);
         } else {
             self.used = self.used.saturating_add(is.saturating_sub(was));
         }
+        if is > was { self.period.start } else { stamp }
+    }
+
+    /// From when to when it counts.
+    pub(super) fn span(&self) -> (u64, u64) {
+        (self.period.start, self.period.end)
     }
 
     pub(super) fn level(&mut self, rule: &Rule, now: u64) -> Level {

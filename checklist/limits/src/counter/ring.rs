@@ -90,7 +90,7 @@ impl Ring {
         slot
     }
 
-    pub(super) fn amend(&mut self, now: u64, (stamp, was, is): (u64, u64, u64)) {
+    pub(super) fn amend(&mut self, now: u64, (stamp, was, is): (u64, u64, u64)) -> u64 {
         let (current, _) = self.forget(now);
         let found = self.slots.iter().position(|(slot, _)| *slot == stamp);
         match found.and_then(|at| Some((at, self.slots.get_mut(at)?))) {
@@ -101,10 +101,19 @@ impl Ring {
                 if *used == 0 {
                     self.slots.remove(at);
                 }
+                stamp
             }
-            None if is > was => self.add(current, is - was),
-            None => {}
+            None if is > was => {
+                self.add(current, is - was);
+                current
+            }
+            None => stamp,
         }
+    }
+
+    /// From when to when a slot counts.
+    pub(super) fn span(&self, slot: u64) -> (u64, u64) {
+        (slot.saturating_mul(self.length()), self.over(slot))
     }
 
     pub(super) fn level(&mut self, now: u64) -> Level {

@@ -17,6 +17,7 @@ fn rule(meter: Meter, limit: u64, window: Window) -> Arc<Rule> {
         name: format!("{meter:?}-{limit}").into(),
         meter,
         limit,
+        most: limit,
         window,
         burst: None,
         shadow: false,
@@ -165,6 +166,34 @@ fn settling_twice_changes_nothing_and_a_dropped_reservation_stays_charged() {
 }
 
 #[test]
+fn an_answer_that_grows_takes_more_while_there_is_some() {
+    let room = Arc::new(Room::default());
+    let tokens = rule(Meter::Tokens, 1000, Window::Sliding(60_000));
+    let output = rule(Meter::OutputTokens, 2000, Window::Sliding(60_000));
+    let asks = [ask(&tokens, "t", 300), ask(&output, "t", 100)];
+    let used = |ms| {
+        let all = room.standings(&asks, at(ms));
+        (all[0].level.used, all[1].level.used)
+    };
+    let mut growing = enter(&room, &asks, 0).unwrap();
+    let more = |meter| match meter {
+        Meter::Tokens | Meter::OutputTokens => 256,
+        _ => 0,
+    };
+    assert!(growing.extend(at(2000), more).is_ok());
+    assert!(growing.extend(at(4000), more).is_ok());
+    assert_eq!(used(4000), (812, 612));
+    let broken = growing.extend(at(6000), more).err().unwrap();
+    assert_eq!(broken[0].standing.rule.meter, Meter::Tokens);
+    assert_eq!(used(6000), (812, 612), "all or nothing");
+    growing.settle(at(8000), |meter| match meter {
+        Meter::Tokens => Some(700),
+        _ => Some(900),
+    });
+    assert_eq!(used(8000), (700, 900));
+}
+
+#[test]
 fn places_in_flight_come_back_with_every_ending() {
     let room = Arc::new(Room::default());
     let flight = rule(Meter::Concurrent, 2, Window::Concurrent);
@@ -178,6 +207,56 @@ fn places_in_flight_come_back_with_every_ending() {
     two.settle(at(1), |_| None);
     drop(two);
     assert_eq!(room.fill(), Fill::default(), "nothing is left behind");
+}
+
+#[test]
+fn what_was_used_survives_a_restart() {
+    use crate::store::{LedgerStore, sqlite::SqliteLedger};
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("limits.db");
+    let few = rule(Meter::Requests, 3, Window::Sliding(HOUR));
+    let tokens = rule(Meter::Tokens, 1000, Window::Sliding(HOUR));
+    let money = rule(Meter::Cost, 500, Window::Lifetime);
+    let paced = Arc::new(Rule {
+        burst: Some(4),
+        name: "paced".into(),
+        ..(*rule(Meter::Requests, 4, Window::Sliding(4 * HOUR))).clone()
+    });
+    let short = rule(Meter::Requests, 9, Window::Sliding(60_000));
+    let all = [
+        ask(&few, "u", 1),
+        ask(&tokens, "u", 400),
+        ask(&money, "u", 100),
+        ask(&paced, "u", 1),
+        ask(&short, "u", 1),
+    ];
+    let used = |room: &Room, ms| -> Vec<u64> {
+        let standings = room.standings(&all, at(ms));
+        standings.iter().map(|one| one.level.used).collect()
+    };
+    let start = 1000 * HOUR;
+    let journal = Arc::new(Journal::default());
+    let room = Arc::new(Room::default().with_journal(journal.clone(), Vec::new()));
+    let mut one = enter(&room, &all, start).unwrap();
+    one.settle(at(start + 1000), |meter| match meter {
+        Meter::Tokens => Some(150),
+        Meter::Cost => Some(30),
+        _ => None,
+    });
+    // This one is not settled when the process is killed: it stays charged.
+    let _lost = enter(&room, &all, start + 2000).unwrap();
+    assert_eq!(used(&room, start + 2000), [2, 550, 130, 2, 2]);
+    let mut store = SqliteLedger::open(&file).unwrap();
+    journal.drain_into(&mut store);
+    // An hour and a half later the window of an hour is over.
+    for (later, expected) in [
+        (10_000, [2, 550, 130, 2, 0]),
+        (HOUR * 3 / 2, [0, 0, 130, 1, 0]),
+    ] {
+        let before = store.load(start + later).unwrap();
+        let after = Arc::new(Room::default().with_journal(Arc::default(), before));
+        assert_eq!(used(&after, start + later), expected, "{later}");
+    }
 }
 
 #[test]
@@ -228,6 +307,7 @@ fn a_rule_that_changes_keeps_what_was_counted() {
     }
     let more = Arc::new(Rule {
         limit: 150,
+        most: 150,
         ..(*few).clone()
     });
     let taken = (0..100).filter(|_| enter(&room, &[ask(&more, "u", 1)], 2000).is_ok());

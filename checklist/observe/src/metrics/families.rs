@@ -683,7 +683,7 @@ fn sample_of_all() -> Metrics {
     let _ = target.peer.set(("host".to_owned(), 443));
     metrics.tenant("tenant").requests.add(1);
     metrics.entities(&[("EMAIL:mask".to_owned(), 1)].into());
-    metrics.limit("rule").refused.add(1);
+    metrics.limit("rule");
     let cache = metrics.cache("cache");
     cache.miss("absent");
     cache.unkept("size");

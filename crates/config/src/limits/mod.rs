@@ -1,6 +1,7 @@
 //! The part of the file about limits: one line a rule, or a section that says the same.
 
 mod line;
+pub mod plans;
 mod sense;
 mod words;
 
@@ -8,7 +9,7 @@ pub use line::{LINE_BYTES_MAX, Mistake};
 pub(crate) use line::{amount, conditions, exceed, scopes, window};
 pub(crate) use sense::sense;
 
-use crate::scalar::Span;
+use crate::scalar::{Span, text_scalar};
 use aplomb_core::money::NanoUsd;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -256,7 +257,11 @@ impl LimitRule {
             WindowConfig::Lifetime => Some("lifetime".to_owned()),
             WindowConfig::Concurrent => None,
         };
-        let mut parts = vec![meter_word(self.meter).replace(' ', "-")];
+        let meter = match self.meter {
+            MeterConfig::Cost => "cost".to_owned(),
+            meter => meter_word(meter).replace(' ', "-"),
+        };
+        let mut parts = vec![meter];
         parts.extend(window);
         parts.extend(self.per.iter().map(|scope| scope.name().replace(' ', "-")));
         for condition in &self.when {
@@ -474,6 +479,37 @@ impl JsonSchema for LimitRule {
         json_schema!({ "oneOf": [{ "type": "string", "format": "limit-rule", "description": line }, section] })
     }
 }
+
+/// Money over a time: `500 USD per month`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetConfig(pub LimitRule);
+
+impl FromStr for BudgetConfig {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let rule: LimitRule = text.parse()?;
+        let plain = rule.per.is_empty() && rule.when.is_empty() && rule.id.is_none();
+        if rule.meter != MeterConfig::Cost || !plain || rule.limit == 0 {
+            return Err(Mistake::new(
+                "expected money over a time, such as `500 USD per month`",
+            ));
+        }
+        Ok(BudgetConfig(rule))
+    }
+}
+
+impl fmt::Display for BudgetConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+text_scalar!(
+    BudgetConfig,
+    "limit-budget",
+    "Money over a time: `500 USD per month`."
+);
 
 /// All limits of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -30,6 +30,20 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         sense.contradictions();
         sense.meets();
     }
+    plans(file, found);
+    for (tenant, config) in &file.tenants {
+        if let Some(budget) = &config.budget {
+            let path = format!("tenants.{tenant}.budget");
+            let mut sense = Sense {
+                file,
+                rule: &budget.0,
+                path,
+                found,
+            };
+            sense.window();
+            sense.contradictions();
+        }
+    }
     let given: Vec<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
     for (index, name) in names(rules).iter().enumerate() {
         let own = rules.get(index).and_then(|rule| rule.id.as_ref());
@@ -39,6 +53,76 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         } else if own.is_none() && given.contains(name) {
             let message = format!("another rule is called `{name}`: give this one an `id`");
             found.push(Diagnostic::error(format!("limits[{index}]"), message));
+        }
+    }
+}
+
+/// Names of plans and segments, and the rules that plans hold.
+fn plans(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let mut unknown = |path: String, what: &str, name: &str, known: Vec<&str>| {
+        let suggestion = did_you_mean(name, known);
+        let error = Diagnostic::error(path, format!("there is no {what} `{name}`"));
+        found.push(error.suggest(suggestion));
+    };
+    let plan_names = || file.plans.keys().map(String::as_str).collect();
+    let segment_names = || file.segments.keys().map(String::as_str).collect();
+    for (tenant, config) in &file.tenants {
+        if let Some(plan) = config
+            .plan
+            .as_ref()
+            .filter(|plan| !file.plans.contains_key(*plan))
+        {
+            unknown(format!("tenants.{tenant}.plan"), "plan", plan, plan_names());
+        }
+    }
+    for (name, segment) in &file.segments {
+        let path = format!("segments.{name}");
+        if let Some(plan) = segment
+            .plan
+            .as_ref()
+            .filter(|plan| !file.plans.contains_key(*plan))
+        {
+            unknown(format!("{path}.plan"), "plan", plan, plan_names());
+        }
+        for (index, tenant) in segment.tenants.iter().enumerate() {
+            if !file.tenants.contains_key(tenant) {
+                let known = file.tenants.keys().map(String::as_str).collect();
+                unknown(format!("{path}.tenants[{index}]"), "tenant", tenant, known);
+            }
+        }
+    }
+    for (name, plan) in &file.plans {
+        if let Some(segment) = plan
+            .segment
+            .as_ref()
+            .filter(|one| !file.segments.contains_key(*one))
+        {
+            unknown(
+                format!("plans.{name}.segment"),
+                "segment",
+                segment,
+                segment_names(),
+            );
+        }
+    }
+    for (name, plan) in &file.plans {
+        let budget = plan
+            .budget
+            .iter()
+            .map(|budget| ("budget".to_owned(), &budget.0));
+        let limits = plan.limits.iter().enumerate();
+        let limits = limits.map(|(index, rule)| (format!("limits[{index}]"), rule));
+        for (member, rule) in budget.chain(limits) {
+            let mut sense = Sense {
+                file,
+                rule,
+                path: format!("plans.{name}.{member}"),
+                found,
+            };
+            sense.name();
+            sense.window();
+            sense.contradictions();
+            sense.meets();
         }
     }
 }
@@ -167,18 +251,17 @@ impl Sense<'_> {
                     self.known("where", "tenant", value, file.tenants.keys());
                 }
                 FieldConfig::Route => self.known("where", "route", value, file.routes.keys()),
-                FieldConfig::Segment | FieldConfig::Plan => {
-                    let what = condition.field.name();
-                    self.error("where", format!("there is no {what} `{value}`"));
-                }
+                FieldConfig::Segment => self.known("where", "segment", value, file.segments.keys()),
+                FieldConfig::Plan => self.known("where", "plan", value, file.plans.keys()),
                 FieldConfig::Tenant | FieldConfig::User | FieldConfig::Key | FieldConfig::Model => {
                 }
             }
         }
         for scope in &self.rule.per {
-            if matches!(scope, ScopeConfig::Segment | ScopeConfig::ProviderKey) {
-                let message = format!("`{}` is not available", scope.name());
-                self.error("per", message);
+            if *scope == ScopeConfig::ProviderKey {
+                let message = "limits of a provider's key are not available";
+                let hint = "`providers.<name>.concurrency` bounds its calls at a time";
+                self.suggest("per", message, Some(hint));
             }
         }
     }

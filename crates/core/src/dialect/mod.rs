@@ -5,6 +5,7 @@
 //! invents a finish reason: what ends without one ends with an error event.
 
 pub mod anthropic;
+mod cap;
 mod head;
 pub mod openai;
 
@@ -35,6 +36,20 @@ pub fn read(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> 
         Operation::CountTokens => anthropic::read::count_tokens(text),
     }?;
     Ok(ChatRequest { body, ..head })
+}
+
+/// A request with one bound of its output, whatever it had before: of two names for it, servers may follow either.
+///
+/// `absent` is the name that is written where there is none.
+///
+/// # Errors
+/// The body is not that of the request.
+pub fn with_max_output(
+    request: ChatRequest,
+    max: u64,
+    absent: &'static str,
+) -> Result<ChatRequest, ApiError> {
+    cap::apply(&request, max, absent)
 }
 
 /// The neutral form of a chat request, for a target that speaks another dialect.

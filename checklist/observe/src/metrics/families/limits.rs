@@ -22,6 +22,9 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
     let gauge = |name, help, gauge: &Gauge| {
         Family::new(name, Kind::Gauge, help).with(Vec::new(), number(gauge.get()))
     };
+    let counter = |name, help, gauge: &Gauge| {
+        Family::counter(name, help).with(Vec::new(), number(gauge.get()))
+    };
     vec![
         decisions,
         gauge(
@@ -39,10 +42,25 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
             "Requests that wait for room under a limit.",
             &metrics.limits_waiting,
         ),
-        Family::counter(
+        counter(
             "aplomb_limits_crowded_total",
             "Uses that were counted together with those of other callers, since there were too many for counters of their own.",
-        )
-        .with(Vec::new(), number(metrics.limits_crowded.get())),
+            &metrics.limits_crowded,
+        ),
+        counter(
+            "aplomb_limits_ledger_written_total",
+            "Uses of limits that are on the disk, for a process that comes after.",
+            &metrics.limits_written,
+        ),
+        counter(
+            "aplomb_limits_ledger_lost_total",
+            "Uses of limits that could not be kept for a process that comes after.",
+            &metrics.limits_lost,
+        ),
+        counter(
+            "aplomb_limits_ledger_failed_total",
+            "Writes of the ledger of limits that failed and were tried again.",
+            &metrics.limits_write_failed,
+        ),
     ]
 }

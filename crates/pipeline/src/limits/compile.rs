@@ -1,0 +1,233 @@
+//! From the limits of a file to rules.
+
+use super::{Limit, Limits, Segment, fits, multiplied};
+use crate::policy::Sources;
+use aplomb_catalog::prices::Prices;
+use aplomb_config::diagnostic::Diagnostic;
+use aplomb_config::file::{ConfigFile, ProviderKind, TenantConfig};
+use aplomb_config::limits::plans::SegmentConfig;
+use aplomb_config::limits::{
+    CalendarUnit, ConditionConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, ScopeConfig,
+    WindowConfig, names,
+};
+use aplomb_limits::calendar::{Calendar, Unit};
+use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_observe::metrics::Metrics;
+use std::sync::Arc;
+
+/// Compiles the limits of a file.
+pub(crate) fn compile(
+    file: &ConfigFile,
+    prices: &Prices,
+    sources: &Sources<'_>,
+    errors: &mut Vec<Diagnostic>,
+) -> Limits {
+    let rules = &file.limits.0;
+    let mut compiler = Compiler {
+        file,
+        prices,
+        sources,
+        errors,
+        multiplier: most(file),
+        all: Vec::new(),
+    };
+    for (index, (rule, name)) in rules.iter().zip(names(rules)).enumerate() {
+        compiler.add(rule, &name, format!("limits[{index}]"));
+    }
+    let is = |field, value: &str| ConditionConfig {
+        field,
+        is: true,
+        value: value.to_owned(),
+    };
+    for (tenant, config) in &file.tenants {
+        let Some(budget) = &config.budget else {
+            continue;
+        };
+        let rule = LimitRule {
+            when: vec![is(FieldConfig::Tenant, tenant)],
+            ..budget.0.clone()
+        };
+        let path = format!("tenants.{tenant}.budget");
+        compiler.add(&rule, &format!("budget-{tenant}"), path);
+    }
+    for (plan, config) in &file.plans {
+        for (index, (rule, name)) in config.limits.iter().zip(names(&config.limits)).enumerate() {
+            let mut rule = rule.clone();
+            rule.when.push(is(FieldConfig::Plan, plan));
+            let path = format!("plans.{plan}.limits[{index}]");
+            compiler.add(&rule, &format!("{plan}-{name}"), path);
+        }
+        if let Some(budget) = &config.budget {
+            let rule = LimitRule {
+                per: vec![ScopeConfig::Tenant],
+                when: vec![is(FieldConfig::Plan, plan)],
+                ..budget.0.clone()
+            };
+            let path = format!("plans.{plan}.budget");
+            compiler.add(&rule, &format!("budget-plan-{plan}"), path);
+        }
+    }
+    let all = compiler.all;
+    let plan_of =
+        |(tenant, config): (&String, &TenantConfig)| Some((tenant.clone(), config.plan.clone()?));
+    Limits {
+        sized: all.iter().any(|limit| limit.is_sized()),
+        all,
+        segments: segments(file),
+        plans: file
+            .plans
+            .iter()
+            .map(|(name, plan)| (name.clone(), plan.models.clone()))
+            .collect(),
+        tenants: file.tenants.iter().filter_map(plan_of).collect(),
+    }
+}
+
+/// The most that segments multiply a limit by: a user may be in all of them.
+fn most(file: &ConfigFile) -> f64 {
+    let multipliers = file.segments.values().map(|segment| segment.multiplier);
+    multipliers.filter(|multiplier| *multiplier > 1.0).product()
+}
+
+/// Segments with the plans that name them.
+fn segments(file: &ConfigFile) -> Vec<Segment> {
+    let one = |(name, config): (&String, &SegmentConfig)| {
+        let naming = file.plans.iter();
+        let naming = naming.filter(|(_, plan)| plan.segment.as_ref() == Some(name));
+        let plans = naming.map(|(plan, _)| plan.clone());
+        Segment {
+            name: name.as_str().into(),
+            plans: plans.chain(config.plan.clone()).collect(),
+            users: config.users.clone(),
+            tenants: config.tenants.clone(),
+            multiplier: config.multiplier,
+        }
+    };
+    file.segments.iter().map(one).collect()
+}
+
+struct Compiler<'a> {
+    file: &'a ConfigFile,
+    prices: &'a Prices,
+    sources: &'a Sources<'a>,
+    errors: &'a mut Vec<Diagnostic>,
+    /// The most that limits of anyone are multiplied by.
+    multiplier: f64,
+    all: Vec<Limit>,
+}
+
+impl Compiler<'_> {
+    fn add(&mut self, rule: &LimitRule, name: &str, path: String) {
+        let state = self.sources.state;
+        if rule.meter == MeterConfig::Cost {
+            let priced = (self.prices, state.clock.now_ms());
+            unpriced(self.file, rule, name, priced, self.errors);
+        }
+        match one(rule, name, (&state.metrics, self.multiplier)) {
+            Ok(limit) => self.all.push(limit),
+            Err(message) => self
+                .errors
+                .push(Diagnostic::error(format!("{path}.tz"), message)),
+        }
+    }
+}
+
+/// A target whose price is not known, under a rule that counts money: it would be free.
+fn unpriced(
+    file: &ConfigFile,
+    rule: &LimitRule,
+    name: &str,
+    (prices, now_ms): (&Prices, u64),
+    errors: &mut Vec<Diagnostic>,
+) {
+    let may_hold = |route: &str| {
+        rule.when.iter().all(|condition| match condition.field {
+            FieldConfig::Route | FieldConfig::Model => {
+                fits(&condition.value, route) == condition.is
+            }
+            FieldConfig::Tenant
+            | FieldConfig::User
+            | FieldConfig::Key
+            | FieldConfig::Segment
+            | FieldConfig::Plan => true,
+        })
+    };
+    for (route, config) in &file.routes {
+        if route.contains('*') || !may_hold(route) {
+            continue;
+        }
+        for (index, target) in config.targets.iter().enumerate() {
+            let Some((provider, model)) = target.split_once('/') else {
+                continue;
+            };
+            let kind = file
+                .providers
+                .get(provider)
+                .and_then(|one| one.kind_of(provider));
+            let simulated = kind == Some(ProviderKind::Practice);
+            if simulated || prices.price(provider, model, now_ms).is_some() {
+                continue;
+            }
+            let path = format!("routes.{route}.targets[{index}]");
+            let message = format!("its price is not known, and limit `{name}` counts money");
+            let hint =
+                format!("add `prices: {{ {provider}/{model}: {{ input: ..., output: ... }} }}`");
+            let error = Diagnostic::error(&path, message).suggest(Some(hint));
+            // Once is enough, however many rules count money.
+            if !errors.iter().any(|known| known.path == path) {
+                errors.push(error);
+            }
+        }
+    }
+}
+
+fn meter(meter: MeterConfig) -> Meter {
+    match meter {
+        MeterConfig::Requests => Meter::Requests,
+        MeterConfig::Concurrent => Meter::Concurrent,
+        MeterConfig::Tokens => Meter::Tokens,
+        MeterConfig::InputTokens => Meter::InputTokens,
+        MeterConfig::OutputTokens => Meter::OutputTokens,
+        MeterConfig::Cost => Meter::Cost,
+    }
+}
+
+fn one(
+    rule: &LimitRule,
+    name: &str,
+    (metrics, multiplier): (&Metrics, f64),
+) -> Result<Limit, String> {
+    let window = match &rule.window {
+        WindowConfig::Sliding(span) => {
+            Window::Sliding(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        }
+        WindowConfig::Calendar { unit, tz, anchor } => {
+            let unit = match unit {
+                CalendarUnit::Day => Unit::Day,
+                CalendarUnit::Week => Unit::Week,
+                CalendarUnit::Month => Unit::Month,
+                CalendarUnit::Year => Unit::Year,
+            };
+            let zone = tz.as_deref().unwrap_or("UTC");
+            Window::Calendar(Arc::new(Calendar::new(unit, zone, *anchor)?))
+        }
+        WindowConfig::Lifetime => Window::Lifetime,
+        WindowConfig::Concurrent => Window::Concurrent,
+    };
+    Ok(Limit {
+        rule: Arc::new(Rule {
+            name: name.into(),
+            meter: meter(rule.meter),
+            limit: rule.limit,
+            most: multiplied(rule.limit, multiplier),
+            window,
+            burst: rule.burst,
+            shadow: rule.mode == ModeConfig::Shadow,
+        }),
+        text: rule.to_string(),
+        per: rule.per.clone(),
+        when: rule.when.clone(),
+        on_exceed: rule.on_exceed.clone(),
+        metrics: metrics.limit(name),
+    })
+}

@@ -1,0 +1,318 @@
+//! Limits: which rules hold for a request, and what happens to one that is over them.
+
+mod admit;
+mod compile;
+mod need;
+mod tell;
+
+pub(crate) use admit::{Admission, Entry, admit, written};
+pub(crate) use compile::compile;
+
+use crate::policy::{Policy, Route};
+use crate::state::State;
+use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeConfig};
+use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_limits::counter::Now;
+use aplomb_limits::key::Keyer;
+use aplomb_limits::room::Ask;
+use aplomb_limits::rule::{Meter, Rule};
+use aplomb_observe::metrics::LimitMetrics;
+use aplomb_observe::record::Record;
+use need::Need;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One limit of the file, compiled.
+pub struct Limit {
+    rule: Arc<Rule>,
+    /// As one line, for people.
+    text: String,
+    per: Vec<ScopeConfig>,
+    when: Vec<ConditionConfig>,
+    on_exceed: ExceedConfig,
+    metrics: Arc<LimitMetrics>,
+}
+
+/// All limits of the file.
+#[derive(Default)]
+pub struct Limits {
+    all: Vec<Limit>,
+    /// Whether one counts tokens or money.
+    sized: bool,
+    segments: Vec<Segment>,
+    /// Plans by name: the models that their users may ask for; none for all.
+    plans: HashMap<String, Vec<String>>,
+    /// Plans of tenants.
+    tenants: HashMap<String, String>,
+}
+
+/// A group of users.
+struct Segment {
+    name: Arc<str>,
+    plans: Vec<String>,
+    users: Vec<String>,
+    tenants: Vec<String>,
+    multiplier: f64,
+}
+
+impl Segment {
+    fn has(&self, who: &Who<'_>, plan: Option<&str>) -> bool {
+        plan.is_some_and(|plan| self.plans.iter().any(|own| own == plan))
+            || self.tenants.iter().any(|tenant| tenant == who.tenant)
+            || who
+                .user
+                .is_some_and(|user| self.users.iter().any(|own| fits(own, user)))
+    }
+}
+
+/// What a caller's plan and segments are.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    plan: Option<String>,
+    segments: Vec<Arc<str>>,
+    multiplier: f64,
+}
+
+impl Limits {
+    fn standing(&self, who: &Who<'_>) -> Standing {
+        let plan = self.tenants.get(who.tenant);
+        let all = self.segments.iter();
+        let own: Vec<&Segment> = all
+            .filter(|segment| segment.has(who, plan.map(String::as_str)))
+            .collect();
+        Standing {
+            plan: plan.cloned(),
+            multiplier: own.iter().map(|segment| segment.multiplier).product(),
+            segments: own.iter().map(|segment| segment.name.clone()).collect(),
+        }
+    }
+
+    /// Whether a caller's plan and segments let it ask for a model at all.
+    fn may_ask(&self, model: &str, standing: &Standing) -> Result<(), ApiError> {
+        if standing.multiplier <= 0.0 {
+            let message = "this user is suspended";
+            return Err(ApiError::new(ErrorCode::NotAllowed, message));
+        }
+        let Some(plan) = &standing.plan else {
+            return Ok(());
+        };
+        let models = self.plans.get(plan).map_or(&[][..], Vec::as_slice);
+        if models.is_empty() || models.iter().any(|known| fits(known, model)) {
+            return Ok(());
+        }
+        let message = format!("the plan `{plan}` does not have this model");
+        Err(ApiError::new(ErrorCode::NotAllowed, message))
+    }
+}
+
+/// Whom a request comes from and what it asks for, as rules see it.
+#[derive(Debug, Clone, Copy)]
+struct Who<'a> {
+    tenant: &'a str,
+    key: &'a str,
+    user: Option<&'a str>,
+    session: Option<&'a str>,
+    model: &'a str,
+    route: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    fn of(record: &'a Record) -> Self {
+        Who {
+            tenant: &record.tenant,
+            key: &record.key_id,
+            user: record.user.as_deref(),
+            session: record.session.as_deref(),
+            model: &record.model,
+            route: record.route.as_deref(),
+        }
+    }
+
+    /// The end user: the key, where none is named. Which of the two it is belongs to the name, so that nobody takes the name of
+    /// a key.
+    fn user(&self) -> (&'static str, &'a str) {
+        match self.user {
+            Some(user) => ("user", user),
+            None => ("key", self.key),
+        }
+    }
+
+    fn field(&self, field: FieldConfig) -> Option<&'a str> {
+        match field {
+            FieldConfig::Tenant => Some(self.tenant),
+            FieldConfig::User => Some(self.user().1),
+            FieldConfig::Key => Some(self.key),
+            FieldConfig::Model => Some(self.model),
+            FieldConfig::Route => self.route,
+            FieldConfig::Segment | FieldConfig::Plan => None,
+        }
+    }
+}
+
+/// A limit of a segment: rounded down, and 1 at least.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a limit beyond 2^53 is none, and the cast saturates"
+)]
+fn multiplied(limit: u64, multiplier: f64) -> u64 {
+    if (multiplier - 1.0).abs() < f64::EPSILON {
+        return limit;
+    }
+    ((limit as f64 * multiplier) as u64).max(1)
+}
+
+/// Whether a text is this one; a `*` stands for any text.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return text.ends_with(piece);
+        }
+        let Some((_, after)) = text.split_once(piece) else {
+            return false;
+        };
+        text = after;
+    }
+    true
+}
+
+impl Limit {
+    fn holds(&self, who: &Who<'_>, standing: &Standing) -> bool {
+        let same = |value: &str, condition: &ConditionConfig| fits(&condition.value, value);
+        self.when.iter().all(|condition| {
+            let is = match condition.field {
+                FieldConfig::Segment => {
+                    let mut segments = standing.segments.iter();
+                    segments.any(|segment| same(segment, condition))
+                }
+                FieldConfig::Plan => standing
+                    .plan
+                    .as_ref()
+                    .is_some_and(|plan| same(plan, condition)),
+                field => who.field(field).is_some_and(|value| same(value, condition)),
+            };
+            is == condition.is
+        })
+    }
+
+    /// What it allows a caller.
+    fn limit(&self, standing: &Standing) -> u64 {
+        if self.rule.meter == Meter::Cost {
+            return self.rule.limit;
+        }
+        multiplied(self.rule.limit, standing.multiplier)
+    }
+
+    /// Whether it counts tokens or money.
+    fn is_sized(&self) -> bool {
+        match self.rule.meter {
+            Meter::Requests | Meter::Concurrent => false,
+            Meter::Tokens | Meter::InputTokens | Meter::OutputTokens | Meter::Cost => true,
+        }
+    }
+
+    /// The counter of this rule for a caller, and what a request takes of it.
+    fn ask(&self, (who, standing): (&Who<'_>, &Standing), keyer: &Keyer, need: &Need) -> Ask {
+        let mut values: Vec<&str> = Vec::with_capacity(4);
+        for scope in &self.per {
+            match scope {
+                ScopeConfig::Tenant => values.push(who.tenant),
+                ScopeConfig::User | ScopeConfig::Session => {
+                    let (kind, user) = who.user();
+                    values.extend([who.tenant, kind, user]);
+                    if *scope == ScopeConfig::Session {
+                        values.push(who.session.unwrap_or_default());
+                    }
+                }
+                ScopeConfig::Key => values.extend([who.tenant, who.key]),
+                ScopeConfig::Model => values.push(who.model),
+                ScopeConfig::Route => values.push(who.route.unwrap_or_default()),
+                ScopeConfig::Segment => values.extend(standing.segments.iter().map(|one| &**one)),
+                ScopeConfig::ProviderKey => {}
+            }
+        }
+        let limit = self.limit(standing);
+        Ask {
+            key: keyer.key(&self.rule.name, values),
+            limit,
+            rule: self.rule.clone(),
+            amount: need.amount(self.rule.meter, limit),
+        }
+    }
+}
+
+/// Routes that a request may be sent to instead of its own.
+pub type Downgrades = Vec<(Arc<str>, Arc<Route>)>;
+
+impl Policy {
+    /// Where requests of a caller may be sent instead of their own routes, when they are over a limit.
+    pub fn downgrades(&self, may_use: impl Fn(&str) -> bool) -> Downgrades {
+        let named = self.limits.all.iter().filter_map(|limit| {
+            let ExceedConfig::Downgrade(name) = &limit.on_exceed else {
+                return None;
+            };
+            let route = self.routes.get(name).filter(|_| may_use(name))?;
+            Some((Arc::from(name.as_str()), route.clone()))
+        });
+        named.collect()
+    }
+}
+
+impl State {
+    /// Brings the metrics of limits up to date.
+    pub fn refresh_limits(&self) {
+        let fill = self.limits.fill();
+        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.metrics.limits_counters.set(wide(fill.counters));
+        self.metrics.limits_in_flight.set(fill.held);
+        self.metrics.limits_crowded.set(fill.crowded);
+        self.metrics
+            .limits_waiting
+            .set(wide(self.limits.lobby.all()));
+        if let Some(ledger) = &self.ledger {
+            let report = ledger.journal.report();
+            self.metrics.limits_written.set(report.written);
+            self.metrics.limits_lost.set(report.lost);
+            self.metrics.limits_write_failed.set(report.failed);
+        }
+    }
+
+    /// The time, as limits count it: what slides goes by a clock that only goes forwards, the calendar by the other.
+    pub(crate) fn limits_now(&self) -> Now {
+        let run = self.clock.instant().saturating_duration_since(self.began.1);
+        let run_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
+        Now {
+            run_ms: self.began.0.saturating_add(run_ms),
+            wall_ms: self.clock.now_ms(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("gpt-*", "gpt-5", true),
+            ("gpt-*", "o3", false),
+            ("*", "", true),
+            ("*-mini", "gpt-5-mini", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c", false),
+            ("chat", "chat", true),
+            ("chat", "chats", false),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}
