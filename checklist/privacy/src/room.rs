@@ -10,6 +10,7 @@ use crate::restore::Restorer;
 use crate::screen::Screen;
 use crate::vault::Vault;
 use aplomb_core::dialect;
+use aplomb_core::error::ApiError;
 use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use bytes::Bytes;
@@ -116,6 +117,18 @@ pub fn guard(
 )]
 fn assume<T>(value: T) -> Masked<T> {
     Masked::assume(value)
+}
+
+/// The same request with one bound of its output ([`dialect::with_max_output`]): a number of it is another, and none of its text.
+///
+/// # Errors
+/// The body is not that of the request.
+pub fn with_max_output(
+    request: &Masked<ChatRequest>,
+    max: u64,
+    absent: &'static str,
+) -> Result<Masked<ChatRequest>, ApiError> {
+    dialect::with_max_output(request.get(), max, absent).map(assume)
 }
 
 /// Masks one text by a policy, such as a comment; without one it stays as it is.

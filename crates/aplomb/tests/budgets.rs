@@ -345,3 +345,41 @@ fn long_windows_and_what_was_settled_survive_a_restart() {
     assert_eq!(refused.status, 429);
     assert_eq!(refused.json()["error"]["aplomb"]["rule"], "few");
 }
+
+/// What is left of a budget changes with every request; whether two requests are the same does not.
+#[test]
+fn a_bound_that_money_sets_makes_no_other_request_of_the_same_one() {
+    let upstream = Upstream::start(|seen| used(seen, 9, 4));
+    let more = format!(
+        "{ROUTE}  cached: {{ targets: [up/m], cache: faq }}\ncaches: {{ faq: {{ exact: 1h }} }}\n\
+         {PRICE}limits:\n  - 1 USD per lifetime per user\n"
+    );
+    let gateway = Gateway::start(BINARY, &config(&upstream, &more));
+    let keyed = Request::post(gateway.data, "/v1/chat/completions", &body(5_000))
+        .header("idempotency-key", "order-17");
+    let first = keyed.clone().whole();
+    assert_eq!(first.status, 200, "{}", first.text());
+    assert!(first.header("x-aplomb-max-tokens-clamped").is_some());
+    let again = keyed.whole();
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(again.header("x-aplomb-idempotent-replay"), Some("true"));
+
+    let mut cached = body(5_000);
+    cached["model"] = json!("cached");
+    assert_eq!(ask(&gateway, &cached).status, 200);
+    // Another call makes what is left smaller.
+    assert_eq!(ask(&gateway, &body(7)).status, 200);
+    let hit = ask(&gateway, &cached);
+    assert_eq!(hit.header("x-aplomb-cache"), Some("hit; kind=exact"));
+    // What goes upstream is bounded all the same.
+    let bounds = upstream.seen();
+    let bounds: Vec<_> = bounds
+        .iter()
+        .map(|seen| seen.json()["max_tokens"].as_u64())
+        .collect();
+    assert_eq!(bounds.len(), 3);
+    assert!(
+        bounds[0] > bounds[1] && bounds[0] < Some(5_000),
+        "{bounds:?}"
+    );
+}

@@ -82,14 +82,11 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         downgrades: &arrival.downgrades,
         deadline,
     };
-    let entered = match limits::admit(entry, &mut exchange).await {
-        Ok(admitted) => admitted.apply(arrival.request.clone()),
-        Err(error) => Err(error),
-    };
-    match entered {
-        Ok((request, route)) => (arrival.request, arrival.route) = (request, route),
+    let admitted = match limits::admit(entry, &mut exchange).await {
+        Ok(admitted) => admitted,
         Err(error) => return Err(give_up(error, exchange)),
-    }
+    };
+    arrival.route = admitted.route.clone();
     let route = arrival.route.clone();
     // A downgrade may have changed the route.
     exchange.class(urgency(&route, arrival.class));
@@ -105,7 +102,11 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
     } = guarded;
     let filters = Filters { screen, restorer };
     exchange.masked(route.rules.shield.as_deref(), &report);
-    exchange.asked(&request);
+    let sent = match admitted.bounded(&request) {
+        Ok(bounded) => bounded.unwrap_or_else(|| request.clone()),
+        Err(error) => return Err(give_up(error, exchange)),
+    };
+    exchange.asked(&sent);
     if let Err(error) = exchange.begin().await {
         return Err(give_up(error, exchange));
     }
@@ -147,7 +148,7 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
     if let Err(error) = limits::written(&mut exchange).await {
         return Err(give_up(error, exchange));
     }
-    let call = arrival.call(request, plan, (&exchange, deadline));
+    let call = arrival.call(sent, plan, (&exchange, deadline));
     match sharer {
         None => back.alone(call, exchange).await,
         // Most requests share nothing, and need no room for it.

@@ -45,11 +45,11 @@ pub fn read(operation: Operation, body: Bytes) -> Result<ChatRequest, ApiError> 
 /// # Errors
 /// The body is not that of the request.
 pub fn with_max_output(
-    request: ChatRequest,
+    request: &ChatRequest,
     max: u64,
     absent: &'static str,
 ) -> Result<ChatRequest, ApiError> {
-    cap::apply(&request, max, absent)
+    cap::apply(request, max, absent)
 }
 
 /// The neutral form of a chat request, for a target that speaks another dialect.

@@ -6,14 +6,15 @@ use super::{Downgrades, Limit, Limits, Who};
 use crate::policy::Route;
 use crate::settle::Exchange;
 use aplomb_config::limits::ExceedConfig;
-use aplomb_core::dialect;
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use aplomb_limits::counter::Now;
 use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::{Meter, Method};
 use aplomb_limits::verdict::{Broken, Standing};
+use aplomb_privacy::room::with_max_output;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -131,23 +132,26 @@ enum Next {
 /// A request that was let in.
 pub(crate) struct Admitted {
     /// The route that it goes to.
-    route: Arc<Route>,
+    pub(crate) route: Arc<Route>,
     /// The bound of its output, where it has to be sent: it was lowered, or two names for it say two things.
     bound: Option<u64>,
 }
 
 impl Admitted {
-    /// The request as it goes on, and its route.
+    /// The request as it is sent, where that is with another bound. Whether two requests are the same is told by what their
+    /// clients have sent: what is left of a budget changes with every one.
     ///
     /// # Errors
     /// Its body can't be read again.
-    pub(crate) fn apply(self, request: ChatRequest) -> Result<(ChatRequest, Arc<Route>), ApiError> {
+    pub(crate) fn bounded(
+        &self,
+        request: &Masked<ChatRequest>,
+    ) -> Result<Option<Masked<ChatRequest>>, ApiError> {
         let Some(bound) = self.bound else {
-            return Ok((request, self.route));
+            return Ok(None);
         };
-        let absent = bound_name(&self.route, request.operation);
-        let request = dialect::with_max_output(request, bound, absent)?;
-        Ok((request, self.route))
+        let absent = bound_name(&self.route, request.get().operation);
+        with_max_output(request, bound, absent).map(Some)
     }
 }
 
