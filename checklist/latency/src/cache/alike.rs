@@ -42,6 +42,7 @@ impl Alike {
 #[derive(Debug, Default)]
 pub(super) struct Space {
     index: Index,
+    entries: usize,
     /// The latest entry of each question, case and punctuation levelled.
     same: HashMap<[u8; 32], Digest>,
     /// The latest entry of each outline ([`Features::outline`]).
@@ -50,7 +51,7 @@ pub(super) struct Space {
 
 impl Space {
     pub(super) fn is_empty(&self) -> bool {
-        self.same.is_empty()
+        self.entries == 0
     }
 
     /// Vectors.
@@ -59,6 +60,7 @@ impl Space {
     }
 
     pub(super) fn insert(&mut self, key: Digest, alike: &Alike) {
+        self.entries += 1;
         self.same.insert(alike.features.whole, key);
         self.outlines.insert(alike.features.outline(), key);
         if let Some(vector) = &alike.vector {
@@ -71,6 +73,7 @@ impl Space {
     }
 
     pub(super) fn remove(&mut self, key: &Digest, features: &Features) {
+        self.entries = self.entries.saturating_sub(1);
         self.index.remove(key);
         if self.same.get(&features.whole) == Some(key) {
             self.same.remove(&features.whole);

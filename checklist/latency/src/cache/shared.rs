@@ -66,9 +66,6 @@ pub struct Shared {
     counts: Counts,
 }
 
-/// A purge as news.
-type Told = [Option<String>; 5];
-
 impl Shared {
     /// The cache of this name. `node` is unlike those of other nodes, `secret` like theirs.
     pub fn new(redis: Redis, name: &str, node: &str, secret: Arc<[u8]>) -> Self {
@@ -173,17 +170,7 @@ impl Shared {
     /// # Errors
     /// The server is away: what fits may still be there.
     pub async fn purge(&self, purge: &Purge) -> Result<u64, Away> {
-        let told: Told = [
-            purge.tenant.clone(),
-            purge.user.clone(),
-            purge.route.clone(),
-            purge.before_ms.map(|ms| ms.to_string()),
-            purge.source.map(|source| {
-                let hex: String = source.iter().map(|byte| format!("{byte:02x}")).collect();
-                hex
-            }),
-        ];
-        let told = serde_json::to_vec(&told).map_err(|_| Away)?;
+        let told = serde_json::to_vec(purge).map_err(|_| Away)?;
         let mut commands = pipe();
         commands.add_command(self.event("purge", &told)).ignore();
         let () = self.redis.run(CALM, &commands).await?;
@@ -308,7 +295,7 @@ impl Shared {
                     text("put").and_then(|bytes| Some(Digest(bytes.try_into().ok()?)))
                 {
                     wanted.push(key);
-                } else if let Some(purge) = text("purge").as_deref().and_then(purge_of) {
+                } else if let Some(purge) = text("purge").and_then(|told| purge_of(&told)) {
                     // In their order: what was put before must not come back.
                     self.take_all(store, std::mem::take(&mut wanted), now_ms())
                         .await?;
@@ -341,23 +328,8 @@ fn bytes_of(value: &Value) -> Option<Vec<u8>> {
     from_redis_value(value.clone()).ok()
 }
 
-fn purge_of(bytes: &[u8]) -> Option<Purge> {
-    let [tenant, user, route, before_ms, source]: Told = serde_json::from_slice(bytes).ok()?;
-    let source = match source {
-        None => None,
-        Some(hex) => Some(u128::from_str_radix(&hex, 16).ok()?.to_be_bytes()),
-    };
-    let before_ms = match before_ms {
-        None => None,
-        Some(text) => Some(text.parse().ok()?),
-    };
-    Some(Purge {
-        tenant,
-        user,
-        route,
-        before_ms,
-        source,
-    })
+fn purge_of(told: &[u8]) -> Option<Purge> {
+    serde_json::from_slice(told).ok()
 }
 
 async fn timed<T, E>(limit: Duration, work: impl Future<Output = Result<T, E>>) -> Result<T, Away> {

@@ -8,6 +8,7 @@ use super::alike::{Alike, Asking, Space};
 use super::answer::Answer;
 use super::guard::Features;
 use super::key::Digest;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -136,7 +137,8 @@ impl Absent {
 }
 
 /// Which entries to remove: those that fit everything that is said.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Purge {
     /// Of this tenant.
     pub tenant: Option<String>,
@@ -225,6 +227,8 @@ struct Inner<V> {
     slots: HashMap<Digest, Slot<V>>,
     /// Searched without the lock of this.
     spaces: HashMap<Digest, Arc<RwLock<Space>>>,
+    /// Vectors of all of them.
+    vectors: usize,
     tenants: HashMap<Arc<str>, TenantShare>,
     by_size: BTreeSet<(usize, Arc<str>)>,
     /// When entries expire, in about that order.
@@ -242,6 +246,7 @@ impl<V> Default for Store<V> {
         Store(Mutex::new(Inner {
             slots: HashMap::new(),
             spaces: HashMap::new(),
+            vectors: 0,
             tenants: HashMap::new(),
             by_size: BTreeSet::new(),
             expiry: VecDeque::new(),
@@ -342,14 +347,14 @@ impl<V: Kept> Store<V> {
 
     /// Adds the vector of the entry that came from this exchange, if it is still there.
     pub fn attach(&self, key: &Digest, source: &[u8; 16], vector: &[f32]) {
-        let inner = self.lock();
+        let mut inner = self.lock();
         let slot = inner
             .slots
             .get(key)
             .filter(|slot| slot.entry.source == *source);
-        let alike = slot.and_then(|slot| slot.entry.alike.as_ref());
-        if let Some(space) = alike.and_then(|alike| inner.spaces.get(&alike.space)) {
-            write(space).attach(*key, vector);
+        if let Some(alike) = slot.and_then(|slot| slot.entry.alike.as_ref()) {
+            let space = alike.space;
+            inner.change(&space, |space| space.attach(*key, vector));
         }
     }
 
@@ -404,7 +409,7 @@ impl<V: Kept> Store<V> {
             entries: inner.slots.len(),
             bytes: inner.bytes,
             bytes_max: inner.bytes_max,
-            vectors: inner.spaces.values().map(|space| read(space).len()).sum(),
+            vectors: inner.vectors,
         }
     }
 }
@@ -426,10 +431,27 @@ fn resize(by_size: &mut BTreeSet<(usize, Arc<str>)>, name: &Arc<str>, old: usize
 }
 
 impl<V> Inner<V> {
+    /// Changes a namespace; one that is empty then goes.
+    fn change(&mut self, name: &Digest, work: impl FnOnce(&mut Space)) {
+        let Some(space) = self.spaces.get(name) else {
+            return;
+        };
+        let (before, after, empty) = {
+            let mut space = write(space);
+            let before = space.len();
+            work(&mut space);
+            (before, space.len(), space.is_empty())
+        };
+        self.vectors = (self.vectors + after).saturating_sub(before);
+        if empty {
+            self.spaces.remove(name);
+        }
+    }
+
     fn insert(&mut self, key: Digest, mut entry: Entry<V>, size: usize) {
         if let Some(alike) = &mut entry.alike {
-            let space = self.spaces.entry(alike.space).or_default();
-            write(space).insert(key, alike);
+            self.spaces.entry(alike.space).or_default();
+            self.change(&alike.space, |space| space.insert(key, alike));
             // The index has it now.
             alike.vector = None;
         }
@@ -472,17 +494,8 @@ impl<V> Inner<V> {
         let Some(slot) = self.slots.remove(key) else {
             return;
         };
-        if let Some(alike) = &slot.entry.alike
-            && let Some(space) = self.spaces.get(&alike.space)
-        {
-            let empty = {
-                let mut space = write(space);
-                space.remove(key, &alike.features);
-                space.is_empty()
-            };
-            if empty {
-                self.spaces.remove(&alike.space);
-            }
+        if let Some(alike) = &slot.entry.alike {
+            self.change(&alike.space, |space| space.remove(key, &alike.features));
         }
         self.bytes = self.bytes.saturating_sub(slot.size);
         let Owner { tenant, user, .. } = &slot.entry.owner;

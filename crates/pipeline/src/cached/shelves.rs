@@ -168,7 +168,7 @@ impl Caches {
                 "vectors": fill.vectors,
                 "hits_exact": exact,
                 "hits_semantic": semantic,
-                "hit_rate": share(hits, hits + misses),
+                "hit_rate": mean(real(hits), hits + misses),
                 "misses": metrics.misses(),
                 "bypasses": metrics.bypasses(),
                 "kept": metrics.kept.get(),
@@ -209,22 +209,18 @@ fn show_shared(metrics: &CacheMetrics, shared: &Shared) {
     }
 }
 
-/// A share of what was asked; null where nothing was.
+/// A number, which loses nothing that is seen.
 #[expect(
     clippy::cast_precision_loss,
     reason = "numbers above 2^53 keep their size"
 )]
-fn share(part: u64, all: u64) -> Option<f64> {
-    (all > 0).then(|| part as f64 / all as f64)
+fn real(n: u64) -> f64 {
+    n as f64
 }
 
-/// A mean of what was measured; null where nothing was.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "numbers above 2^53 keep their size"
-)]
+/// A mean of what was counted, or a share of it; null where nothing was.
 fn mean(sum: f64, count: u64) -> Option<f64> {
-    (count > 0).then(|| sum / count as f64)
+    (count > 0).then(|| sum / real(count))
 }
 
 impl Erase for Caches {

@@ -178,6 +178,25 @@ fn what_is_removed_is_no_longer_found_and_leaves_nothing() {
 }
 
 #[test]
+fn of_two_entries_of_one_question_the_other_one_stays() {
+    let store = Store::new(1 << 20);
+    let question = "How do I cancel the Pro plan?";
+    put(&store, 1, question, Some(vector(0.0)));
+    put(&store, 2, question, Some(vector(0.0)));
+    let purge = Purge {
+        source: Some([2; 16]),
+        ..Purge::default()
+    };
+    assert_eq!(store.purge(&purge), 1);
+    let asked = Q::new("What is the way to cancel the Pro plan?", 0.0);
+    assert_eq!(asked.ask(&store).unwrap().found.source, [1; 16]);
+    assert_eq!(store.fill(1).vectors, 1);
+    store.purge(&Purge::default());
+    assert_eq!(store.fill(1).vectors, 0);
+    assert!(!store.has_space(&SPACE));
+}
+
+#[test]
 fn answers_agree_by_the_words_they_share() {
     assert!(
         (agreement(
