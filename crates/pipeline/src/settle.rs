@@ -3,11 +3,14 @@
 //! An [`Exchange`] belongs to the answer. However it ends (whole, with an error, client gone in any phase, panic), its
 //! `Drop` settles: the record goes to the writer's queue, counters grow. No I/O, no wait.
 
-use crate::cached::{Hit, Keep};
+mod again;
+mod calls;
+mod limited;
+
+use crate::cached::Keep;
 use crate::limits::Admission;
-use crate::plan::class;
 use crate::policy::{Policy, Recording, Route, Target};
-use crate::shared::{Head, Lead, Used};
+use crate::shared::Lead;
 use crate::state::State;
 use crate::tokens;
 use aplomb_catalog::prices::Prices;
@@ -19,27 +22,18 @@ use aplomb_core::id::{RequestId, TraceContext};
 use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
-use aplomb_latency::class::Charge;
-use aplomb_latency::queue::Class;
-use aplomb_limits::key::Key;
-use aplomb_limits::rule::Meter;
-use aplomb_limits::verdict::Standing;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
 use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
-use aplomb_observe::otel::span::{Call, Finished, Trace};
+use aplomb_observe::otel::span::{Finished, Trace};
 use aplomb_observe::prompt::has_text;
 use aplomb_observe::queue::Submission;
-use aplomb_observe::record::{
-    Attempt, CacheFacts, KeepText, LimitDecision, LimitFacts, Outcome, PrivacyFacts, Record,
-    SharedFacts, Texts,
-};
+use aplomb_observe::record::{Attempt, KeepText, Outcome, PrivacyFacts, Record, Texts};
 use aplomb_observe::store::embedded::Started;
 use aplomb_privacy::mask::Report;
 use aplomb_privacy::restore::Restored;
 use aplomb_privacy::room::Shield;
-use aplomb_providers::call::{Base, Kind};
-use aplomb_providers::fault::UpstreamFault;
+use aplomb_providers::call::Kind;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -205,217 +199,6 @@ impl Exchange {
         &self.state
     }
 
-    /// What it has taken of limits.
-    pub(crate) fn set_admission(&mut self, admission: Admission) {
-        self.admission = Some(Box::new(admission));
-    }
-
-    /// How the limits stood when it was let in or refused.
-    pub fn standings(&self) -> &[Standing] {
-        self.admission
-            .as_ref()
-            .map_or(&[], |admission| &admission.standings)
-    }
-
-    /// What a limit did with it.
-    pub(crate) fn note_limit(&mut self, facts: LimitFacts) {
-        self.record.limit = Some(facts);
-    }
-
-    /// What a limit did with it so far.
-    pub(crate) fn limit_decision(&self) -> Option<LimitDecision> {
-        self.record.limit.as_ref().map(|facts| facts.decision)
-    }
-
-    /// It has waited for room under a limit.
-    pub(crate) fn held_back(&mut self, took: Duration) {
-        self.record.queue_ms += ms(took);
-        self.waited(took);
-    }
-
-    /// It goes to another route than the one it asked for.
-    pub(crate) fn reroute(&mut self, route: &Route) {
-        self.record.route.clone_from(&route.name);
-        self.record.keep = route.record.keep;
-        self.recording = route.record;
-        self.route = route.metrics.clone();
-    }
-
-    /// Told when the money that it may cost is written down.
-    pub(crate) fn take_written(&mut self) -> Option<oneshot::Receiver<()>> {
-        self.admission.as_mut()?.written.take()
-    }
-
-    /// The bound of the output that a limit of money has lowered.
-    pub fn clamped(&self) -> Option<u64> {
-        self.admission.as_ref()?.clamped()
-    }
-
-    /// What was known of prices when it came.
-    pub(crate) fn prices(&self) -> &Prices {
-        &self.prices
-    }
-
-    /// Requests whose answers are about as long.
-    pub(crate) fn kind(&self) -> Key {
-        let route = self.record.route.as_deref().unwrap_or_default();
-        let values = [route, &self.record.model];
-        self.state.limit_keys.key("output tokens", values)
-    }
-
-    /// Reserves more where the answer has become longer than what was reserved.
-    ///
-    /// # Errors
-    /// A limit of money has nothing left.
-    pub(crate) fn grow(&mut self) -> Result<(), ApiError> {
-        match &mut self.admission {
-            Some(admission) if admission.growth.is_some() => {
-                let now = self.state.limits_now();
-                admission.grow(self.output_bytes.div_ceil(4), now)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Puts what was used in the place of what was taken of limits.
-    fn settle_limits(&mut self) {
-        let Some(mut admission) = self.admission.take() else {
-            return;
-        };
-        let record = &self.record;
-        let usage = record.usage;
-        let reported = usage.source == UsageSource::Provider && !record.is_given_again();
-        if admission.growth.is_some() && record.outcome == Outcome::Done && reported {
-            self.state.outputs.note(self.kind(), usage.output);
-        }
-        if let Some(reservation) = &mut admission.reservation {
-            let now = self.state.limits_now();
-            reservation.settle(now, |meter| self.charged(meter));
-        }
-        self.admission = Some(admission);
-    }
-
-    /// What a limit is charged with; none where that is what was reserved.
-    ///
-    /// A request that failed since the provider failed is given back. One whose client left before its answer began has used its
-    /// input. An answer from the cache has used no tokens.
-    fn charged(&self, meter: Meter) -> Option<u64> {
-        let record = &self.record;
-        // Who got the answer of another request has used what that one has.
-        let failed = record.outcome == Outcome::Error && record.status >= 500;
-        if failed || record.shared.is_some() {
-            return Some(0);
-        }
-        let mut usage = record.usage;
-        let mut cost = record.cost_nano;
-        if record.is_given_again() {
-            usage = Usage::default();
-        } else if record.target.is_none()
-            && record.outcome == Outcome::ClientGone
-            && let Some(called) = &self.called
-        {
-            usage.input = u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX);
-            cost = self.price_at(called, &usage);
-        }
-        match meter {
-            Meter::Requests | Meter::Concurrent => None,
-            Meter::Tokens => Some(usage.input_total().saturating_add(usage.output)),
-            Meter::InputTokens => Some(usage.input_total()),
-            Meter::OutputTokens => Some(usage.output),
-            Meter::Cost => cost.map(|nano| u64::try_from(nano).unwrap_or(0)),
-        }
-    }
-
-    /// What the response cache did with the request.
-    pub(crate) fn cache_looked(&mut self, facts: CacheFacts) {
-        self.record.cache = Some(Box::new(facts));
-    }
-
-    /// The answer is gathered, to be given again.
-    pub(crate) fn keep(&mut self, keep: Keep) {
-        self.keep = Some(Box::new(keep));
-    }
-
-    /// Whether the answer is gathered.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.keep.is_some()
-    }
-
-    /// The answer comes from the response cache. `waited`: so long it was held back, to come as it did before.
-    pub(crate) fn hit(&mut self, hit: &Hit, waited: Duration) {
-        let answer = &hit.found.answer;
-        self.given((*answer.target).into(), answer.simulated, waited);
-        let saved = answer.usage.and_then(|usage| self.price_of(&usage));
-        self.record.cache = Some(Box::new(hit.facts(saved)));
-    }
-
-    /// The answer is that of another exchange's call, for whose beginning this one has waited.
-    pub(crate) fn shares(&mut self, head: &Head, facts: SharedFacts, waited: Duration) {
-        self.given(head.target.clone(), head.simulated, waited);
-        self.record.shared = Some(Box::new(facts));
-    }
-
-    /// The call that it waited for failed, and its chain of targets was gone through or not.
-    pub(crate) fn fell(&mut self, spent: bool) {
-        self.record.chain_spent = spent;
-    }
-
-    /// An answer without a call of its own begins.
-    fn given(&mut self, target: Arc<str>, simulated: bool, waited: Duration) {
-        self.upstream += waited;
-        let now = self.state.clock.instant();
-        let since = now.saturating_duration_since(self.arrived);
-        let overhead = since.saturating_sub(self.upstream);
-        self.state.metrics.overhead.observe(overhead);
-        self.record.ttft_ms = Some(ms(since));
-        self.record.overhead_ms = Some(ms(overhead));
-        self.record.target = Some(target);
-        self.record.simulated = simulated;
-        self.record.status = 200;
-    }
-
-    /// Its call is one that others may have joined.
-    pub(crate) fn leads(&mut self, lead: Lead) {
-        self.lead = Some(Box::new(lead));
-    }
-
-    /// What its call has used in all, whether it has seen that or not.
-    pub(crate) fn used(&mut self, used: &Used) {
-        self.usage = used.usage.or(self.usage);
-        self.output_bytes = self.output_bytes.max(used.output_bytes);
-    }
-
-    /// All that it holds, for somebody else who goes on with it. What is left of it settles nothing.
-    fn moved_out(&mut self) -> Self {
-        self.settled = true;
-        Exchange {
-            state: self.state.clone(),
-            weight: self.weight,
-            called: self.called.clone(),
-            record: std::mem::take(&mut self.record),
-            arrived: self.arrived,
-            upstream: self.upstream,
-            input_bytes: self.input_bytes,
-            output_bytes: self.output_bytes,
-            usage: self.usage,
-            target: self.target.take(),
-            prices: self.prices.clone(),
-            evals: self.evals.clone(),
-            recording: self.recording,
-            texts: self.texts.take(),
-            operation: self.operation,
-            route: self.route.clone(),
-            tenant: self.tenant.clone(),
-            trace: self.trace.take(),
-            pauses: std::mem::take(&mut self.pauses),
-            error: self.error,
-            keep: self.keep.take(),
-            admission: self.admission.take(),
-            lead: None,
-            settled: false,
-        }
-    }
-
     /// The request as the provider sees it: the record looks into it, or keeps it, as the route says.
     pub fn asked(&mut self, request: &Masked<ChatRequest>) {
         let looked_at = self.state.records.is_some() || self.trace.is_some();
@@ -508,156 +291,6 @@ impl Exchange {
             facts.foreign = restored.foreign;
             facts.counts.extend(invented.clone());
         }
-    }
-
-    /// An attempt begins; `span_id` travels upstream.
-    pub fn calling(&mut self, target: &Target, span_id: u64) {
-        if !matches!(target.provider.kind, Kind::Practice(_)) {
-            self.called = Some(target.name.clone());
-        }
-        let Some(trace) = &mut self.trace else { return };
-        let now = self.state.clock.instant();
-        trace.calls.push(Call {
-            span_id,
-            target: target.name.clone(),
-            start: now.saturating_duration_since(self.arrived),
-            peer: target.provider.base.as_ref().map(Base::peer),
-        });
-    }
-
-    /// After a failed attempt another one follows, at the same target or at the next one.
-    pub fn again(&self, same_target: bool) {
-        let counter = if same_target {
-            &self.route.retries
-        } else {
-            &self.route.fallbacks
-        };
-        counter.add(1);
-    }
-
-    /// An attempt failed after `took`.
-    pub fn attempt_failed(&mut self, target: &Target, fault: &UpstreamFault, took: Duration) {
-        target.metrics.fault(fault.kind.name());
-        if let Some(series) = target.metrics.client.of(self.operation) {
-            series.duration.observe(took, Some(fault.kind.name()));
-        }
-        let status = fault
-            .error
-            .upstream
-            .as_ref()
-            .map(|upstream| upstream.status);
-        if class(fault).action().charge == Charge::Input {
-            self.lose(target);
-        }
-        tracing::debug!(upstream = %target.name, fault = fault.kind.name(), cause = fault.error.cause.as_ref().map(tracing::field::display), "attempt failed");
-        self.record.attempts.push(Attempt {
-            target: target.name.clone(),
-            fault: Some(fault.kind.name()),
-            status,
-            ms: ms(took),
-        });
-    }
-
-    /// The provider wants to be left alone, and the request waits for it.
-    pub(crate) fn gated(&self) {
-        self.route.gate_waits.add(1);
-    }
-
-    /// A further call would have been more than the provider's retry budget has.
-    pub(crate) fn retry_refused(&mut self) {
-        self.record.chain_spent = true;
-        self.route.retries_refused.add(1);
-    }
-
-    /// A hedge would have been more than the route's budget has.
-    pub(crate) fn hedge_refused(&self) {
-        self.route.hedges_refused.add(1);
-    }
-
-    /// A hedge ended: it gave the answer or not.
-    pub(crate) fn hedge_ended(&mut self, end: HedgeEnd) {
-        let counter = match end {
-            HedgeEnd::Won => &self.route.hedges_won,
-            HedgeEnd::Lost => &self.route.hedges_lost,
-        };
-        counter.add(1);
-        self.record.hedge = Some(match end {
-            HedgeEnd::Won => "won",
-            HedgeEnd::Lost => "lost",
-        });
-    }
-
-    /// A call was given up after `took`, since another one was faster. Its input is likely to be charged.
-    pub(crate) fn hedge_lost(&mut self, target: &Target, took: Duration) {
-        self.lose(target);
-        self.record.attempts.push(Attempt {
-            target: target.name.clone(),
-            fault: Some(HEDGE_LOST),
-            status: None,
-            ms: ms(took),
-        });
-    }
-
-    /// Books the input of a call that gave no answer, as far as its price is known.
-    fn lose(&mut self, target: &Target) {
-        if matches!(target.provider.kind, Kind::Practice(_)) {
-            return;
-        }
-        let price = self
-            .prices
-            .price(&target.provider.name, &target.model, self.record.at_ms);
-        let usage = Usage {
-            input: u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX),
-            source: UsageSource::Estimated,
-            ..Usage::default()
-        };
-        if let Some(price) = price {
-            let lost = self.record.lost_cost_nano.unwrap_or(0);
-            self.record.lost_cost_nano = Some(lost.saturating_add(price.cost(&usage).0));
-        }
-    }
-
-    /// Its tenant's share of targets that take only so many calls at a time.
-    pub(crate) fn weight(&self) -> u32 {
-        self.weight
-    }
-
-    /// How urgent it is.
-    pub(crate) fn class(&mut self, class: Class) {
-        self.record.class = class.name();
-    }
-
-    /// It has waited for its turn, and began to wait at this place.
-    pub(crate) fn queued(&mut self, position: usize, took: Duration) {
-        self.record.queue_position = u32::try_from(position).ok();
-        self.record.queue_ms += ms(took);
-        self.waited(took);
-    }
-
-    /// What its call used, as far as it is known at once.
-    pub(crate) fn usage(&self) -> Usage {
-        self.usage.unwrap_or_else(|| self.estimate())
-    }
-
-    /// The provider's stream took so long after its first content. Its time per output token, where there are several.
-    pub(crate) fn upstream_took(&mut self, took: Duration) -> Option<Duration> {
-        if !self.record.stream || self.record.is_given_again() {
-            return None;
-        }
-        let between = u32::try_from(self.usage().output).ok()?.checked_sub(1)?;
-        let pace = took.checked_div(between)?;
-        self.record.upstream_per_token_ms = Some(ms(pace));
-        if let Some(series) = self
-            .target
-            .as_ref()
-            .and_then(|one| one.client.of(self.operation))
-        {
-            series.per_token.observe(pace);
-        }
-        if let Some(series) = self.route.server.of(self.operation) {
-            series.upstream_per_token.observe(pace);
-        }
-        Some(pace)
     }
 
     /// Time spent on upstream calls, and on waits between them.

@@ -1,0 +1,171 @@
+//! What is counted for the response caches, for calls that are shared, and for limits.
+
+use super::{Counter, Gauge, Histogram, locked};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// What is counted for each response cache.
+#[derive(Debug, Default)]
+pub struct CacheMetrics {
+    /// Answers given again to the same request.
+    pub hits_exact: Counter,
+    /// Answers given to another question that the guard takes for the same.
+    pub hits_semantic: Counter,
+    /// Questions with a vector now.
+    pub vectors: Gauge,
+    /// How long requests waited for the vector of their question.
+    pub embedding: Histogram,
+    /// What vectors from a provider cost in nano-dollars, where the price is known.
+    pub embedding_nano: Counter,
+    /// Real answers that were compared with the one that would have been served.
+    pub shadow: Counter,
+    /// Sum of their agreement, in millionths.
+    shadow_millionths: Counter,
+    /// What those answers would have cost in nano-dollars, where the price is known.
+    pub saved_nano: Counter,
+    /// Answers that were kept.
+    pub kept: Counter,
+    /// Answers that were pushed out by others.
+    pub evicted: Counter,
+    /// Answers that are kept now.
+    pub entries: Gauge,
+    /// Memory of them.
+    pub bytes: Gauge,
+    /// Bound of that memory.
+    pub bytes_max: Gauge,
+    /// Whether the Redis that the cache is shared over answered last; 0 where it is not shared.
+    pub shared_up: Gauge,
+    /// Entries put there.
+    pub shared_put: Gauge,
+    /// Entries not put there: it was away, or too many waited.
+    pub shared_unput: Gauge,
+    /// Entries that came from there.
+    pub shared_fetched: Gauge,
+    /// Entries from there that were damaged or foreign.
+    pub shared_dropped: Gauge,
+    misses: Reasons,
+    bypasses: Reasons,
+    unkept: Reasons,
+}
+
+/// What is counted for each limit.
+#[derive(Debug, Default)]
+pub struct LimitMetrics {
+    /// Requests that it refused.
+    pub refused: Counter,
+    /// Requests that waited for room under it.
+    pub queued: Counter,
+    /// Requests that it sent to another route.
+    pub downgraded: Counter,
+    /// Requests that it would have refused, if it were kept.
+    pub shadow: Counter,
+}
+
+/// Counters by a word of the code: few.
+#[derive(Debug, Default)]
+struct Reasons(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Reasons {
+    fn add(&self, reason: &'static str) {
+        *locked(&self.0).entry(reason).or_default() += 1;
+    }
+
+    fn all(&self) -> BTreeMap<&'static str, u64> {
+        locked(&self.0).clone()
+    }
+}
+
+impl CacheMetrics {
+    /// Nothing was found.
+    pub fn miss(&self, reason: &'static str) {
+        self.misses.add(reason);
+    }
+
+    /// The cache was not asked.
+    pub fn bypass(&self, reason: &'static str) {
+        self.bypasses.add(reason);
+    }
+
+    /// An answer was not kept.
+    pub fn unkept(&self, reason: &'static str) {
+        self.unkept.add(reason);
+    }
+
+    /// A real answer agrees so far with the one that would have been served: 0 to 1.
+    pub fn shadowed(&self, agreement: f32) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share from 0 to 1"
+        )]
+        let millionths = (f64::from(agreement.clamp(0.0, 1.0)) * 1e6) as u64;
+        self.shadow.add(1);
+        self.shadow_millionths.add(millionths);
+    }
+
+    /// Sum of the agreement of all real answers with those that would have been served.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean of shares loses nothing that matters"
+    )]
+    pub fn shadow_agreement(&self) -> f64 {
+        self.shadow_millionths.get() as f64 / 1e6
+    }
+
+    /// Requests by why nothing was found.
+    pub fn misses(&self) -> BTreeMap<&'static str, u64> {
+        self.misses.all()
+    }
+
+    /// Requests by why the cache was not asked.
+    pub fn bypasses(&self) -> BTreeMap<&'static str, u64> {
+        self.bypasses.all()
+    }
+
+    /// Answers by why they were not kept.
+    pub fn left_out(&self) -> BTreeMap<&'static str, u64> {
+        self.unkept.all()
+    }
+}
+
+/// What is counted of requests that are the same, by what makes them so.
+#[derive(Debug, Default)]
+pub struct ShareMetrics {
+    /// Calls that others could join.
+    pub led: Counter,
+    /// Requests that got the answer of a call in flight.
+    pub joined: Counter,
+    /// Requests that got a finished answer.
+    pub replayed: Counter,
+    /// Requests that were refused, since the same one was in flight.
+    pub rejected: Counter,
+    /// Calls that a newer request took the place of.
+    pub replaced: Counter,
+    /// Requests that were refused, since their key was used for another question.
+    pub mismatched: Counter,
+    /// Readers that were too slow for a shared answer.
+    pub cut: Counter,
+    /// Finished answers that were pushed out by others.
+    pub evicted: Counter,
+    /// Finished answers that are there now.
+    pub entries: Gauge,
+    /// Memory of them.
+    pub bytes: Gauge,
+    /// Calls in flight that others may join.
+    pub calls: Gauge,
+    /// Memory of what they have said.
+    pub calls_bytes: Gauge,
+    unkept: Reasons,
+}
+
+impl ShareMetrics {
+    /// A finished answer was not kept.
+    pub fn unkept(&self, reason: &'static str) {
+        self.unkept.add(reason);
+    }
+
+    /// Finished answers by why they were not kept.
+    pub fn left_out(&self) -> BTreeMap<&'static str, u64> {
+        self.unkept.all()
+    }
+}
