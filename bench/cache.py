@@ -14,25 +14,26 @@ import tempfile
 import time
 
 CONFIG = """
-server: {{ listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: data }}
+server: { listen: 127.0.0.1:0, admin: 127.0.0.1:0, data_dir: data }
 limits: []
 providers:
-  practice: {{ practice: {{ first_token: 0s, tokens_per_second: 0 }} }}
+  practice: { practice: { first_token: 0s, tokens_per_second: 0 } }
 caches:
-  faq: {{ exact: 1h, max: 1GiB }}
-  alike: {{ semantic: {{ scope: tenant, wait: 5s }} }}
+  faq: { exact: 1h, max: 1GiB }
+  alike: { semantic: { scope: tenant, wait: 5s } }
 routes:
-  cached: {{ targets: [practice/small], cache: faq }}
-  alike: {{ targets: [practice/small], cache: alike }}
-  plain: {{ targets: [practice/small] }}
+  cached: { targets: [practice/small], cache: faq }
+  alike: { targets: [practice/small], cache: alike }
+  plain: { targets: [practice/small] }
 """
 HITS = 5_000
 ALIKE = 1_000
 ENTRIES = 20_000
 
 
-def start(binary, folder):
-    (folder / "aplomb.yaml").write_text(CONFIG.format())
+def start(binary, folder, config):
+    """The gateway with a configuration, and where its two listeners are."""
+    (folder / "aplomb.yaml").write_text(config)
     process = subprocess.Popen(
         [binary, "serve", "--config", "aplomb.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
@@ -55,9 +56,10 @@ def ask(connection, route, text, stream):
 
 
 def row(name, times, own):
+    """Prints times as the client saw them (s), and the gateway's own (ms)."""
     times, own = sorted(times), sorted(own)
     at = lambda list, part: list[int(len(list) * part)]
-    print(f"{name:24} p50 {at(times, .5) * 1e3:.3f} ms  p99 {at(times, .99) * 1e3:.3f} ms  gateway's own p50 {at(own, .5):.3f} ms")
+    print(f"{name:28} p50 {at(times, .5) * 1e3:.3f} ms  p99 {at(times, .99) * 1e3:.3f} ms  gateway's own p50 {at(own, .5):.3f} ms")
 
 
 def memory(process):
@@ -95,7 +97,7 @@ def alike(found, folder, connection):
 def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
-        process, found = start(binary, pathlib.Path(folder))
+        process, found = start(binary, pathlib.Path(folder), CONFIG)
         try:
             connection = http.client.HTTPConnection(found["data"])
             for name, route, stream in [

@@ -37,6 +37,7 @@ providers:
   practice: {{ practice: {{ first_token: {first_token}, tokens_per_second: 0, jitter: 0 }}{limit} }}
 routes: {{ chat: {{ targets: [practice/m], timeouts: {{ first_token: 1h, total: 1h }} }} }}
 queue: {{ interactive: 1h, per_user: 200 }}
+limits: []
 log: {{ level: error }}
 """
         path = os.path.join(self.folder.name, "aplomb.yaml")
