@@ -431,12 +431,12 @@ impl<R: Room> Worker<R> {
         let read = tokio::task::spawn_blocking(move || {
             let records = room.records()?;
             let reader = records.reader();
-            let mut found = reader.one(id, None).ok()?;
-            if found.is_none() {
+            let read = || Recorded::of(&reader.one(id, None).ok()??);
+            // Texts reach the disk apart from facts, so that a record may be there without its text.
+            read().or_else(|| {
                 records.flush().ok()?;
-                found = reader.one(id, None).ok()?;
-            }
-            Recorded::of(&found?)
+                read()
+            })
         });
         read.await.ok().flatten()
     }
