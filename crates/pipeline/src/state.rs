@@ -11,6 +11,7 @@ use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
+use aplomb_limits::hammer::Hammer;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
 use aplomb_limits::store::{Ledger, Used};
@@ -58,6 +59,8 @@ pub struct State {
     pub ledger: Option<Ledger>,
     /// What is known of users.
     pub trust: Trust,
+    /// Who goes on asking after refusals.
+    pub(crate) hammer: Hammer,
     /// How long answers become.
     pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
@@ -81,6 +84,7 @@ impl State {
             limits: Arc::default(),
             ledger: None,
             trust: Trust::default(),
+            hammer: Hammer::default(),
             outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,
