@@ -24,6 +24,8 @@ const FREE: f64 = 10.0;
 const DOUBLES: f64 = 5.0;
 const FIRST_MS: f64 = 50.0;
 const LONGEST_MS: f64 = 2_000.0;
+/// Time between two looks for callers that are cold.
+const SWEEP_MS: u64 = 1_000;
 /// Warmest that a caller becomes, so that it is cold again within a minute.
 const WARMEST: f64 = 100.0;
 
@@ -41,10 +43,16 @@ impl Warmth {
     }
 }
 
+#[derive(Default)]
+struct Callers {
+    warm: HashMap<Key, Warmth>,
+    swept_ms: u64,
+}
+
 /// How warm callers are.
 #[derive(Default)]
 pub struct Hammer {
-    callers: Mutex<HashMap<Key, Warmth>>,
+    callers: Mutex<Callers>,
     delayed: Arc<AtomicUsize>,
 }
 
@@ -83,13 +91,17 @@ impl Hammer {
     /// How warm it is now; none where there is no room for it.
     fn warm(&self, caller: Key, now_ms: u64) -> Option<f64> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= CALLERS_MAX && !callers.contains_key(&caller) {
-            callers.retain(|_, warmth| warmth.at(now_ms) > 0.5);
-            if callers.len() >= CALLERS_MAX {
+        if callers.warm.len() >= CALLERS_MAX && !callers.warm.contains_key(&caller) {
+            // Looking for the cold walks over all: not more often than they can have become cold.
+            if now_ms.saturating_sub(callers.swept_ms) >= SWEEP_MS {
+                callers.swept_ms = now_ms;
+                callers.warm.retain(|_, warmth| warmth.at(now_ms) > 0.5);
+            }
+            if callers.warm.len() >= CALLERS_MAX {
                 return None;
             }
         }
-        let warmth = callers.entry(caller).or_insert(Warmth {
+        let warmth = callers.warm.entry(caller).or_insert(Warmth {
             value: 0.0,
             at_ms: now_ms,
         });
@@ -148,10 +160,10 @@ mod tests {
         for n in 0..2 * CALLERS_MAX {
             hammer.refused(Key(u128::try_from(n).unwrap()), 0);
         }
-        assert_eq!(hammer.callers.lock().unwrap().len(), CALLERS_MAX);
+        assert_eq!(hammer.callers.lock().unwrap().warm.len(), CALLERS_MAX);
         hammer.refused(Key(u128::MAX), 60_000);
         assert!(
-            hammer.callers.lock().unwrap().len() < 10,
+            hammer.callers.lock().unwrap().warm.len() < 10,
             "the cold are forgotten"
         );
     }
