@@ -7,7 +7,7 @@ pub mod families;
 pub mod genai;
 mod rooms;
 
-pub use rooms::{CacheMetrics, LimitMetrics, ShareMetrics};
+pub use rooms::{CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics};
 
 use crate::queue::Queue;
 use crate::record::Outcome;
@@ -428,6 +428,8 @@ pub struct Metrics {
     pub limits_waiting: Gauge,
     /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
     pub limits_crowded: Gauge,
+    /// Requests before anybody knows who is calling.
+    pub protect: ProtectMetrics,
     /// Requests with the same content.
     pub share_content: Arc<ShareMetrics>,
     /// Requests with the same `Idempotency-Key`.
@@ -502,6 +504,7 @@ impl Default for Metrics {
             caches: Named::up_to(CACHES_MAX),
             limits: Named::up_to(LIMITS_MAX),
             limits_counters: Gauge::default(),
+            protect: ProtectMetrics::default(),
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),

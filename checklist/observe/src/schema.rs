@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Version of the schema: of the newest column, or of the last change of another table.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -701,6 +701,17 @@ pub const FACTS: &[Column] = &[
         false,
         "Time between output tokens of the provider's stream; null where the client held it back, or there was one token.",
         |s| time(s.record.upstream_per_token_ms)
+    ),
+    column!(
+        "client_net",
+        Text,
+        4,
+        false,
+        "Subnet that the request came from: an IPv4 /24 or an IPv6 /48. The address itself is not kept.",
+        |s| s
+            .record
+            .subnet
+            .map_or(Cell::Null, |net| Cell::Text(Cow::Owned(net.to_string())))
     ),
 ];
 

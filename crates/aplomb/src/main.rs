@@ -2,6 +2,7 @@
 
 mod admin;
 mod alerts;
+mod bans;
 mod cache;
 mod check;
 mod cli;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Sql(args) => records::sql(&args),
         Command::Cache(args) => cache::run(&args),
+        Command::Bans(args) => bans::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

@@ -4,6 +4,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
 use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake};
 use crate::observe::{AlertCondition, AlertTarget};
+use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
@@ -346,6 +347,8 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "usd" => text.parse::<Usd>().map(|_| ()),
         "hedge-after" => text.parse::<HedgeAfter>().map(|_| ()),
         "share" => text.parse::<Share>().map(|_| ()),
+        "network" => text.parse::<NetworkSource>().map(|_| ()),
+        "rate" => text.parse::<RateConfig>().map(|_| ()),
         "money-rate" => text.parse::<MoneyRate>().map(|_| ()),
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
         "alert-target" => text.parse::<AlertTarget>().map(|_| ()),

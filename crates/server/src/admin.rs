@@ -1,5 +1,6 @@
 //! The admin listener: nothing without the token, but health.
 
+mod bans;
 mod cache;
 mod evals;
 mod grading;
@@ -64,6 +65,7 @@ fn metrics(gateway: &Gateway) -> Reply {
     state.caches.refresh(state);
     state.shares.refresh(&state.metrics, state.clock.now_ms());
     state.refresh_limits();
+    state.refresh_bans();
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -120,6 +122,10 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         }
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::GET, "/admin/v1/bans") => Ok(bans::list(gateway)),
+        (&Method::POST, "/admin/v1/bans/lift") => {
+            bans::lift(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         (&Method::GET, "/admin/v1/cache") => Ok(cache::report(gateway)),
         (&Method::POST, "/admin/v1/cache/purge") => {

@@ -16,6 +16,7 @@ mod models;
 mod names;
 mod quota;
 mod reply;
+mod screen;
 mod stall;
 mod stream;
 pub mod tls;
