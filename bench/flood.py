@@ -58,7 +58,7 @@ def flood(address, results):
 
     begun = time.perf_counter()
     told = asyncio.run(run())
-    results.put((dict(told), time.perf_counter() - begun))
+    results.send((dict(told), time.perf_counter() - begun))
 
 
 def caller(address, key, going):
@@ -94,11 +94,11 @@ def main():
             time.sleep(1.5)
             quiet = show("quiet", caller(found["data"], key, lambda n: n < QUIET))
             before = memory(process)
-            results = multiprocessing.Queue()
-            attack = multiprocessing.Process(target=flood, args=(found["data"], results))
+            results, end = multiprocessing.Pipe(False)
+            attack = multiprocessing.Process(target=flood, args=(found["data"], end))
             attack.start()
-            busy = show("in the flood", caller(found["data"], key, lambda n: attack.is_alive() and results.empty() or n < 10))
-            told, took = results.get()
+            busy = show("in the flood", caller(found["data"], key, lambda n: not results.poll() or n < 10))
+            told, took = results.recv()
             attack.join()
             print(f"flood            {sum(told.values())} requests in {took:.1f} s, answered {told}")
             print(f"ratio of p99     {busy / quiet:.2f}")
