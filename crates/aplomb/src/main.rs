@@ -10,6 +10,7 @@ mod demo;
 mod eval;
 mod jsonl;
 mod keys;
+mod limits;
 mod load;
 mod log;
 mod output;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Logs(args) => records::logs(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Sql(args) => records::sql(&args),
+        Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Bans(args) => bans::run(&args),
         Command::Users(args) => records::users(&args),
