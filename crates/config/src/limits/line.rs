@@ -246,7 +246,7 @@ pub(crate) fn window(text: &str) -> Result<WindowConfig, Mistake> {
 }
 
 /// Scopes and conditions that nothing can tell yet.
-const PROTECTED: [&str; 6] = ["ip", "subnet", "fingerprint", "cohort", "asn", "via"];
+const PROTECTED: [&str; 4] = ["fingerprint", "cohort", "asn", "via"];
 
 fn protected(word: Word<'_>) -> Option<Mistake> {
     PROTECTED.contains(&word.text).then(|| {
@@ -263,6 +263,8 @@ fn scope(reader: &mut Reader<'_>, word: Word<'_>) -> Result<ScopeConfig, Mistake
         "org" | "organisation" | "organization" | "team" | "customer" => Some("tenant"),
         "api_key" | "apikey" => Some("key"),
         "conversation" => Some("session"),
+        "address" => Some("ip"),
+        "network" => Some("subnet"),
         _ => None,
     };
     if let Some(meant) = meant {

@@ -105,11 +105,15 @@ pub enum ScopeConfig {
     Session,
     /// Each key of a provider.
     ProviderKey,
+    /// Each address: an IPv4 address, or a /64 of IPv6.
+    Ip,
+    /// Each subnet: an IPv4 /24, or a /48 of IPv6.
+    Subnet,
 }
 
 impl ScopeConfig {
     /// All of them.
-    pub const ALL: [ScopeConfig; 8] = [
+    pub const ALL: [ScopeConfig; 10] = [
         ScopeConfig::Tenant,
         ScopeConfig::User,
         ScopeConfig::Key,
@@ -118,6 +122,8 @@ impl ScopeConfig {
         ScopeConfig::Segment,
         ScopeConfig::Session,
         ScopeConfig::ProviderKey,
+        ScopeConfig::Ip,
+        ScopeConfig::Subnet,
     ];
 
     /// As it is written.
@@ -131,6 +137,8 @@ impl ScopeConfig {
             ScopeConfig::Segment => "segment",
             ScopeConfig::Session => "session",
             ScopeConfig::ProviderKey => "provider key",
+            ScopeConfig::Ip => "ip",
+            ScopeConfig::Subnet => "subnet",
         }
     }
 }

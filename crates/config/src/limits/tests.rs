@@ -63,9 +63,9 @@ fn what_is_not_understood_is_named_with_its_place_and_a_proposal() {
         ("25 requests per 3x", 16, "expected a time span"),
         ("25 requests per 1h per 2h", 23, "one rule has one"),
         (
-            "25 requests per 1h per ip",
+            "25 requests per 1h per asn",
             23,
-            "`ip` needs the protect room: not available",
+            "`asn` needs the protect room: not available",
         ),
         (
             "25 requests per 1h per cohort",
