@@ -4,13 +4,13 @@
 //! retyped.
 
 use crate::prompt::Prompt;
-use crate::record::{Attempt, CacheFacts, Record, SharedFacts};
+use crate::record::{Attempt, CacheFacts, Record, SharedFacts, ValidationFacts};
 use aplomb_core::usage::UsageSource;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Version of the schema: of the newest column, or of the last change of another table.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -702,7 +702,57 @@ pub const FACTS: &[Column] = &[
         "Time between output tokens of the provider's stream; null where the client held it back, or there was one token.",
         |s| time(s.record.upstream_per_token_ms)
     ),
+    column!(
+        "validation",
+        Name,
+        4,
+        false,
+        "How the answer fared with the route's validators: `pass`, `flag`, `block`; null where the route has none, or nothing was answered.",
+        |s| validated(s, |facts| Some(name(Some(facts.verdict))))
+    ),
+    column!(
+        "validation_by",
+        Text,
+        4,
+        false,
+        "Checks that it fails, as `validator.check`, with commas.",
+        |s| validated(s, |facts| (!facts.by.is_empty())
+            .then(|| Cell::Text(Cow::Owned(facts.by.join(",")))))
+    ),
+    column!(
+        "validation_tries",
+        Count,
+        4,
+        false,
+        "Answers that validators looked at.",
+        |s| validated(s, |facts| Some(count(u64::from(facts.tries))))
+    ),
+    column!(
+        "validation_steps",
+        Json,
+        4,
+        false,
+        "What was done about answers that failed, in order: `[check, step]` each.",
+        |s| validated(s, |facts| (!facts.steps.is_empty())
+            .then(|| json_text(json!(facts.steps))))
+    ),
+    column!(
+        "validation_cost_nano",
+        Nano,
+        4,
+        false,
+        "Cost of answers that were turned down, not in `cost_nano`; null where there was none, or the price is not known.",
+        |s| validated(s, |facts| facts.cost_nano.map(Cell::Int))
+    ),
 ];
+
+fn validated<'a>(
+    source: &Source<'a>,
+    pick: impl FnOnce(&'a ValidationFacts) -> Option<Cell<'a>>,
+) -> Cell<'a> {
+    let facts = source.record.validation.as_deref();
+    facts.and_then(pick).unwrap_or(Cell::Null)
+}
 
 fn shared<'a>(
     source: &Source<'a>,
