@@ -19,4 +19,5 @@ pub mod lobby;
 pub mod room;
 pub mod rule;
 pub mod store;
+pub mod trust;
 pub mod verdict;

@@ -703,6 +703,39 @@ pub const FACTS: &[Column] = &[
         |s| time(s.record.upstream_per_token_ms)
     ),
     column!(
+        "limit_detail",
+        Json,
+        4,
+        false,
+        "The numbers that the limit went by: its line, what it allows, what was used and asked for, all rules that were broken, segments and multiplier.",
+        |s| s
+            .record
+            .limit
+            .as_ref()
+            .map_or(Cell::Null, |limit| Cell::Text(Cow::Owned(
+                limit.detail.to_string()
+            )))
+    ),
+    column!("plan", Name, 4, false, "Plan of the tenant.", |s| name(
+        s.record.plan.as_deref()
+    )),
+    column!(
+        "trust",
+        Name,
+        4,
+        false,
+        "Level of trust of the user when the request came: `suspended`, `quarantine`, `standard`, `trusted`; null where users have none.",
+        |s| name(s.record.trust)
+    ),
+    column!(
+        "karma",
+        Real,
+        4,
+        false,
+        "Score of the user, 0 to 100, when the request came; null where it has none, or its level is given by the file.",
+        |s| s.record.karma.map_or(Cell::Null, Cell::Real)
+    ),
+    column!(
         "validation",
         Name,
         4,

@@ -2,6 +2,7 @@
 
 use crate::cached::Caches;
 use crate::embedder::Local;
+use crate::limits::trust::Trust;
 use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
@@ -55,6 +56,8 @@ pub struct State {
     pub limits: Arc<LimitsRoom>,
     /// Keeps it over a restart; none in tests that do not restart.
     pub ledger: Option<Ledger>,
+    /// What is known of users.
+    pub trust: Trust,
     /// How long answers become.
     pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
@@ -77,6 +80,7 @@ impl State {
             began,
             limits: Arc::default(),
             ledger: None,
+            trust: Trust::default(),
             outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,
@@ -109,6 +113,13 @@ impl State {
         let room = LimitsRoom::default();
         self.limits = Arc::new(room.with_journal(ledger.journal.clone(), before));
         self.ledger = Some(ledger);
+        self
+    }
+
+    /// With what is known of users.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 

@@ -686,6 +686,10 @@ fn sample_of_all() -> Metrics {
     metrics.tenant("tenant").requests.add(1);
     metrics.entities(&[("EMAIL:mask".to_owned(), 1)].into());
     metrics.limit("rule");
+    metrics.validation.decided("pass");
+    let validator = metrics.validator("validator");
+    validator.failed("length");
+    validator.took("retry");
     let cache = metrics.cache("cache");
     cache.miss("absent");
     cache.unkept("size");
