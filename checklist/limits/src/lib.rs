@@ -18,5 +18,6 @@ pub mod key;
 pub mod lobby;
 pub mod room;
 pub mod rule;
+pub mod shared;
 pub mod store;
 pub mod verdict;

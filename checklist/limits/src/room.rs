@@ -12,6 +12,7 @@ use crate::counter::{Bound, Counter, Full, Now};
 use crate::key::Key;
 use crate::lobby::Lobby;
 use crate::rule::{Meter, Method, Rule};
+use crate::shared::Hold;
 use crate::store::{Journal, Used, is_kept};
 use crate::verdict::{Broken, Level, Standing};
 use std::collections::HashMap;
@@ -358,6 +359,7 @@ impl Room {
             taken: Vec::with_capacity(asks.len()),
             shadowed,
             at_ms: now.run_ms,
+            hold: None,
             settled: false,
         };
         for (index, ask) in asks.iter().enumerate() {
@@ -522,6 +524,8 @@ pub struct Reservation {
     pub shadowed: Vec<Broken>,
     /// The time at which it was counted, as the room counts it.
     pub at_ms: u64,
+    /// What it has taken where nodes share limits.
+    hold: Option<Hold>,
     settled: bool,
 }
 
@@ -558,7 +562,30 @@ impl Reservation {
         }
         let mut further = self.room.reserve(&asks, Turn::New, now)?;
         self.taken.append(&mut further.taken);
+        if let Some(hold) = &mut self.hold {
+            hold.extend(&asks, now);
+        }
         Ok(())
+    }
+
+    /// It is counted where nodes share limits too, which stand there like this.
+    pub(crate) fn share<'a>(
+        &mut self,
+        hold: Hold,
+        levels: impl IntoIterator<Item = (&'a Ask, Level)>,
+    ) {
+        for (ask, level) in levels {
+            let mut taken = self.taken.iter_mut();
+            if let Some(taken) = taken.find(|taken| taken.ask.key == ask.key) {
+                taken.level = level;
+            }
+        }
+        self.hold = Some(hold);
+    }
+
+    /// Whether this node has let it in alone, since what nodes share was away.
+    pub fn is_alone(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.alone)
     }
 
     /// Puts what was really used in the place of what was reserved, and frees its places in flight. `None` for a meter: what was
@@ -566,6 +593,9 @@ impl Reservation {
     pub fn settle(&mut self, now: Now, used: impl Fn(Meter) -> Option<u64>) {
         if std::mem::replace(&mut self.settled, true) {
             return;
+        }
+        if let Some(hold) = &mut self.hold {
+            hold.settle(now, &used);
         }
         let now = self.room.time(now);
         for (at, taken) in self.taken.iter().enumerate() {

@@ -170,6 +170,11 @@ impl Relay {
         self.exchange.clamped()
     }
 
+    /// Whether this node has decided alone about limits; none where nothing was limited.
+    pub fn limits_alone(&self) -> Option<bool> {
+        self.exchange.limits_alone()
+    }
+
     /// How the limits stood when the request was let in.
     pub fn standings(&self) -> &[Standing] {
         self.exchange.standings()

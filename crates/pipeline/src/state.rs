@@ -12,6 +12,7 @@ use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
+use aplomb_limits::shared::Shared as SharedLimits;
 use aplomb_limits::store::{Ledger, Used};
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
@@ -53,6 +54,8 @@ pub struct State {
     pub tasks: Tasks,
     /// What of the limits is used.
     pub limits: Arc<LimitsRoom>,
+    /// Counts them together with other nodes; none where this one is alone.
+    pub(crate) limits_shared: Option<Arc<SharedLimits>>,
     /// Keeps it over a restart; none in tests that do not restart.
     pub ledger: Option<Ledger>,
     /// How long answers become.
@@ -76,6 +79,7 @@ impl State {
         State {
             began,
             limits: Arc::default(),
+            limits_shared: None,
             ledger: None,
             outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),

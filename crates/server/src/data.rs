@@ -300,6 +300,7 @@ async fn answer(
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
             quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
+            quota::store(reply.headers_mut(), relay.limits_alone());
             *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
                 relay, writer, keepalive, stop,
             )));
@@ -321,6 +322,7 @@ async fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply 
     );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
     quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
+    quota::store(reply.headers_mut(), relay.limits_alone());
     let (events, exchange) = relay.into_whole();
     exchange.closed().await;
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
@@ -332,6 +334,7 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
     quota::tell(reply.headers_mut(), failed.exchange.standings(), None);
+    quota::store(reply.headers_mut(), failed.exchange.limits_alone());
     let error = &failed.error;
     let limited = matches!(
         error.code,

@@ -13,12 +13,13 @@ use aplomb_limits::counter::Now;
 use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::{Meter, Method};
+use aplomb_limits::shared::Refusal;
 use aplomb_limits::verdict::{Broken, Standing};
 use aplomb_privacy::room::with_max_output;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// What limits said of a request that was let in, or of one that was not.
 #[derive(Default)]
@@ -31,6 +32,8 @@ pub(crate) struct Admission {
     pub(crate) growth: Option<Growth>,
     /// Told when the money is written down; none where none is counted, or nothing is written.
     pub(crate) written: Option<oneshot::Receiver<()>>,
+    /// This node has decided alone, since what nodes share was away.
+    pub(crate) alone: bool,
 }
 
 /// Longest wait for money to be written down. Chosen: a disk that is slower is failing.
@@ -175,13 +178,19 @@ pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<A
     loop {
         let (limits, asks) = entry.asks(exchange, &need, &passed);
         unpriced(&limits, &need)?;
-        let broken = match state.limits.reserve(&asks, turn, state.limits_now()) {
+        let broken = match state.reserve(&asks, turn).await {
             Ok(reservation) => {
                 let bound = need.clamped.or_else(|| entry.bound());
                 exchange.admitted(reservation, &limits, (began.elapsed(), need));
                 return Ok(Admitted { route, bound });
             }
-            Err(broken) => broken,
+            Err(Refusal::Over { broken, alone }) => {
+                if alone {
+                    exchange.decided_alone();
+                }
+                broken
+            }
+            Err(Refusal::Unavailable) => return Err(exchange.uncounted()),
         };
         match entry.next(&limits, &asks, &broken, began) {
             Next::Clamp(nano) if need.clamp(nano) => {}
@@ -211,7 +220,7 @@ pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<A
                 }
                 match one.wait {
                     Some(wait) => sleep_until(Instant::now() + wait).await,
-                    None if timeout_at(until, place.told()).await.is_err() => {
+                    None if !state.place_may_be(place, until).await => {
                         return Err(exchange.limited(&limits, broken));
                     }
                     None => {}

@@ -3,6 +3,7 @@
 mod admit;
 mod compile;
 mod need;
+mod shared;
 mod tell;
 
 pub(crate) use admit::{Admission, Entry, admit, written};
@@ -277,6 +278,7 @@ impl State {
         self.metrics
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
+        self.refresh_shared_limits();
         if let Some(ledger) = &self.ledger {
             let report = ledger.journal.report();
             self.metrics.limits_written.set(report.written);

@@ -26,6 +26,17 @@ impl Exchange {
             .map_or(&[], |admission| &admission.standings)
     }
 
+    /// Whether limits were counted: true also where this node has decided alone, since what nodes share was away. None where
+    /// nothing was limited.
+    pub fn limits_alone(&self) -> Option<bool> {
+        self.admission.as_ref().map(|admission| admission.alone)
+    }
+
+    /// This node has decided alone.
+    pub(crate) fn decided_alone(&mut self) {
+        self.admission.get_or_insert_default().alone = true;
+    }
+
     /// What a limit did with it.
     pub(crate) fn note_limit(&mut self, facts: LimitFacts) {
         self.record.limit = Some(facts);

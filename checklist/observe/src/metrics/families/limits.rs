@@ -25,7 +25,7 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
     let counter = |name, help, gauge: &Gauge| {
         Family::counter(name, help).with(Vec::new(), number(gauge.get()))
     };
-    vec![
+    let mut all = vec![
         decisions,
         gauge(
             "aplomb_limits_counters",
@@ -62,5 +62,50 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
             "Writes of the ledger of limits that failed and were tried again.",
             &metrics.limits_write_failed,
         ),
-    ]
+    ];
+    if let Some(shared) = metrics.limits_shared.get() {
+        all.extend([
+            gauge(
+                "aplomb_limits_shared_up",
+                "Whether limits are counted together with other nodes (1), or this node goes on alone with its share (0). Only with `store.shared`.",
+                &shared.up,
+            ),
+            gauge(
+                "aplomb_limits_shared_nodes",
+                "Nodes that share limits, this one included. Only with `store.shared`.",
+                &shared.nodes,
+            ),
+            counter(
+                "aplomb_limits_shared_alone_total",
+                "Requests that this node decided alone, since the shared store was away or too slow. Only with `store.shared`.",
+                &shared.alone,
+            ),
+            counter(
+                "aplomb_limits_shared_closed_total",
+                "Requests that were refused since money can't be counted without the shared store. Only with `store.shared`.",
+                &shared.closed,
+            ),
+            counter(
+                "aplomb_limits_shared_spared_total",
+                "Requests that were refused without asking the shared store, since a limit was known to be used up. Only with `store.shared`.",
+                &shared.spared,
+            ),
+            counter(
+                "aplomb_limits_shared_failed_total",
+                "Calls to the shared store of limits that failed or were too slow. Only with `store.shared`.",
+                &shared.failed,
+            ),
+            gauge(
+                "aplomb_limits_shared_owing",
+                "Counters of which the shared store does not know everything yet. Only with `store.shared`.",
+                &shared.owing,
+            ),
+            counter(
+                "aplomb_limits_shared_lost_total",
+                "Uses of limits that the shared store will never know. Only with `store.shared`.",
+                &shared.lost,
+            ),
+        ]);
+    }
+    all
 }
