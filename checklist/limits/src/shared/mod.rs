@@ -255,7 +255,12 @@ impl Shared {
                     return Err(Refusal::Unavailable);
                 };
                 own.share(hold, asks.iter().zip(told.iter().map(|told| told.level)));
-                own.shadowed.extend(broken_by(&told, asks, Verdict::Shadow));
+                for one in broken_by(&told, asks, Verdict::Shadow) {
+                    // This node alone may have been over it already.
+                    if !own.shadowed.iter().any(|known| known.at == one.at) {
+                        own.shadowed.push(one);
+                    }
+                }
                 Ok(own)
             }
             Ok(Reply::Over(told, _)) => {
@@ -365,11 +370,12 @@ impl Shared {
         let mut beaten: Option<tokio::time::Instant> = None;
         loop {
             let due = beaten.is_none_or(|at| at.elapsed() >= BEAT);
+            let mut heard = true;
             if due || !self.is_up() {
                 beaten = Some(tokio::time::Instant::now());
-                self.beat(&now).await;
+                heard = self.beat(&now).await;
             }
-            if self.link.epoch().is_some() {
+            if heard {
                 self.settle(&now).await;
             }
             let next = beaten.map_or(Duration::ZERO, |at| BEAT.saturating_sub(at.elapsed()));
@@ -384,7 +390,8 @@ impl Shared {
         }
     }
 
-    async fn beat(&self, now: &(impl Fn() -> Now + Send + Sync)) {
+    /// Says that this node lives. False where nobody has heard it.
+    async fn beat(&self, now: &(impl Fn() -> Now + Send + Sync)) -> bool {
         // Where a heartbeat brings news, the next one tells that they have arrived.
         for _ in 0..2 {
             let before = self.link.told_in();
@@ -393,19 +400,21 @@ impl Shared {
             let heard = self.scripts.beat(&self.redis, (&fresh, told), CALM).await;
             let Ok(heard) = heard else {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                return self.say(self.link.lost(now()));
+                self.say(self.link.lost(now()));
+                return false;
             };
             let (at, server_ms) = (now(), heard.server_ms);
             let renew = |epoch| self.mirror.renew(epoch, server_ms);
             self.say(self.link.heard(&heard, at, renew));
             if self.is_up() {
-                return;
+                return true;
             }
             self.settle(now).await;
             if self.is_up() || self.link.told_in() == before {
-                return;
+                return true;
             }
         }
+        true
     }
 
     /// Tells all that is owed.
