@@ -429,8 +429,13 @@ impl Room {
         }
     }
 
-    /// Frees the place of a request in flight.
+    /// Frees the place of a request in flight, and tells who waits for it.
     fn free(&self, ask: &Ask) {
+        self.leave(ask);
+        self.lobby.tell(ask.key);
+    }
+
+    fn leave(&self, ask: &Ask) {
         if let Some(mut shard) = self.lock(ask.shard())
             && let Some(held) = shard.held.get_mut(&ask.key)
         {
@@ -439,7 +444,6 @@ impl Room {
                 shard.held.remove(&ask.key);
             }
         }
-        self.lobby.tell(ask.key);
     }
 
     /// How the rules stand for a caller.
@@ -550,6 +554,17 @@ impl Reservation {
     /// # Errors
     /// All rules that it would break. What was taken before stays taken.
     pub fn extend(&mut self, now: Now, more: impl Fn(Meter) -> u64) -> Result<(), Vec<Broken>> {
+        let asks = self.more(more);
+        let mut further = self.room.reserve(&asks, Turn::New, now)?;
+        self.taken.append(&mut further.taken);
+        if let Some(hold) = &mut self.hold {
+            hold.extend(&asks, now);
+        }
+        Ok(())
+    }
+
+    /// More of some meters, under all of its rules.
+    pub fn more(&self, more: impl Fn(Meter) -> u64) -> Vec<Ask> {
         let mut asks: Vec<Ask> = Vec::new();
         for taken in &self.taken {
             let amount = more(taken.ask.rule.meter);
@@ -560,12 +575,15 @@ impl Reservation {
                 });
             }
         }
-        let mut further = self.room.reserve(&asks, Turn::New, now)?;
+        asks
+    }
+
+    /// What was taken by itself belongs to it.
+    pub fn join(&mut self, mut further: Reservation) {
         self.taken.append(&mut further.taken);
-        if let Some(hold) = &mut self.hold {
-            hold.extend(&asks, now);
+        if let (Some(hold), Some(further)) = (&mut self.hold, further.hold.take()) {
+            hold.join(further);
         }
-        Ok(())
     }
 
     /// It is counted where nodes share limits too, which stand there like this.
@@ -581,6 +599,11 @@ impl Reservation {
             }
         }
         self.hold = Some(hold);
+    }
+
+    /// Whether it is counted together with other nodes.
+    pub fn is_shared(&self) -> bool {
+        self.hold.is_some()
     }
 
     /// Whether this node has let it in alone, since what nodes share was away.
@@ -622,6 +645,19 @@ impl Reservation {
         match self.taken.iter().skip(at + 1).any(|other| same(&other)) {
             true => left.min(taken.ask.amount),
             false => left,
+        }
+    }
+
+    /// Gives everything back, as if it had never been taken: who waits is not told, since there was no room.
+    pub(crate) fn undo(mut self, now: Now) {
+        let now = self.room.time(now);
+        for taken in self.taken.drain(..) {
+            match taken.ask.rule.method() {
+                Method::Held => self.room.leave(&taken.ask),
+                Method::Log | Method::Ring | Method::Pace | Method::Period => {
+                    self.room.amend(&taken, now, 0);
+                }
+            }
         }
     }
 

@@ -1,4 +1,6 @@
 //! What holds for counters in the memory of one process holds for those on a Redis too, and over several nodes.
+//! The server's clock can't be moved: where it matters, the tests wait.
+#![cfg(test)]
 
 use aplomb_engines::redis::{Redis, Settings as At};
 use aplomb_limits::calendar::{Calendar, Unit};
@@ -11,34 +13,37 @@ use aplomb_limits::verdict::Broken;
 use aplomb_testkit::redis::RedisServer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const HOUR: u64 = 3_600_000;
+/// A day in 2026.
+const NOON: u64 = 1_790_000_000_000;
 
-fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_millis()).unwrap()
-}
-
-/// The clock of a node: the server's goes on meanwhile, so this one does too. Some minutes off, as clocks are.
-#[derive(Clone, Copy)]
+/// The clock of a node. It goes as fast as the server's and says another time, as clocks do.
+#[derive(Clone)]
 struct Clock {
     began: Instant,
-    at: u64,
+    at: Arc<AtomicU64>,
 }
 
 impl Clock {
-    fn off_by(ms: i64) -> Self {
+    fn at(ms: u64) -> Self {
         Clock {
             began: Instant::now(),
-            at: wall().saturating_add_signed(ms),
+            at: Arc::new(AtomicU64::new(ms)),
         }
     }
 
+    fn advance(&self, by: Duration) {
+        let ms = u64::try_from(by.as_millis()).unwrap();
+        self.at.fetch_add(ms, Ordering::Relaxed);
+    }
+
     fn now(&self) -> Now {
-        let run_ms = self.at + u64::try_from(self.began.elapsed().as_millis()).unwrap();
+        let went = u64::try_from(self.began.elapsed().as_millis()).unwrap();
+        let run_ms = self.at.load(Ordering::Relaxed) + went;
         Now {
             run_ms,
             wall_ms: run_ms,
@@ -71,7 +76,7 @@ impl Node {
         Node {
             room: Arc::default(),
             shared: None,
-            clock: Clock::off_by(0),
+            clock: Clock::at(NOON),
             stop: watch::Sender::new(false),
             task: None,
         }
@@ -92,12 +97,11 @@ impl Node {
             deadline,
         };
         let shared = Arc::new(Shared::new(redis(&server.url()), settings));
-        let off = i64::try_from(number % 3).unwrap() * 60_000 - 60_000;
-        let clock = Clock::off_by(off);
+        let clock = Clock::at(NOON + number * 60_000);
         let stop = watch::Sender::new(false);
-        let (runs, stopped) = (shared.clone(), stop.subscribe());
+        let (runs, runs_by, stopped) = (shared.clone(), clock.clone(), stop.subscribe());
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
-        let task = tokio::spawn(async move { runs.run(|| clock.now(), stopped).await });
+        let task = tokio::spawn(async move { runs.run(|| runs_by.now(), stopped).await });
         Node {
             room: Arc::default(),
             shared: Some(shared),
@@ -489,6 +493,7 @@ async fn places_of_a_killed_node_come_back_and_those_of_a_paused_server_do_not()
     drop(mine);
     // A server that stood still has heard nobody, and nobody is gone for that.
     let third = Node::sharing(&server, PATIENT).await;
+    until("they know of one another", || one.shared().nodes() == 2).await;
     let _all = (
         one.ask(&[ask(&held, 1)]).await.ok().unwrap(),
         third.ask(&[ask(&held, 1)]).await.ok().unwrap(),
@@ -578,6 +583,12 @@ async fn a_server_that_has_forgotten_everything_hears_it_from_the_nodes() {
         Err(Refusal::Unavailable)
     ));
     other.settle(spent, |_| None);
+    // After a minute nothing can, whatever is left.
+    other.clock.advance(Duration::from_mins(1));
+    assert!(matches!(
+        other.ask(&[ask(&money, 1)]).await,
+        Err(Refusal::Unavailable)
+    ));
     server.restart();
     let restarted = Instant::now();
     one.up().await;

@@ -59,6 +59,12 @@ impl Hold {
         self.shared.wake.notify_one();
     }
 
+    /// What was taken by itself belongs to it.
+    pub(crate) fn join(&mut self, mut further: Hold) {
+        self.pieces.append(&mut further.pieces);
+        self.alone |= further.alone;
+    }
+
     /// Puts what was really used in the place of what was taken, and frees its places in flight. A second call does nothing.
     pub(crate) fn settle(&mut self, now: Now, used: impl Fn(Meter) -> Option<u64>) {
         if std::mem::replace(&mut self.settled, true) {

@@ -1,8 +1,8 @@
 //! Whether the server can be asked: it answers, knows what this node has used, and has heard the other nodes.
 //!
 //! Five calls that failed one after the other, or a heartbeat that did, and it is not asked any more until a heartbeat is answered
-//! and all that is owed was told. A server that has forgotten everything is asked when every node that lived before has told it
-//! all of its own, or after five seconds.
+//! and all that is owed was told: by this node, and by all others that live, or after five seconds. Of a server that has forgotten
+//! everything all have to be heard that lived before.
 
 use crate::counter::Now;
 use std::collections::BTreeSet;
@@ -56,7 +56,8 @@ struct State {
     all_told: bool,
     /// All of this node's own is told in this epoch.
     own_told: bool,
-    renewed_ms: u64,
+    /// When the server was heard again.
+    back_ms: Option<u64>,
     down_since_ms: Option<u64>,
     failures: u32,
 }
@@ -167,8 +168,10 @@ impl Link {
                 number,
             });
             state.before = std::mem::take(&mut state.nodes);
-            state.own_told = false;
-            state.renewed_ms = heard.server_ms;
+            (state.own_told, state.back_ms) = (false, None);
+        }
+        if !state.up {
+            state.back_ms.get_or_insert(heard.server_ms);
         }
         let lives = |node: &&Node| node.heard_ms.saturating_add(LEASE_MS) >= heard.server_ms;
         let living: Vec<&Node> = heard.nodes.iter().filter(lives).collect();
@@ -185,7 +188,8 @@ impl Link {
         }
         state.own_told = true;
         let all = state.all_told && state.before.is_subset(&state.nodes);
-        if !all && server_ms < state.renewed_ms.saturating_add(TELLING_MS) {
+        let back_ms = state.back_ms.unwrap_or(server_ms);
+        if !all && server_ms < back_ms.saturating_add(TELLING_MS) {
             return Change::None;
         }
         state.before.clear();
@@ -202,6 +206,8 @@ fn go_down(state: &mut State, now: Now) -> Change {
         return Change::None;
     }
     state.down_since_ms = Some(now.run_ms);
+    // What is used from now on was not told.
+    (state.own_told, state.all_told, state.back_ms) = (false, false, None);
     Change::Down
 }
 
@@ -274,8 +280,14 @@ mod tests {
         assert_eq!(link.down_for_ms(now(1003)), 1000);
         assert_eq!(link.lost(now(5)), Change::None, "it is down");
         // The server comes back as it was.
-        link.heard(&heard("e", 5000, &[("a", true)]), now(4900), |_| panic!());
-        assert_eq!(link.settled(5000), Change::Up);
+        assert_eq!(link.told_in(), None);
+        let one = [("a", false), ("b", false)];
+        link.heard(&heard("e", 5000, &one), now(4900), |_| panic!());
+        assert_eq!(link.settled(5000), Change::None);
+        assert_eq!(link.told_in().as_deref(), Some("e"));
+        let both = [("a", true), ("b", true)];
+        link.heard(&heard("e", 5001, &both), now(4901), |_| panic!());
+        assert_eq!(link.settled(5001), Change::Up);
     }
 
     #[test]

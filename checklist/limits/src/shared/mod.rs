@@ -131,8 +131,8 @@ impl Drop for Call<'_> {
         if let Some(given_up) = self.given_up.take() {
             self.shared.give_up(given_up);
         }
-        if let Some(mut reservation) = self.reservation.take() {
-            reservation.settle(self.now, |_| Some(0));
+        if let Some(reservation) = self.reservation.take() {
+            reservation.undo(self.now);
         }
     }
 }
@@ -329,7 +329,7 @@ impl Shared {
                 if !graced || !self.mirror.spend(spot, amount) {
                     // What was taken before is given back.
                     hold.settle(now, |_| Some(0));
-                    own.settle(now, |_| Some(0));
+                    own.undo(now);
                     self.counts.closed.fetch_add(1, Ordering::Relaxed);
                     return Err(Refusal::Unavailable);
                 }

@@ -73,13 +73,14 @@ impl Admission {
         self.growth.as_ref()?.need.clamped
     }
 
-    /// The answer has so many tokens by now: more is reserved where that is more than what was.
+    /// The answer has so many tokens by now: more is reserved where that is more than what was. Gives what of money has to be asked
+    /// for where nodes share it: the answer waits for that.
     ///
     /// # Errors
     /// A limit of money has nothing left.
-    pub(crate) fn grow(&mut self, tokens: u64, now: Now) -> Result<(), ApiError> {
+    pub(crate) fn grow(&mut self, tokens: u64, now: Now) -> Result<Option<Vec<Ask>>, ApiError> {
         let (Some(growth), Some(reservation)) = (&mut self.growth, &mut self.reservation) else {
-            return Ok(());
+            return Ok(None);
         };
         while let Some(reserved) = growth.tokens.filter(|reserved| tokens > *reserved) {
             let more = reservation.extend(now, |meter| match meter {
@@ -90,17 +91,41 @@ impl Admission {
         }
         while tokens > growth.paid {
             let cost = growth.need.cost_of_more(growth.paid, MORE);
-            let more = reservation.extend(now, |meter| match meter {
+            let more = |meter| match meter {
                 Meter::Cost => cost,
                 Meter::Requests
                 | Meter::Tokens
                 | Meter::InputTokens
                 | Meter::OutputTokens
                 | Meter::Concurrent => 0,
-            });
-            if let Err(broken) = more {
+            };
+            if reservation.is_shared() {
+                let asks = reservation.more(more);
+                if !asks.is_empty() {
+                    return Ok(Some(asks));
+                }
+            } else if let Err(broken) = reservation.extend(now, more) {
                 return Err(cut(&broken));
             }
+            growth.paid = growth.paid.saturating_add(MORE);
+        }
+        Ok(None)
+    }
+
+    /// What was asked for so that the answer goes on is there, or is not.
+    ///
+    /// # Errors
+    /// A limit of money has nothing left, or can't be counted.
+    pub(crate) fn grown(&mut self, more: Result<Reservation, Refusal>) -> Result<(), ApiError> {
+        let more = more.map_err(|refusal| match refusal {
+            Refusal::Over { broken, .. } => cut(&broken),
+            Refusal::Unavailable => {
+                let message = "a limit counts money, and the store that counts it is away; the answer ends here";
+                ApiError::new(ErrorCode::LimitStoreUnavailable, message)
+            }
+        })?;
+        if let (Some(growth), Some(reservation)) = (&mut self.growth, &mut self.reservation) {
+            reservation.join(more);
             growth.paid = growth.paid.saturating_add(MORE);
         }
         Ok(())

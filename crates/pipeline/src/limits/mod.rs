@@ -8,6 +8,7 @@ mod tell;
 
 pub(crate) use admit::{Admission, Entry, admit, written};
 pub(crate) use compile::compile;
+pub(crate) use shared::{Growing, growing};
 
 use crate::policy::{Policy, Route};
 use crate::state::State;

@@ -7,6 +7,7 @@ use aplomb_engines::redis::Redis;
 use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::shared::{Refusal, Settings, Shared};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +18,14 @@ use tokio::time::{Instant, timeout_at};
 const LOOK: Duration = Duration::from_millis(250);
 /// After this time it is worth another try when money can't be counted.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// More of a limit of money, which an answer waits for.
+pub(crate) type Growing = Pin<Box<dyn Future<Output = Result<Reservation, Refusal>> + Send>>;
+
+/// Asks for more. Dropping it takes it back.
+pub(crate) fn growing(state: Arc<State>, asks: Vec<Ask>) -> Growing {
+    Box::pin(async move { state.reserve(&asks, Turn::New).await })
+}
 
 impl State {
     /// Counts limits together with other nodes. To be called after the secrets are set. `node` is unlike those of other nodes.

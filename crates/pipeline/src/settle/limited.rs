@@ -1,13 +1,15 @@
 //! What limits have to do with an exchange: what it has taken of them, and what it is charged.
 
 use super::{Exchange, ms};
-use crate::limits::Admission;
+use crate::limits::{Admission, Growing, growing};
 use crate::policy::Route;
 use aplomb_catalog::prices::Prices;
 use aplomb_core::error::ApiError;
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_limits::key::Key;
+use aplomb_limits::room::Reservation;
 use aplomb_limits::rule::Meter;
+use aplomb_limits::shared::Refusal;
 use aplomb_limits::verdict::Standing;
 use aplomb_observe::record::{LimitDecision, LimitFacts, Outcome};
 use std::time::Duration;
@@ -83,17 +85,29 @@ impl Exchange {
         self.state.limit_keys.key("output tokens", values)
     }
 
-    /// Reserves more where the answer has become longer than what was reserved.
+    /// Reserves more where the answer has become longer than what was reserved. Gives what has to be waited for.
     ///
     /// # Errors
     /// A limit of money has nothing left.
-    pub(crate) fn grow(&mut self) -> Result<(), ApiError> {
+    pub(crate) fn grow(&mut self) -> Result<Option<Growing>, ApiError> {
         match &mut self.admission {
             Some(admission) if admission.growth.is_some() => {
                 let now = self.state.limits_now();
-                admission.grow(self.output_bytes.div_ceil(4), now)
+                let more = admission.grow(self.output_bytes.div_ceil(4), now)?;
+                Ok(more.map(|asks| growing(self.state.clone(), asks)))
             }
-            _ => Ok(()),
+            _ => Ok(None),
+        }
+    }
+
+    /// What was waited for is there, or is not.
+    ///
+    /// # Errors
+    /// A limit of money has nothing left, or can't be counted.
+    pub(crate) fn grown(&mut self, more: Result<Reservation, Refusal>) -> Result<(), ApiError> {
+        match &mut self.admission {
+            Some(admission) => admission.grown(more),
+            None => Ok(()),
         }
     }
 
