@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 /// Requests of a measurement.
 const ROUNDS: usize = 20_000;
 /// Callers, each with counters of its own.
-const USERS: usize = 1000;
+const USERS: usize = 50;
 
 #[derive(Clone)]
 struct Node {
@@ -35,7 +35,8 @@ fn rule(number: usize) -> Arc<Rule> {
         meter: Meter::Requests,
         limit: 1_000_000,
         most: 1_000_000,
-        window: Window::Sliding(60_000),
+        // So short that all slots are in use, as they are of a longer one after a while.
+        window: Window::Sliding(1_600),
         burst: None,
         shadow: false,
     })

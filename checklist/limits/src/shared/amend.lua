@@ -27,13 +27,23 @@ function amend.o(key, _, _, life)
   if at == '0' then at = nil end
 end
 
+local RING = string.rep('d', SLOTS + 2)
+
 function amend.r(key, place, amount, length)
   local slot = given_up and math.floor(tonumber(at) / length) or tonumber(place)
-  if slot + SLOTS < math.floor(now / length) then return end
-  if redis.call('HINCRBY', key, whole(slot), amount) <= 0 then
-    redis.call('HDEL', key, whole(slot))
+  local text, current = redis.call('GET', key), math.floor(now / length)
+  local ring = text and { struct.unpack(RING, text) } or { current }
+  if ring[1] > current then current = ring[1] end
+  local shift, back = current - ring[1], current - slot
+  if back > SLOTS then return end
+  local amended = { current }
+  for i = 2, SLOTS + 2 do
+    amended[i] = text and i + shift <= SLOTS + 2 and ring[i + shift] or 0
   end
-  redis.call('PEXPIRE', key, whole((SLOTS + 2) * length))
+  -- A node's clock may be a little ahead: what it says of the next slot belongs to this one.
+  local i = SLOTS + 2 - math.max(back, 0)
+  amended[i] = math.max(amended[i] + tonumber(amount), 0)
+  redis.call('SET', key, struct.pack(RING, unpack(amended)), 'PX', whole((SLOTS + 2) * length))
 end
 
 function amend.p(key, _, amount, last)

@@ -17,34 +17,33 @@ if not redis.call('SET', KEYS[3], whole(now), 'NX', 'PX', ARGV[3]) then return {
 
 local check, take = {}, {}
 
+-- A counter with slots is one text of 18 numbers: the number of its last slot, and what was used in 17, oldest first. All of them
+-- in one piece take a third of the time that fields of a hash take.
+local RING = string.rep('d', SLOTS + 2)
+
 function check.r(key, one)
-  local slot = math.floor(now / one.a)
-  local all = redis.call('HGETALL', key)
-  local live, sum = {}, 0
-  one.slot, one.old = slot, {}
-  for i = 1, #all, 2 do
-    local at, used = tonumber(all[i]), tonumber(all[i + 1])
-    if at + SLOTS < slot then
-      one.old[#one.old + 1] = all[i]
-    elseif used > 0 then
-      sum = sum + used
-      live[#live + 1] = { at, used }
+  local text = redis.call('GET', key)
+  local slot, ring = math.floor(now / one.a), text and { struct.unpack(RING, text) }
+  -- A clock that steps back stays in the last slot.
+  if ring and ring[1] > slot then slot = ring[1] end
+  local shift = ring and slot - ring[1] or SLOTS + 1
+  local sum, first, last = 0, nil, nil
+  for i = 2 + shift, SLOTS + 2 do
+    if ring[i] > 0 then
+      sum, first, last = sum + ring[i], first or i, i
     end
   end
-  table.sort(live, function(x, y) return x[1] < y[1] end)
-  one.used = sum
-  local function over(at) return (at + SLOTS + 1) * one.a - now end
-  if live[1] then
-    one.first, one.full = over(live[1][1]), over(live[#live][1])
-  end
-  one.own = over(slot)
+  local function over(i) return (slot - shift + i - 1) * one.a - now end
+  one.slot, one.ring, one.shift, one.used = slot, ring, shift, sum
+  if first then one.first, one.full = over(first), over(last) end
+  one.own = over(SLOTS + 2 + shift)
   local more = sum + one.amount - one.limit
   if more <= 0 then return true end
-  if one.amount <= one.limit then
-    for _, entry in ipairs(live) do
-      more = more - entry[2]
+  if first and one.amount <= one.limit then
+    for i = first, last do
+      more = more - ring[i]
       if more <= 0 then
-        one.wait = over(entry[1])
+        one.wait = over(i)
         break
       end
     end
@@ -53,10 +52,12 @@ function check.r(key, one)
 end
 
 function take.r(key, one)
-  if #one.old > 0 then redis.call('HDEL', key, unpack(one.old)) end
-  if redis.call('HINCRBY', key, whole(one.slot), one.text) == one.amount then
-    redis.call('PEXPIRE', key, whole((SLOTS + 2) * one.a))
+  local ring, shift = { one.slot }, one.shift
+  for i = 2, SLOTS + 2 do
+    ring[i] = i + shift <= SLOTS + 2 and one.ring[i + shift] or 0
   end
+  ring[SLOTS + 2] = ring[SLOTS + 2] + one.amount
+  redis.call('SET', key, struct.pack(RING, unpack(ring)), 'PX', whole((SLOTS + 2) * one.a))
   one.used, one.first, one.full = one.used + one.amount, one.first or one.own, one.own
 end
 
