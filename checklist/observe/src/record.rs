@@ -6,6 +6,7 @@ use aplomb_core::request::Operation;
 use aplomb_core::usage::Usage;
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -227,12 +228,14 @@ pub struct SharedFacts {
 }
 
 /// Which limit did what with a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LimitFacts {
     /// Name of the rule.
     pub rule: Arc<str>,
     /// What it did.
     pub decision: LimitDecision,
+    /// The numbers that it went by, as JSON.
+    pub detail: Box<Value>,
 }
 
 /// One exchange: facts, no text.
@@ -322,6 +325,12 @@ pub struct Record {
     pub lost_cost_nano: Option<i64>,
     /// What a limit did with it; absent where none did.
     pub limit: Option<LimitFacts>,
+    /// The tenant's plan.
+    pub plan: Option<String>,
+    /// The user's level of trust.
+    pub trust: Option<&'static str>,
+    /// The user's score, 0 to 100, when it came.
+    pub karma: Option<f64>,
     /// A further call was possible and not made, since the retry budget was used up. Not kept.
     pub chain_spent: bool,
 }

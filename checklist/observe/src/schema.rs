@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Version of the schema: of the newest column, or of the last change of another table.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -701,6 +701,39 @@ pub const FACTS: &[Column] = &[
         false,
         "Time between output tokens of the provider's stream; null where the client held it back, or there was one token.",
         |s| time(s.record.upstream_per_token_ms)
+    ),
+    column!(
+        "limit_detail",
+        Json,
+        4,
+        false,
+        "The numbers that the limit went by: its line, what it allows, what was used and asked for, all rules that were broken, segments and multiplier.",
+        |s| s
+            .record
+            .limit
+            .as_ref()
+            .map_or(Cell::Null, |limit| Cell::Text(Cow::Owned(
+                limit.detail.to_string()
+            )))
+    ),
+    column!("plan", Name, 4, false, "Plan of the tenant.", |s| name(
+        s.record.plan.as_deref()
+    )),
+    column!(
+        "trust",
+        Name,
+        4,
+        false,
+        "Level of trust of the user when the request came: `suspended`, `quarantine`, `standard`, `trusted`; null where users have none.",
+        |s| name(s.record.trust)
+    ),
+    column!(
+        "karma",
+        Real,
+        4,
+        false,
+        "Score of the user, 0 to 100, when the request came; null where it has none, or its level is given by the file.",
+        |s| s.record.karma.map_or(Cell::Null, Cell::Real)
     ),
 ];
 

@@ -30,7 +30,10 @@ impl Environment for AnyValue {
     }
 }
 
-fn compiled(args: &ConfigArgs, state: &State) -> Result<(Origin, Parsed, Policy), Failure> {
+pub(crate) fn compiled(
+    args: &ConfigArgs,
+    state: &State,
+) -> Result<(Origin, Parsed, Policy), Failure> {
     let origin = Origin::of(args);
     let (parsed, policy) = origin.compile(&AnyValue, state).map_err(Failure::wrong)?;
     if parsed.file.providers.is_empty() {
@@ -39,7 +42,7 @@ fn compiled(args: &ConfigArgs, state: &State) -> Result<(Origin, Parsed, Policy)
     Ok((origin, parsed, policy))
 }
 
-fn state() -> State {
+pub(crate) fn state() -> State {
     State::new(Arc::new(SystemClock), Arc::default(), None)
 }
 

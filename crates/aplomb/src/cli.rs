@@ -41,10 +41,137 @@ pub enum Command {
     Sql(SqlArgs),
     /// Who needs help? Users ranked by the trouble they have, with the reasons. Asks the running gateway.
     Users(UsersArgs),
+    /// How somebody's limits stand and why, what plans have, how far users are trusted, what other rules would have done.
+    Limits(LimitsArgs),
     /// See what the response caches hold and do, and remove answers from them. Asks the running gateway.
     Cache(CacheArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
+}
+
+/// About limits.
+#[derive(Args)]
+pub struct LimitsArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LimitsCommand,
+}
+
+/// Verbs about limits.
+#[derive(Subcommand)]
+pub enum LimitsCommand {
+    /// Say how the limits of a key or user stand, how far it is trusted and why, and what was refused last. Asks the running gateway.
+    Explain(WhoArgs),
+    /// Print what each plan costs and has, as it is enforced. Needs no gateway.
+    Table {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List users by how far they are trusted, the least first. Asks the running gateway.
+    Users(TrustedArgs),
+    /// Set the level of trust of a user for a time.
+    Set(TrustArgs),
+    /// Take back the level that was set for a user.
+    Clear {
+        /// The user.
+        user: String,
+        /// Its tenant.
+        #[arg(long)]
+        tenant: String,
+    },
+    /// Say what you know of a user: `vouched`, `paid` (with `--usd`) or `abuse`.
+    Signal(SignalArgs),
+    /// Say what the limits of another file would have done with the recorded traffic. Asks the running gateway.
+    Simulate(SimulateArgs),
+}
+
+/// Whose limits.
+#[derive(Args)]
+pub struct WhoArgs {
+    /// Public id of a key, or a user.
+    pub who: String,
+    /// The user's tenant. Not needed where only one fits.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// For requests that ask for this route or model.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which users.
+#[derive(Args)]
+pub struct TrustedArgs {
+    /// Only of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Only of this level: `suspended`, `quarantine`, `standard`, `trusted`.
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Most users.
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whom to trust how far, until when and why.
+#[derive(Args)]
+pub struct TrustArgs {
+    /// The user.
+    pub user: String,
+    /// Its tenant.
+    #[arg(long)]
+    pub tenant: String,
+    /// The level: `suspended`, `quarantine`, `standard`, `trusted`.
+    #[arg(long)]
+    pub trust: String,
+    /// For how long, such as `30d`.
+    #[arg(long)]
+    pub r#for: Span,
+    /// Why; it is told to whoever asks later.
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// What is known of a user.
+#[derive(Args)]
+pub struct SignalArgs {
+    /// The user.
+    pub user: String,
+    /// `vouched`, `paid` or `abuse`.
+    pub signal: String,
+    /// Its tenant.
+    #[arg(long)]
+    pub tenant: String,
+    /// What was paid, in dollars.
+    #[arg(long)]
+    pub usd: Option<f64>,
+    /// What shows it.
+    #[arg(long)]
+    pub note: String,
+}
+
+/// Which limits, and which traffic.
+#[derive(Args)]
+pub struct SimulateArgs {
+    /// A configuration file whose limits, plans, segments and karma are tried. Default: those in force.
+    pub file: Option<PathBuf>,
+    /// Days of traffic, today included.
+    #[arg(long, default_value_t = 7)]
+    pub days: u64,
+    /// Only of this tenant.
+    #[arg(long = "of")]
+    pub tenant: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// About the response caches.

@@ -9,6 +9,7 @@ mod demo;
 mod eval;
 mod jsonl;
 mod keys;
+mod limits;
 mod load;
 mod log;
 mod output;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Logs(args) => records::logs(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Sql(args) => records::sql(&args),
+        Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),

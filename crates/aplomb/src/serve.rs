@@ -18,10 +18,14 @@ use aplomb_engines::redis::{self, Redis};
 use aplomb_engines::tasks::Tasks;
 use aplomb_limits::store::sqlite::SqliteLedger;
 use aplomb_limits::store::{Ledger, LedgerStore};
+use aplomb_limits::trust::book::{Book, SUBJECTS_MAX};
+use aplomb_limits::trust::sqlite::SqliteTrust;
+use aplomb_limits::trust::store::{Keeper, TrustStore};
 use aplomb_observe::evals::online::{WORKERS, Worker};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::writer::RecordWriter;
 use aplomb_pipeline::asker::Asker;
+use aplomb_pipeline::limits::trust::Trust;
 use aplomb_pipeline::state::State;
 use aplomb_server::gateway::{AccessParts, Gateway};
 use aplomb_server::listener::{Listener, Plane};
@@ -104,6 +108,7 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
         .with_placeholder_key(&hasher.derive("placeholders"))
         .with_limits_key(&hasher.derive("limits"));
     let state = with_ledger(state, &server.data_dir)?;
+    let state = with_trust(state, &server.data_dir)?;
     let state = Arc::new(match shared(&parsed.file, &origin.base_dir())? {
         Some((caches, limits, deadline)) => {
             let node = RequestId::new(state.clock.now_ms()).to_string();
@@ -138,6 +143,18 @@ fn with_ledger(state: State, data_dir: &Path) -> Result<State, Failure> {
     let before = store.load(state.clock.now_ms()).map_err(Failure::start)?;
     let ledger = Ledger::start(Box::new(store)).map_err(Failure::start)?;
     Ok(state.with_ledger(ledger, before))
+}
+
+/// Goes on with what was known of users.
+fn with_trust(state: State, data_dir: &Path) -> Result<State, Failure> {
+    let mut store = SqliteTrust::open(&data_dir.join("trust.db")).map_err(Failure::start)?;
+    let book = Book::default().with(store.load(SUBJECTS_MAX).map_err(Failure::start)?);
+    let (book, trail) = (Arc::new(book), Box::new(store.trail()));
+    let keeper = Keeper::start(book.clone(), Box::new(store), trail).map_err(Failure::start)?;
+    Ok(state.with_trust(Trust {
+        book,
+        keeper: Some(keeper),
+    }))
 }
 
 /// From a failure of the Redis that counts limits to the next try: requests are refused meanwhile that count money.
@@ -322,14 +339,22 @@ pub async fn serve(
     }
     stop_admin.send_replace(true);
     admin_tasks.wait(Duration::from_secs(1)).await;
-    if let Some(records) = &gateway.state.records {
-        records.close();
-    }
-    if let Some(ledger) = &gateway.state.ledger {
-        ledger.close();
-    }
+    close(&gateway.state);
     tracing::info!(clean, "stopped");
     Ok(())
+}
+
+/// Writes what waits, and closes what is kept. Blocking.
+fn close(state: &State) {
+    if let Some(records) = &state.records {
+        records.close();
+    }
+    if let Some(ledger) = &state.ledger {
+        ledger.close();
+    }
+    if let Some(keeper) = &state.trust.keeper {
+        keeper.close();
+    }
 }
 
 /// Starts the workers of evaluations. They ask by the policy that is in force at each question.

@@ -3,7 +3,7 @@
 use crate::caches::CacheConfig;
 use crate::cors::CorsConfig;
 use crate::known::{KnownProvider, known};
-use crate::limits::plans::{PlanConfig, SegmentConfig};
+use crate::limits::plans::{KarmaConfig, PlanConfig, SegmentConfig};
 use crate::limits::{BudgetConfig, LimitsConfig};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
@@ -47,6 +47,8 @@ pub struct ConfigFile {
     pub plans: IndexMap<String, PlanConfig>,
     /// Groups of users that limits can name: `where segment = free`.
     pub segments: IndexMap<String, SegmentConfig>,
+    /// Limits that follow what users do.
+    pub karma: KarmaConfig,
     /// How long requests wait for providers that take only so many calls at a time.
     pub queue: QueueConfig,
     /// Requests with an `Idempotency-Key`.

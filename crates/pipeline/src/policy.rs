@@ -253,6 +253,11 @@ pub struct Sources<'a> {
 }
 
 impl Policy {
+    /// What models cost by a file.
+    pub(crate) fn prices_of(file: &ConfigFile) -> Prices {
+        prices(file)
+    }
+
     /// Compiles a file.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use aplomb_core::id::{RequestId, TraceContext};
 use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_core::usage::{Usage, UsageSource};
+use aplomb_limits::trust::Terms;
 use aplomb_observe::evals::online::{Eval, sampling};
 use aplomb_observe::metrics::genai::Pauses;
 use aplomb_observe::metrics::{RouteMetrics, TargetMetrics, TenantMetrics};
@@ -70,6 +71,8 @@ pub struct Exchange {
     weight: u32,
     /// What it has taken of limits, and how they stood then.
     admission: Option<Box<Admission>>,
+    /// What is wanted of trust; none where users have no levels.
+    terms: Option<Terms>,
     /// Its part in a call that others may have joined.
     lead: Option<Box<Lead>>,
     /// The target that was asked last; none for a simulated one.
@@ -188,6 +191,7 @@ impl Exchange {
             keep: None,
             weight: policy.weight(&caller.tenant),
             admission: None,
+            terms: policy.limits.terms,
             lead: None,
             called: None,
             settled: false,
@@ -403,6 +407,7 @@ impl Exchange {
         self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
         self.settle_limits();
+        self.settle_trust();
         let own = self.price_of(&self.record.usage);
         if let Some(shared) = &mut self.record.shared {
             shared.saved_nano = own;

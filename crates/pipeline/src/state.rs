@@ -2,6 +2,7 @@
 
 use crate::cached::Caches;
 use crate::embedder::Local;
+use crate::limits::trust::Trust;
 use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
@@ -10,6 +11,7 @@ use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
+use aplomb_limits::hammer::Hammer;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
 use aplomb_limits::shared::Shared as SharedLimits;
@@ -58,6 +60,10 @@ pub struct State {
     pub(crate) limits_shared: Option<Arc<SharedLimits>>,
     /// Keeps it over a restart; none in tests that do not restart.
     pub ledger: Option<Ledger>,
+    /// What is known of users.
+    pub trust: Trust,
+    /// Who goes on asking after refusals.
+    pub(crate) hammer: Hammer,
     /// How long answers become.
     pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
@@ -81,6 +87,8 @@ impl State {
             limits: Arc::default(),
             limits_shared: None,
             ledger: None,
+            trust: Trust::default(),
+            hammer: Hammer::default(),
             outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,
@@ -113,6 +121,13 @@ impl State {
         let room = LimitsRoom::default();
         self.limits = Arc::new(room.with_journal(ledger.journal.clone(), before));
         self.ledger = Some(ledger);
+        self
+    }
+
+    /// With what is known of users.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
         self
     }
 

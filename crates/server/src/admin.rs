@@ -3,8 +3,10 @@
 mod cache;
 mod evals;
 mod grading;
+mod limits;
 mod privacy;
 mod records;
+mod simulate;
 mod targets;
 
 use crate::arrival::read_body;
@@ -120,6 +122,18 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         }
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::GET, "/admin/v1/limits") => limits::explain(gateway, head.uri.query()).await,
+        (&Method::GET, "/admin/v1/limits/rules") => Ok(limits::rules(gateway)),
+        (&Method::GET, "/admin/v1/limits/users") => limits::users(gateway, head.uri.query()),
+        (&Method::POST, "/admin/v1/limits/trust") => {
+            limits::set(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::POST, "/admin/v1/limits/signal") => {
+            limits::signal(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::POST, "/admin/v1/limits/simulate") => {
+            simulate::run(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         (&Method::GET, "/admin/v1/cache") => Ok(cache::report(gateway)),
         (&Method::POST, "/admin/v1/cache/purge") => {

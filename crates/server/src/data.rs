@@ -7,6 +7,7 @@ use crate::body::ReplyBody;
 use crate::cors::Cors;
 use crate::feedback;
 use crate::gateway::Gateway;
+use crate::me;
 use crate::models;
 use crate::names;
 use crate::quota;
@@ -42,6 +43,8 @@ enum Path<'a> {
     Models,
     Model(&'a str),
     Feedback,
+    Limits,
+    Decision(&'a str),
     Asset,
     Live,
     Ready,
@@ -57,6 +60,8 @@ fn path_of(path: &str) -> Path<'_> {
         "/v1/messages/count_tokens" => Path::Call(Operation::CountTokens),
         "/v1/models" => Path::Models,
         "/aplomb/v1/feedback" => Path::Feedback,
+        "/aplomb/v1/limits/me" => Path::Limits,
+        _ if path.starts_with(me::DECISIONS) => Path::Decision(path),
         "/aplomb/client.js" | "/aplomb/client.d.ts" => Path::Asset,
         "/livez" => Path::Live,
         "/readyz" => Path::Ready,
@@ -203,6 +208,11 @@ async fn route(
         Path::Feedback => {
             let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
             feedback::give(gateway, &policy, (&access, &head.headers), &body).await
+        }
+        Path::Limits => me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())),
+        Path::Decision(path) => {
+            let asked = (path, head.uri.query());
+            me::decision(gateway, (&access, &head.headers), asked).await
         }
         Path::Asset | Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,

@@ -9,6 +9,8 @@ pub use line::{LINE_BYTES_MAX, Mistake};
 pub(crate) use line::{amount, conditions, exceed, scopes, window};
 pub(crate) use sense::sense;
 
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::file::ConfigFile;
 use crate::scalar::{Span, text_scalar};
 use aplomb_core::money::NanoUsd;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -510,6 +512,14 @@ text_scalar!(
     "limit-budget",
     "Money over a time: `500 USD per month`."
 );
+
+/// All that is wrong with the limits, plans and segments of a file; warnings are left out.
+pub fn mistakes(file: &ConfigFile) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    sense::sense(file, &mut found);
+    found.retain(|one| one.severity == Severity::Error);
+    found
+}
 
 /// All limits of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

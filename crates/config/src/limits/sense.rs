@@ -1,5 +1,6 @@
 //! Rules that can't work, and names in them that nothing else has.
 
+use super::plans::TrustConfig;
 use super::{
     CalendarUnit, ExceedConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, NAME_MAX,
     ScopeConfig, WindowConfig, names,
@@ -31,6 +32,7 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         sense.meets();
     }
     plans(file, found);
+    trust(file, found);
     for (tenant, config) in &file.tenants {
         if let Some(budget) = &config.budget {
             let path = format!("tenants.{tenant}.budget");
@@ -123,6 +125,52 @@ fn plans(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
             sense.window();
             sense.contradictions();
             sense.meets();
+        }
+    }
+}
+
+/// Whether users have levels of trust.
+fn has_trust(file: &ConfigFile) -> bool {
+    file.karma.enabled || file.segments.values().any(|one| one.trust.is_some())
+}
+
+/// Segments that are levels of trust.
+fn trust(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let mut error = |path: String, message: String| found.push(Diagnostic::error(path, message));
+    for (index, (name, segment)) in file.segments.iter().enumerate() {
+        let path = format!("segments.{name}");
+        let multiplier = segment.multiplier.unwrap_or(1.0);
+        if !multiplier.is_finite() || !(0.0..=1000.0).contains(&multiplier) {
+            let message = "expected a number from 0 to 1000".to_owned();
+            error(format!("{path}.multiplier"), message);
+        }
+        let own = TrustConfig::ALL.iter().find(|level| level.name() == name);
+        if let Some(level) = own.filter(|level| has_trust(file) && segment.trust != Some(**level)) {
+            let message = format!(
+                "`{name}` is a level of trust: say `trust: {}`, or give the segment another name",
+                level.name()
+            );
+            error(path.clone(), message);
+        }
+        let leaves = segment.first.is_some() || segment.active_days.is_some();
+        let level = segment.trust.filter(|_| !segment.names_users());
+        if leaves && level != Some(TrustConfig::Quarantine) {
+            let member = if segment.first.is_some() {
+                "first"
+            } else {
+                "active_days"
+            };
+            let message = "belongs to a segment with `trust: quarantine` and no users of its own";
+            error(format!("{path}.{member}"), message.to_owned());
+        }
+        let twice = file
+            .segments
+            .iter()
+            .take(index)
+            .find(|(_, other)| level.is_some() && other.trust == level && !other.names_users());
+        if let Some((other, _)) = twice {
+            let message = format!("`{other}` stands for this level of trust already");
+            error(format!("{path}.trust"), message);
         }
     }
 }
@@ -251,6 +299,10 @@ impl Sense<'_> {
                     self.known("where", "tenant", value, file.tenants.keys());
                 }
                 FieldConfig::Route => self.known("where", "route", value, file.routes.keys()),
+                // Levels of trust are segments too, where there are any.
+                FieldConfig::Segment
+                    if has_trust(file)
+                        && TrustConfig::ALL.iter().any(|level| level.name() == value) => {}
                 FieldConfig::Segment => self.known("where", "segment", value, file.segments.keys()),
                 FieldConfig::Plan => self.known("where", "plan", value, file.plans.keys()),
                 FieldConfig::Tenant | FieldConfig::User | FieldConfig::Key | FieldConfig::Model => {

@@ -2,7 +2,7 @@
 
 use super::need::{Need, bound_name};
 use super::tell::cut;
-use super::{Downgrades, Limit, Limits, Who};
+use super::{Downgrades, Limit, Limits, Standing, Who};
 use crate::policy::Route;
 use crate::settle::Exchange;
 use aplomb_config::limits::ExceedConfig;
@@ -14,7 +14,8 @@ use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::{Meter, Method};
 use aplomb_limits::shared::Refusal;
-use aplomb_limits::verdict::{Broken, Standing};
+use aplomb_limits::verdict::{self, Broken};
+use aplomb_observe::record::LimitDecision;
 use aplomb_privacy::room::with_max_output;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(crate) struct Admission {
     /// What it has taken; none where it was refused or nothing is limited.
     pub(crate) reservation: Option<Reservation>,
     /// How the rules stand.
-    pub(crate) standings: Vec<Standing>,
+    pub(crate) standings: Vec<verdict::Standing>,
     /// What was reserved of its output; none where no rule counts tokens or money.
     pub(crate) growth: Option<Growth>,
     /// Told when the money is written down; none where none is counted, or nothing is written.
@@ -183,16 +184,31 @@ impl Admitted {
     }
 }
 
-/// Lets a request in, maybe after a wait, maybe to another route.
+/// Lets a request in, maybe after a wait, maybe to another route. The refusal of a caller that goes on asking is told later and later.
 ///
 /// Cancel safe: dropping the future leaves the line, and nothing is taken.
 ///
 /// # Errors
 /// It is over a limit.
 pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, ApiError> {
+    let admitted = let_in(entry, exchange).await;
+    if admitted.is_err() && exchange.limit_decision() == Some(LimitDecision::Refused) {
+        let caller = Who::of(exchange.record()).name(&exchange.state().limit_keys);
+        let state = exchange.state();
+        if let Some(delay) = state.hammer.refused(caller, state.limits_now().run_ms) {
+            state.metrics.limits_delayed.add(1);
+            sleep_until(Instant::now() + delay.time).await;
+        }
+    }
+    admitted
+}
+
+async fn let_in(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, ApiError> {
     let who = Who::of(exchange.record());
-    let own = entry.limits.standing(&who);
-    entry.limits.may_ask(who.model, &own)?;
+    let own = entry.limits.standing(&who, exchange.state());
+    exchange.stands(&own);
+    let model = exchange.record().model.as_str();
+    entry.limits.may_ask(model, &own)?;
     let state = exchange.state().clone();
     let began = Instant::now();
     let mut route = entry.route.clone();
@@ -201,12 +217,13 @@ pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<A
     let mut line: Option<Place> = None;
     let mut turn = Turn::New;
     loop {
-        let (limits, asks) = entry.asks(exchange, &need, &passed);
+        let (limits, asks, own) = entry.asks(exchange, &need, &passed);
+        let rules = (limits.as_slice(), &own);
         unpriced(&limits, &need)?;
         let broken = match state.reserve(&asks, turn).await {
             Ok(reservation) => {
                 let bound = need.clamped.or_else(|| entry.bound());
-                exchange.admitted(reservation, &limits, (began.elapsed(), need));
+                exchange.admitted(reservation, rules, (began.elapsed(), need));
                 return Ok(Admitted { route, bound });
             }
             Err(Refusal::Over { broken, alone }) => {
@@ -219,25 +236,25 @@ pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<A
         };
         match entry.next(&limits, &asks, &broken, began) {
             Next::Clamp(nano) if need.clamp(nano) => {}
-            Next::Clamp(_) | Next::Refuse => return Err(exchange.limited(&limits, broken)),
+            Next::Clamp(_) | Next::Refuse => return Err(exchange.limited(rules, broken)),
             Next::Downgrade(instead) => {
                 let names = broken.iter().map(|one| one.standing.rule.name.clone());
                 passed.extend(names);
-                exchange.downgraded(&limits, &broken, &instead);
+                exchange.downgraded(rules, &broken, &instead);
                 need = entry.need(&instead, exchange);
                 route = instead;
             }
             Next::Wait(at, until) => {
                 let (Some(ask), Some(one)) = (asks.get(at), broken.iter().find(|one| one.at == at))
                 else {
-                    return Err(exchange.limited(&limits, broken));
+                    return Err(exchange.limited(rules, broken));
                 };
                 let new = line.is_none();
                 line = line.or_else(|| state.limits.lobby.enter(ask.key));
                 let Some(place) = &line else {
-                    return Err(exchange.limited(&limits, broken));
+                    return Err(exchange.limited(rules, broken));
                 };
-                exchange.queues(&limits, at);
+                exchange.queues(rules, one, &broken);
                 if new && ask.rule.method() == Method::Held {
                     // Room may have come before there was a place to be told at.
                     turn = Turn::Entered;
@@ -246,7 +263,7 @@ pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<A
                 match one.wait {
                     Some(wait) => sleep_until(Instant::now() + wait).await,
                     None if !state.place_may_be(place, until).await => {
-                        return Err(exchange.limited(&limits, broken));
+                        return Err(exchange.limited(rules, broken));
                     }
                     None => {}
                 }
@@ -278,16 +295,16 @@ impl<'a> Entry<'a> {
         exchange: &Exchange,
         need: &Need,
         passed: &[Arc<str>],
-    ) -> (Vec<&'a Limit>, Vec<Ask>) {
+    ) -> (Vec<&'a Limit>, Vec<Ask>, Standing) {
         let (who, keyer) = (Who::of(exchange.record()), &exchange.state().limit_keys);
-        let own = self.limits.standing(&who);
+        let own = self.limits.standing(&who, exchange.state());
         let holds = |limit: &&Limit| limit.holds(&who, &own) && !passed.contains(&limit.rule.name);
         let limits: Vec<&Limit> = self.limits.all.iter().filter(holds).collect();
         let asks = limits
             .iter()
             .map(|limit| limit.ask((&who, &own), keyer, need));
         let asks = asks.collect();
-        (limits, asks)
+        (limits, asks, own)
     }
 
     /// What the request may use on this route; nothing is looked for where no rule asks for it.

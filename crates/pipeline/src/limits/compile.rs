@@ -5,13 +5,15 @@ use crate::policy::Sources;
 use aplomb_catalog::prices::Prices;
 use aplomb_config::diagnostic::Diagnostic;
 use aplomb_config::file::{ConfigFile, ProviderKind, TenantConfig};
-use aplomb_config::limits::plans::SegmentConfig;
+use aplomb_config::limits::plans::{SegmentConfig, TrustConfig};
 use aplomb_config::limits::{
     CalendarUnit, ConditionConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, ScopeConfig,
     WindowConfig, names,
 };
 use aplomb_limits::calendar::{Calendar, Unit};
 use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::trust::score::DAY_MS;
+use aplomb_limits::trust::{Level, Terms};
 use aplomb_observe::metrics::Metrics;
 use std::sync::Arc;
 
@@ -80,13 +82,60 @@ pub(crate) fn compile(
             .map(|(name, plan)| (name.clone(), plan.models.clone()))
             .collect(),
         tenants: file.tenants.iter().filter_map(plan_of).collect(),
+        terms: terms(file),
     }
+}
+
+fn level(trust: TrustConfig) -> Level {
+    match trust {
+        TrustConfig::Suspended => Level::Suspended,
+        TrustConfig::Quarantine => Level::Quarantine,
+        TrustConfig::Standard => Level::Standard,
+        TrustConfig::Trusted => Level::Trusted,
+    }
+}
+
+/// A user leaves quarantine after so many days, so many of them active, where the file does not say.
+const QUARANTINE_DAYS: (u64, u32) = (7, 5);
+
+/// What the file wants of trust; none where it does not speak of it.
+fn terms(file: &ConfigFile) -> Option<Terms> {
+    let segments = file.segments.values();
+    if !file.karma.enabled && !segments.clone().any(|one| one.trust.is_some()) {
+        return None;
+    }
+    let of = |wanted: Level| {
+        let mut earned = segments.clone().filter(|one| !one.names_users());
+        earned.find(|one| one.trust.map(level) == Some(wanted))
+    };
+    let quarantine = of(Level::Quarantine);
+    let first = quarantine.and_then(|one| one.first);
+    let first = first.map_or(QUARANTINE_DAYS.0 * DAY_MS, |span| {
+        u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
+    });
+    Some(Terms {
+        karma: file.karma.enabled,
+        first_ms: first,
+        active_days: quarantine
+            .and_then(|one| one.active_days)
+            .unwrap_or(QUARANTINE_DAYS.1),
+        smooth: file.karma.smooth,
+        multipliers: Level::ALL.map(|level| {
+            let own = of(level).and_then(|one| one.multiplier);
+            own.unwrap_or_else(|| level.multiplier())
+        }),
+    })
 }
 
 /// The most that segments multiply a limit by: a user may be in all of them.
 fn most(file: &ConfigFile) -> f64 {
-    let multipliers = file.segments.values().map(|segment| segment.multiplier);
-    multipliers.filter(|multiplier| *multiplier > 1.0).product()
+    let named = file.segments.values().filter(|one| one.names_users());
+    let multipliers = named.filter_map(|segment| segment.multiplier);
+    let named: f64 = multipliers.filter(|multiplier| *multiplier > 1.0).product();
+    let trust = terms(file).map_or(1.0, |terms| {
+        terms.multipliers.into_iter().fold(1.0, f64::max)
+    });
+    named * trust
 }
 
 /// Segments with the plans that name them.
@@ -100,7 +149,14 @@ fn segments(file: &ConfigFile) -> Vec<Segment> {
             plans: plans.chain(config.plan.clone()).collect(),
             users: config.users.clone(),
             tenants: config.tenants.clone(),
-            multiplier: config.multiplier,
+            multiplier: config.multiplier.unwrap_or(1.0),
+            models: config.models.clone(),
+            trust: config.trust.map(level),
+            names_users: config.names_users()
+                || file
+                    .plans
+                    .values()
+                    .any(|plan| plan.segment.as_ref() == Some(name)),
         }
     };
     file.segments.iter().map(one).collect()

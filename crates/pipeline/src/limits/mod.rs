@@ -2,9 +2,12 @@
 
 mod admit;
 mod compile;
+pub mod explain;
 mod need;
 mod shared;
+pub mod simulate;
 mod tell;
+pub mod trust;
 
 pub(crate) use admit::{Admission, Entry, admit, written};
 pub(crate) use compile::compile;
@@ -15,14 +18,16 @@ use crate::state::State;
 use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeConfig};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_limits::counter::Now;
-use aplomb_limits::key::Keyer;
+use aplomb_limits::key::{Key, Keyer};
 use aplomb_limits::room::Ask;
 use aplomb_limits::rule::{Meter, Rule};
+use aplomb_limits::trust::{Level, Terms};
 use aplomb_observe::metrics::LimitMetrics;
 use aplomb_observe::record::Record;
 use need::Need;
 use std::collections::HashMap;
 use std::sync::Arc;
+use trust::Trusted;
 
 /// One limit of the file, compiled.
 pub struct Limit {
@@ -46,6 +51,15 @@ pub struct Limits {
     plans: HashMap<String, Vec<String>>,
     /// Plans of tenants.
     tenants: HashMap<String, String>,
+    /// What is wanted of trust; none where users have no levels.
+    pub(crate) terms: Option<Terms>,
+}
+
+impl Limits {
+    /// What is wanted of trust; none where users have no levels.
+    pub fn terms(&self) -> Option<Terms> {
+        self.terms
+    }
 }
 
 /// A group of users.
@@ -54,7 +68,13 @@ struct Segment {
     plans: Vec<String>,
     users: Vec<String>,
     tenants: Vec<String>,
+    /// Its multiplier; of a level of trust it is among the terms.
     multiplier: f64,
+    models: Vec<String>,
+    /// The level that its users are given, or that makes users belong to it.
+    trust: Option<Level>,
+    /// It names users itself.
+    names_users: bool,
 }
 
 impl Segment {
@@ -67,32 +87,68 @@ impl Segment {
     }
 }
 
-/// What a caller's plan and segments are.
+/// What a caller's plan, segments and trust are.
 #[derive(Debug, Clone, Default)]
 struct Standing {
     plan: Option<String>,
     segments: Vec<Arc<str>>,
+    /// Of segments that name their users.
     multiplier: f64,
+    /// None where users have no levels, and for callers that are no users.
+    trust: Option<Trusted>,
 }
 
 impl Limits {
-    fn standing(&self, who: &Who<'_>) -> Standing {
+    fn standing(&self, who: &Who<'_>, state: &State) -> Standing {
+        self.standing_with(who, |terms, given| state.trusted(who, terms, given))
+    }
+
+    /// With the trust that `trusted` finds for a level that the file may give.
+    fn standing_with(
+        &self,
+        who: &Who<'_>,
+        trusted: impl FnOnce(&Terms, Option<Level>) -> Option<Trusted>,
+    ) -> Standing {
         let plan = self.tenants.get(who.tenant);
         let all = self.segments.iter();
-        let own: Vec<&Segment> = all
+        let named = all.clone().filter(|segment| segment.names_users);
+        let own: Vec<&Segment> = named
             .filter(|segment| segment.has(who, plan.map(String::as_str)))
             .collect();
+        let given = own.iter().filter_map(|segment| segment.trust).min();
+        let terms = self.terms.as_ref();
+        let trust = terms.and_then(|terms| trusted(terms, given));
+        let mut segments: Vec<Arc<str>> = own.iter().map(|one| one.name.clone()).collect();
+        if let Some(trust) = trust {
+            segments.push(trust.level.name().into());
+            let earned = all.filter(|one| !one.names_users && one.trust == Some(trust.level));
+            for one in earned.filter(|one| &*one.name != trust.level.name()) {
+                segments.push(one.name.clone());
+            }
+        }
         Standing {
             plan: plan.cloned(),
             multiplier: own.iter().map(|segment| segment.multiplier).product(),
-            segments: own.iter().map(|segment| segment.name.clone()).collect(),
+            segments,
+            trust,
         }
     }
 
     /// Whether a caller's plan and segments let it ask for a model at all.
     fn may_ask(&self, model: &str, standing: &Standing) -> Result<(), ApiError> {
-        if standing.multiplier <= 0.0 {
+        let trust = standing.trust.map_or(1.0, |trust| trust.multiplier);
+        if standing.multiplier * trust <= 0.0 {
             let message = "this user is suspended";
+            return Err(ApiError::new(ErrorCode::NotAllowed, message));
+        }
+        let mut segments = self.segments.iter();
+        let lacks = segments.find(|one| {
+            standing.segments.contains(&one.name)
+                && !one.models.is_empty()
+                && !one.models.iter().any(|known| fits(known, model))
+        });
+        if let Some(segment) = lacks {
+            let message = format!("the segment `{}` does not have this model", segment.name);
             return Err(ApiError::new(ErrorCode::NotAllowed, message));
         }
         let Some(plan) = &standing.plan else {
@@ -137,6 +193,12 @@ impl<'a> Who<'a> {
             Some(user) => ("user", user),
             None => ("key", self.key),
         }
+    }
+
+    /// Name of the caller among all.
+    fn name(&self, keyer: &Keyer) -> Key {
+        let (kind, user) = self.user();
+        keyer.key("caller", [self.tenant, kind, user])
     }
 
     fn field(&self, field: FieldConfig) -> Option<&'a str> {
@@ -210,7 +272,15 @@ impl Limit {
         if self.rule.meter == Meter::Cost {
             return self.rule.limit;
         }
-        multiplied(self.rule.limit, standing.multiplier)
+        let trust = standing.trust.filter(|_| self.is_personal());
+        let trust = trust.map_or(1.0, |trust| trust.multiplier);
+        multiplied(self.rule.limit, standing.multiplier * trust)
+    }
+
+    /// Whether it counts for each user: trust in one changes no limit that it shares with others.
+    fn is_personal(&self) -> bool {
+        let mut per = self.per.iter();
+        per.any(|scope| matches!(scope, ScopeConfig::User | ScopeConfig::Session))
     }
 
     /// Whether it counts tokens or money.
@@ -280,6 +350,11 @@ impl State {
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
         self.refresh_shared_limits();
+        let (levels, lost) = self.trust.book.counts(self.clock.now_ms());
+        for (gauge, count) in self.metrics.trust_users.iter().zip(levels) {
+            gauge.set(count);
+        }
+        self.metrics.trust_lost.set(lost);
         if let Some(ledger) = &self.ledger {
             let report = ledger.journal.report();
             self.metrics.limits_written.set(report.written);

@@ -1,8 +1,8 @@
 //! What clients, records and metrics are told of limits.
 
-use super::Limit;
 use super::admit::{Admission, Growth};
 use super::need::Need;
+use super::{Limit, Standing as Own};
 use crate::policy::Route;
 use crate::settle::Exchange;
 use aplomb_core::error::{ApiError, ErrorCode};
@@ -14,7 +14,7 @@ use aplomb_observe::record::{LimitDecision, LimitFacts, Record};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn unit(meter: Meter) -> &'static str {
+pub(super) fn unit(meter: Meter) -> &'static str {
     match meter {
         Meter::Requests => "requests",
         Meter::Tokens => "tokens",
@@ -65,7 +65,7 @@ pub(super) fn cut(broken: &[Broken]) -> ApiError {
 }
 
 /// What a client is told.
-fn error(record: &Record, limits: &[&Limit], broken: &[Broken]) -> ApiError {
+fn error(record: &Record, (limits, own): (&[&Limit], &Own), broken: &[Broken]) -> ApiError {
     let first = broken
         .iter()
         .max_by_key(|one| (one.wait.is_none(), one.wait));
@@ -118,12 +118,33 @@ fn error(record: &Record, limits: &[&Limit], broken: &[Broken]) -> ApiError {
         "unit": unit(rule.meter),
         "retry_after_ms": wait_ms,
         "resets_at_ms": wait_ms.filter(|_| !held).map(|ms| record.at_ms.saturating_add(ms)),
+        "trust": own.trust.map(|trust| json!({ "level": trust.level.name(), "multiplier": trust.multiplier })),
     })));
     error
 }
 
+/// The numbers of a decision, for the record.
+fn detail(limit: &Limit, one: &Broken, all: &[Broken], own: &Own) -> Value {
+    let (rule, standing) = (&one.standing.rule, &one.standing);
+    let names: Vec<&str> = all.iter().map(|one| &*one.standing.rule.name).collect();
+    let wait = one
+        .wait
+        .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    json!({
+        "rule_text": limit.text,
+        "limit": told(rule.meter, standing.limit),
+        "used": told(rule.meter, standing.level.used),
+        "asked": told(rule.meter, one.amount),
+        "unit": unit(rule.meter),
+        "retry_after_ms": wait,
+        "violated": names,
+        "segments": own.segments.iter().map(|one| &**one).collect::<Vec<_>>(),
+        "multiplier": own.multiplier * own.trust.map_or(1.0, |trust| trust.multiplier),
+    })
+}
+
 /// An amount in JSON: money is a decimal string.
-fn told(meter: Meter, amount: u64) -> Value {
+pub(super) fn told(meter: Meter, amount: u64) -> Value {
     match meter {
         Meter::Cost => shown(meter, amount).into(),
         Meter::Requests
@@ -140,13 +161,14 @@ impl Exchange {
     pub(super) fn admitted(
         &mut self,
         reservation: Reservation,
-        limits: &[&Limit],
+        (limits, own): (&[&Limit], &Own),
         (waited, need): (Duration, Need),
     ) {
         for one in &reservation.shadowed {
             if let Some(limit) = limits.get(one.at) {
                 limit.metrics.shadow.add(1);
-                self.decided(limit, LimitDecision::Shadow);
+                let detail = detail(limit, one, &reservation.shadowed, own);
+                self.decided(limit, LimitDecision::Shadow, detail);
             }
         }
         if self.limit_decision() == Some(LimitDecision::Queued) {
@@ -167,33 +189,54 @@ impl Exchange {
     }
 
     /// It goes to another route.
-    pub(super) fn downgraded(&mut self, limits: &[&Limit], broken: &[Broken], route: &Route) {
-        if let Some(limit) = broken.first().and_then(|one| limits.get(one.at)) {
+    pub(super) fn downgraded(
+        &mut self,
+        (limits, own): (&[&Limit], &Own),
+        broken: &[Broken],
+        route: &Route,
+    ) {
+        if let Some(one) = broken.first()
+            && let Some(limit) = limits.get(one.at)
+        {
             limit.metrics.downgraded.add(1);
-            self.decided(limit, LimitDecision::Downgraded);
+            let detail = detail(limit, one, broken, own);
+            self.decided(limit, LimitDecision::Downgraded, detail);
         }
         self.reroute(route);
     }
 
     /// It waits.
-    pub(super) fn queues(&mut self, limits: &[&Limit], at: usize) {
-        let Some(limit) = limits.get(at) else { return };
+    pub(super) fn queues(
+        &mut self,
+        (limits, own): (&[&Limit], &Own),
+        one: &Broken,
+        broken: &[Broken],
+    ) {
+        let Some(limit) = limits.get(one.at) else {
+            return;
+        };
         if self.limit_decision() != Some(LimitDecision::Queued) {
             limit.metrics.queued.add(1);
-            self.decided(limit, LimitDecision::Queued);
+            let detail = detail(limit, one, broken, own);
+            self.decided(limit, LimitDecision::Queued, detail);
         }
     }
 
     /// It is refused.
-    pub(super) fn limited(&mut self, limits: &[&Limit], broken: Vec<Broken>) -> ApiError {
-        let told = error(self.record(), limits, &broken);
+    pub(super) fn limited(
+        &mut self,
+        (limits, own): (&[&Limit], &Own),
+        broken: Vec<Broken>,
+    ) -> ApiError {
+        let told = error(self.record(), (limits, own), &broken);
         for (index, one) in broken.iter().enumerate() {
             let Some(limit) = limits.get(one.at) else {
                 continue;
             };
             limit.metrics.refused.add(1);
             if index == 0 {
-                self.decided(limit, LimitDecision::Refused);
+                let detail = detail(limit, one, &broken, own);
+                self.decided(limit, LimitDecision::Refused, detail);
             }
         }
         self.set_admission(Admission {
@@ -204,10 +247,11 @@ impl Exchange {
         told
     }
 
-    fn decided(&mut self, limit: &Limit, decision: LimitDecision) {
+    fn decided(&mut self, limit: &Limit, decision: LimitDecision, detail: Value) {
         self.note_limit(LimitFacts {
             rule: limit.rule.name.clone(),
             decision,
+            detail: Box::new(detail),
         });
     }
 }

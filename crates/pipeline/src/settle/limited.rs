@@ -10,6 +10,7 @@ use aplomb_limits::key::Key;
 use aplomb_limits::room::Reservation;
 use aplomb_limits::rule::Meter;
 use aplomb_limits::shared::Refusal;
+use aplomb_limits::trust::Terms;
 use aplomb_limits::verdict::Standing;
 use aplomb_observe::record::{LimitDecision, LimitFacts, Outcome};
 use std::time::Duration;
@@ -37,6 +38,22 @@ impl Exchange {
     /// This node has decided alone.
     pub(crate) fn decided_alone(&mut self) {
         self.admission.get_or_insert_default().alone = true;
+    }
+
+    /// Its caller's plan, and how far it is trusted: level and score.
+    pub(crate) fn note_standing(
+        &mut self,
+        plan: Option<&str>,
+        trust: Option<(&'static str, Option<f64>)>,
+    ) {
+        self.record.plan = plan.map(str::to_owned);
+        self.record.trust = trust.map(|(level, _)| level);
+        self.record.karma = trust.and_then(|(_, score)| score);
+    }
+
+    /// What is wanted of trust; none where users have no levels.
+    pub(crate) fn terms(&self) -> Option<&Terms> {
+        self.terms.as_ref()
     }
 
     /// What a limit did with it.

@@ -1,6 +1,7 @@
 //! Privacy on the admin listener: what a text would show, and one person's data, handed over or erased.
 
 use crate::gateway::Gateway;
+use crate::query;
 use crate::reply::{self, Reply};
 use aplomb_control::store::Act;
 use aplomb_core::erase::{Erase, Subject};
@@ -62,38 +63,15 @@ fn spans(detector: &Detector, text: &str) -> Vec<Value> {
 }
 
 /// Who is meant by a path and its query (`?tenant=acme`).
-pub(super) fn subject(path: &str, query: Option<&str>) -> Result<Subject, ApiError> {
-    let user = decoded(path.strip_prefix(USERS).unwrap_or_default());
+pub(super) fn subject(path: &str, pairs: Option<&str>) -> Result<Subject, ApiError> {
+    let user = query::decoded(path.strip_prefix(USERS).unwrap_or_default());
     if user.is_empty() {
         return Err(ApiError::invalid("", "the path must end with a user id"));
     }
-    let mut pairs = query.unwrap_or_default().split('&');
-    let tenant = pairs.find_map(|pair| pair.strip_prefix("tenant="));
     Ok(Subject {
-        tenant: tenant.map(decoded),
+        tenant: query::value(pairs, "tenant"),
         user,
     })
-}
-
-/// Undoes percent encoding.
-pub(super) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `DELETE /admin/v1/privacy/users/{id}`: erases in every store, and answers with the receipt.
@@ -127,7 +105,8 @@ pub(super) async fn export(gateway: &Arc<Gateway>, subject: &Subject) -> Result<
 
 /// Every store that keeps something of a person.
 fn stores(gateway: &Gateway) -> Vec<&dyn Erase> {
-    let mut stores: Vec<&dyn Erase> = vec![&gateway.state.caches, &gateway.state.shares];
+    let state = &gateway.state;
+    let mut stores: Vec<&dyn Erase> = vec![&state.caches, &state.shares, &state.trust];
     if let Some(records) = &gateway.state.records {
         // In this order: what is still to be shipped from the data folder is gone when ClickHouse is looked at.
         stores.push(records);

@@ -1,7 +1,7 @@
 //! Records on the admin listener: lists, one exchange, free SQL, the state of the store.
 
-use super::privacy::decoded;
 use crate::gateway::Gateway;
+use crate::query::decoded;
 use crate::reply::{self, Reply};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::RequestId;
