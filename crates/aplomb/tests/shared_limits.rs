@@ -111,6 +111,9 @@ fn two_and_four_nodes_let_in_what_one_would() {
             ),
             (200, Some("23"))
         );
+        let me = Request::new(all[1].data, "GET", "/aplomb/v1/limits/me");
+        let me = me.header("x-aplomb-user", "bob").whole().json();
+        assert_eq!(me["limits"][0]["used"], 2, "{me}");
         let spared: f64 = all
             .iter()
             .map(|node| metric(node, "shared_spared_total"))
@@ -294,6 +297,8 @@ fn a_server_that_stands_still_for_five_seconds() {
             (200, Some("degraded"))
         );
         assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("100"));
+        let ready = || Request::new(all[0].data, "GET", "/readyz").whole().json();
+        assert_eq!(ready(), json!({ "status": "ready", "limits": "degraded" }));
         wait_for("five seconds", || {
             (paused.elapsed() > Duration::from_secs(5)).then_some(())
         });
@@ -302,6 +307,7 @@ fn a_server_that_stands_still_for_five_seconds() {
         together(&all);
         let took = resumed.elapsed();
         assert!(took < Duration::from_secs(2), "{took:?}");
+        assert_eq!(ready()["limits"], "ok");
         stop.store(true, Ordering::Relaxed);
         hammering.join().unwrap()
     });
@@ -458,6 +464,14 @@ fn an_answer_beyond_its_bound_goes_on_while_all_nodes_have_money() {
     assert!(status == 200 && text.contains("[DONE]"), "{text}");
     // What the other one has used is not there for this one.
     assert_eq!(ask(&all[0], "ada").status, 200);
+    wait_for("what was not used to be given back", || {
+        let me = Request::new(all[1].data, "GET", "/aplomb/v1/limits/me").whole();
+        let used = me.json()["limits"][0]["used"]
+            .as_str()?
+            .parse::<f64>()
+            .ok()?;
+        (used < 1.2).then_some(())
+    });
     let (status, text) = stream(&all[1]);
     assert_eq!(status, 200);
     assert!(text.contains("\"code\":\"budget_exhausted\""), "{text}");

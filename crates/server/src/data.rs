@@ -79,7 +79,12 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
         Path::Ready => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         _ => return None,
     };
-    Some(reply::json(status, &json!({ "status": word })))
+    let mut told = json!({ "status": word });
+    if let (Some(shared), "ready") = (gateway.state.limits_are_shared(), word) {
+        // A node that goes on alone serves all the same.
+        told["limits"] = json!(if shared { "ok" } else { "degraded" });
+    }
+    Some(reply::json(status, &told))
 }
 
 fn method_of(path: &Path) -> Method {
@@ -209,7 +214,9 @@ async fn route(
             let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
             feedback::give(gateway, &policy, (&access, &head.headers), &body).await
         }
-        Path::Limits => me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())),
+        Path::Limits => {
+            me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())).await
+        }
         Path::Decision(path) => {
             let asked = (path, head.uri.query());
             me::decision(gateway, (&access, &head.headers), asked).await

@@ -29,7 +29,7 @@ pub use mirror::COUNTERS_MAX;
 use crate::counter::Now;
 use crate::room::{Ask, Reservation, Room, Turn};
 use crate::rule::Meter;
-use crate::verdict::{Broken, Standing};
+use crate::verdict::{Broken, Level, Standing};
 use aplomb_engines::redis::Redis;
 use known::Known;
 use link::{Change, Link};
@@ -285,6 +285,35 @@ impl Shared {
         }
     }
 
+    /// How the rules stand for a caller: for all nodes together, or for this one while the server is away.
+    pub async fn standings(&self, room: &Room, asks: &[Ask], now: Now) -> Vec<Standing> {
+        let own = || room.standings(asks, now);
+        let Some(epoch) = self.link.asked() else {
+            return own();
+        };
+        let looks: Vec<Ask> = asks
+            .iter()
+            .map(|ask| Ask {
+                amount: 0,
+                ..ask.clone()
+            })
+            .collect();
+        let server_ms = self.link.server_ms(now);
+        let spots: Vec<(&Ask, Spot)> = looks
+            .iter()
+            .map(|ask| (ask, self.spot(ask, server_ms)))
+            .collect();
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let said = (number, &*epoch.name, self.settings.deadline);
+        match self.scripts.reserve(&self.redis, said, &spots).await {
+            Ok(Reply::In(told, _) | Reply::Over(told, _)) => {
+                let all = asks.iter().zip(told);
+                all.map(|(ask, told)| standing(ask, told.level)).collect()
+            }
+            Ok(Reply::Gone) | Err(_) => own(),
+        }
+    }
+
     /// Decides without the server: by this node's share of the limits, and by what it has to give back where they count money.
     fn alone(
         self: &Arc<Self>,
@@ -466,6 +495,14 @@ impl Shared {
     }
 }
 
+fn standing(ask: &Ask, level: Level) -> Standing {
+    Standing {
+        rule: ask.rule.clone(),
+        limit: ask.limit,
+        level,
+    }
+}
+
 /// The rules of which the server said this.
 fn broken_by(told: &[Told], asks: &[Ask], verdict: Verdict) -> Vec<Broken> {
     let all = told.iter().zip(asks).enumerate();
@@ -473,11 +510,7 @@ fn broken_by(told: &[Told], asks: &[Ask], verdict: Verdict) -> Vec<Broken> {
     those
         .map(|(at, (told, ask))| Broken {
             at,
-            standing: Standing {
-                rule: ask.rule.clone(),
-                limit: ask.limit,
-                level: told.level,
-            },
+            standing: standing(ask, told.level),
             amount: ask.amount,
             wait: told.wait,
         })

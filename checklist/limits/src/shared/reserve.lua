@@ -150,7 +150,8 @@ if refused then
   redis.call('DEL', KEYS[3])
 else
   for i, one in ipairs(entries) do
-    if one.verdict == 0 then take[one.kind](KEYS[i + 3], one) end
+    -- Who asks for nothing only looks.
+    if one.verdict == 0 and one.amount > 0 then take[one.kind](KEYS[i + 3], one) end
   end
 end
 local told = { refused and 2 or 1, now }

@@ -7,6 +7,7 @@ use aplomb_engines::redis::Redis;
 use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::shared::{Refusal, Settings, Shared};
+use aplomb_limits::verdict::Standing;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,6 +65,20 @@ impl State {
                 })
             }
         }
+    }
+
+    /// How limits stand for a caller, for all nodes together where they share them.
+    pub(super) async fn limits_stand(&self, asks: &[Ask]) -> Vec<Standing> {
+        let now = self.limits_now();
+        match &self.limits_shared {
+            Some(shared) => shared.standings(&self.limits, asks, now).await,
+            None => self.limits.standings(asks, now),
+        }
+    }
+
+    /// Whether limits are counted together with other nodes at this time; none where they never are.
+    pub fn limits_are_shared(&self) -> Option<bool> {
+        self.limits_shared.as_ref().map(|shared| shared.is_up())
     }
 
     /// Waits for a place in flight, at most until then. False where that time is over.

@@ -115,7 +115,7 @@ pub(super) async fn explain(
         model: model.as_deref(),
         route: route.as_deref(),
     };
-    let mut answer = policy.limits.explain(&gateway.state, &asked);
+    let mut answer = policy.limits.explain(&gateway.state, &asked).await;
     let history = history(gateway, &policy, whom).await?;
     if let (Some(answer), Value::Object(history)) = (answer.as_object_mut(), history) {
         answer.extend(history);
