@@ -79,11 +79,14 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
         Path::Ready => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         _ => return None,
     };
-    let mut told = json!({ "status": word });
-    if let (Some(shared), "ready") = (gateway.state.limits_are_shared(), word) {
-        // A node that goes on alone serves all the same.
-        told["limits"] = json!(if shared { "ok" } else { "degraded" });
-    }
+    // A node that goes on alone serves all the same.
+    let told = match gateway.state.limits_are_shared() {
+        Some(shared) if word == "ready" => {
+            let limits = if shared { "ok" } else { "degraded" };
+            json!({ "status": word, "limits": limits })
+        }
+        _ => json!({ "status": word }),
+    };
     Some(reply::json(status, &told))
 }
 
