@@ -131,6 +131,7 @@ async fn main() {
         installation: "cost".to_owned(),
         node: "one".to_owned(),
         deadline: Duration::from_secs(5),
+        epoch: None,
     };
     let memory = Node {
         room: Arc::default(),

@@ -446,6 +446,22 @@ impl Room {
         }
     }
 
+    /// What a counter has used that survives a restart, by time; nothing where none does.
+    pub(crate) fn history(&self, ask: &Ask, now: Now) -> Vec<(u64, u64)> {
+        if self.journal.is_none() || !is_kept(&ask.rule) {
+            return Vec::new();
+        }
+        let now = self.time(now);
+        let Some(mut shard) = self.lock(ask.shard()) else {
+            return Vec::new();
+        };
+        if shard.level(ask, now).used == 0 {
+            return Vec::new();
+        }
+        let counter = shard.counters.get(&ask.key);
+        counter.map_or_else(Vec::new, |counter| counter.history(ask.bound(), now))
+    }
+
     /// How the rules stand for a caller.
     pub fn standings(&self, asks: &[Ask], now: Now) -> Vec<Standing> {
         let now = self.time(now);

@@ -9,8 +9,11 @@ use aplomb_limits::key::Keyer;
 use aplomb_limits::room::{Ask, Reservation, Room, Turn};
 use aplomb_limits::rule::{Meter, Rule, Window};
 use aplomb_limits::shared::{Refusal, Settings, Shared};
+use aplomb_limits::store::sqlite::SqliteLedger;
+use aplomb_limits::store::{Ledger, LedgerStore};
 use aplomb_limits::verdict::Broken;
 use aplomb_testkit::redis::RedisServer;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -90,11 +93,20 @@ impl Node {
     }
 
     fn starting(server: &RedisServer, deadline: Duration) -> Self {
+        Self::over(server, deadline, (Room::default(), None))
+    }
+
+    fn over(
+        server: &RedisServer,
+        deadline: Duration,
+        (room, epoch): (Room, Option<PathBuf>),
+    ) -> Self {
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let settings = Settings {
             installation: "test".to_owned(),
             node: format!("n{number}"),
             deadline,
+            epoch,
         };
         let shared = Arc::new(Shared::new(redis(&server.url()), settings));
         let clock = Clock::at(NOON + number * 60_000);
@@ -103,7 +115,7 @@ impl Node {
         #[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
         let task = tokio::spawn(async move { runs.run(|| runs_by.now(), stopped).await });
         Node {
-            room: Arc::default(),
+            room: Arc::new(room),
             shared: Some(shared),
             clock,
             stop,
@@ -643,4 +655,47 @@ async fn a_node_that_never_met_the_server_is_careful() {
     node.up().await;
     node.told().await;
     assert_eq!(node.count(100, &[ask(&requests, 1)]).await, 75);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_used_before_its_restart_is_told_to_another_server_and_not_twice_to_the_same() {
+    let mut server = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let start = async |server: &RedisServer| {
+        let mut store = SqliteLedger::open(&folder.path().join("limits.db")).unwrap();
+        let before = store.load(NOON).unwrap();
+        let ledger = Ledger::start(Box::new(store)).unwrap();
+        let room = Room::default().with_journal(ledger.journal.clone(), before);
+        let epoch = Some(folder.path().join("limits.epoch"));
+        let node = Node::over(server, Duration::from_millis(500), (room, epoch));
+        node.up().await;
+        (node, ledger)
+    };
+    let money = rule("money", Meter::Cost, 1000, Window::Lifetime);
+    let slides = hours("slides", Meter::Requests, 10);
+    let both = [ask(&money, 100), ask(&slides, 1)];
+    let used =
+        |one: &Reservation| -> Vec<u64> { one.standings().map(|one| one.level.used).collect() };
+    let (node, ledger) = start(&server).await;
+    drop(node.ask(&both).await.ok().unwrap());
+    node.stopped().await;
+    ledger.close();
+    // The same server knows it.
+    let (node, ledger) = start(&server).await;
+    assert_eq!(used(&node.ask(&both).await.ok().unwrap()), [200, 2]);
+    node.stopped().await;
+    ledger.close();
+    // One that has forgotten does not, while the node is away and while it is there.
+    server.kill();
+    server.restart();
+    let (node, ledger) = start(&server).await;
+    assert_eq!(used(&node.ask(&both).await.ok().unwrap()), [300, 3]);
+    node.told().await;
+    server.kill();
+    node.down().await;
+    server.restart();
+    node.up().await;
+    let other = Node::sharing(&server, PATIENT).await;
+    assert_eq!(used(&other.ask(&both).await.ok().unwrap()), [400, 4]);
+    ledger.close();
 }

@@ -112,9 +112,11 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let state = Arc::new(match shared(&parsed.file, &origin.base_dir())? {
         Some((caches, limits, deadline)) => {
             let node = RequestId::new(state.clock.now_ms()).to_string();
-            state
-                .shared_over(caches)
-                .limits_over(limits, node, deadline)
+            state.shared_over(caches).limits_over(
+                limits,
+                (node, deadline),
+                server.data_dir.join("limits.epoch"),
+            )
         }
         None => state,
     });

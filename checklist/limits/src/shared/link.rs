@@ -4,6 +4,7 @@
 //! and all that is owed was told: by this node, and by all others that live, or after five seconds. Of a server that has forgotten
 //! everything all have to be heard that lived before.
 
+use super::mirror::BEFORE;
 use crate::counter::Now;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -81,6 +82,16 @@ pub(super) enum Change {
 }
 
 impl Link {
+    /// A link of a node that has ended in this epoch.
+    pub(super) fn after(epoch: Option<&str>) -> Self {
+        let link = Link::default();
+        link.state().epoch = epoch.map(|name| Epoch {
+            name: name.into(),
+            number: BEFORE,
+        });
+        link
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

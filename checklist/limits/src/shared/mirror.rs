@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most counters of this node. Chosen: users of a quarter of a day, in about 50 MB.
 pub const COUNTERS_MAX: usize = 1 << 18;
+/// Number of the epoch in which this node ended, before it was started again.
+pub(super) const BEFORE: u64 = 0;
 /// Parts with a lock each.
 const SHARDS: usize = 64;
 
@@ -129,6 +131,29 @@ impl Mirror {
                 part.told = part.told.saturating_add(amount);
             }
         });
+    }
+
+    /// Whether this node has used anything of a counter since it was started.
+    pub(super) fn knows(&self, key: Key) -> bool {
+        self.shard(key)
+            .is_some_and(|shard| shard.owns.contains_key(&key))
+    }
+
+    /// This node has used so much before it was started. The server of that time knows of it, another one does not.
+    pub(super) fn used_before(&self, spot: Spot, amount: i64, server_ms: u64) {
+        self.granted(spot, amount, BEFORE, server_ms);
+    }
+
+    /// What of a counter the server may not know yet.
+    pub(super) fn untold(&self, key: Key) -> u64 {
+        let Some(shard) = self.shard(key) else {
+            return 0;
+        };
+        let parts = shard.owns.get(&key).map_or(&[][..], |own| &own.parts);
+        let all = parts.iter().fold(0i64, |sum, part| {
+            sum.saturating_add(part.is.saturating_sub(part.told).max(0))
+        });
+        u64::try_from(all).unwrap_or(0)
     }
 
     /// This node has used so much more, or less.

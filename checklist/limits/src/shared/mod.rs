@@ -37,6 +37,7 @@ use mirror::{Mirror, Owed};
 use script::{GivenUp, Reply, Scripts, Told, Verdict};
 use spot::{Kind, Spot};
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,9 @@ pub struct Settings {
     pub node: String,
     /// Longest wait of a request for the server.
     pub deadline: Duration,
+    /// A file with the name of the server's epoch that knows what this node has used: after a restart of the node another server is
+    /// told that. None where nothing survives a restart.
+    pub epoch: Option<PathBuf>,
 }
 
 /// What happened.
@@ -118,6 +122,11 @@ pub struct Shared {
     counts: Counts,
 }
 
+fn epoch_before(settings: &Settings) -> Option<String> {
+    let name = std::fs::read_to_string(settings.epoch.as_ref()?).ok()?;
+    Some(name).filter(|name| !name.is_empty())
+}
+
 /// A call that is under way. If it is dropped before its answer, what it may have taken is taken back.
 struct Call<'a> {
     shared: &'a Shared,
@@ -147,8 +156,8 @@ impl Shared {
         Shared {
             redis,
             scripts: Scripts::new(&settings.installation, &settings.node),
+            link: Link::after(epoch_before(&settings).as_deref()),
             settings,
-            link: Link::default(),
             mirror: Mirror::with_counters(COUNTERS_MAX),
             known: Known::default(),
             given_up: Mutex::default(),
@@ -203,6 +212,7 @@ impl Shared {
         asks: &[Ask],
         (turn, now): (Turn, Now),
     ) -> Result<Reservation, Refusal> {
+        self.recall(room, asks, now);
         let Some(epoch) = self.link.asked() else {
             return self.alone(room, asks, (turn, now));
         };
@@ -217,9 +227,20 @@ impl Shared {
         }
         let own = room.reserve(asks, turn, now).map_err(over)?;
         let server_ms = self.link.server_ms(now);
-        let spots: Vec<(&Ask, Spot)> = asks
+        // What the server does not know yet is not there for anybody.
+        let untold: Vec<u64> = asks.iter().map(|ask| self.mirror.untold(ask.key)).collect();
+        let less: Vec<Ask> = asks
             .iter()
-            .map(|ask| (ask, self.spot(ask, server_ms)))
+            .zip(&untold)
+            .map(|(ask, untold)| Ask {
+                limit: ask.limit.saturating_sub(*untold),
+                ..ask.clone()
+            })
+            .collect();
+        let spots: Vec<(&Ask, Spot)> = less
+            .iter()
+            .zip(asks)
+            .map(|(less, ask)| (less, self.spot(ask, server_ms)))
             .collect();
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let entries = spots.iter();
@@ -236,7 +257,12 @@ impl Shared {
             now,
         };
         let said = (number, &*epoch.name, self.settings.deadline);
-        let reply = self.scripts.reserve(&self.redis, said, &spots).await;
+        let mut reply = self.scripts.reserve(&self.redis, said, &spots).await;
+        if let Ok(Reply::In(told, _) | Reply::Over(told, _)) = &mut reply {
+            for (told, untold) in told.iter_mut().zip(&untold) {
+                told.level.used = told.level.used.saturating_add(*untold);
+            }
+        }
         match reply {
             Ok(Reply::In(told, server_ms)) => {
                 self.link.answered();
@@ -371,6 +397,45 @@ impl Shared {
         Ok(own)
     }
 
+    /// What this node had used before it was started, of counters that it meets for the first time.
+    fn recall(&self, room: &Room, asks: &[Ask], now: Now) {
+        let server_ms = self.link.server_ms(now);
+        for ask in asks {
+            if self.mirror.knows(ask.key) {
+                continue;
+            }
+            let since = |at_ms: u64| now.run_ms.saturating_sub(at_ms);
+            for (at_ms, amount) in room.history(ask, now) {
+                let then = server_ms.saturating_sub(since(at_ms));
+                let spot = match self.spot(ask, server_ms) {
+                    spot @ Spot {
+                        kind: Kind::Ring(_),
+                        ..
+                    } => Spot::at(spot.key, spot.kind, then),
+                    spot => spot,
+                };
+                self.mirror.used_before(spot, signed(amount), server_ms);
+            }
+        }
+    }
+
+    /// The server of this epoch knows what this node has used.
+    async fn keep_epoch(&self) {
+        let (Some(file), Some(epoch)) = (self.settings.epoch.clone(), self.link.epoch()) else {
+            return;
+        };
+        let write = move || {
+            let next = file.with_extension("next");
+            std::fs::write(&next, epoch.name.as_bytes())?;
+            std::fs::rename(&next, &file)
+        };
+        if !matches!(tokio::task::spawn_blocking(write).await, Ok(Ok(()))) {
+            tracing::warn!(
+                "the epoch of shared limits could not be written: after a restart this node's uses may be counted twice"
+            );
+        }
+    }
+
     fn give_up(&self, call: GivenUp) {
         let mut all = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= GIVEN_UP_MAX {
@@ -454,7 +519,12 @@ impl Shared {
                 return;
             };
             let Some(batch) = self.batch(epoch, server_ms) else {
-                return self.say(self.link.settled(server_ms));
+                let change = self.link.settled(server_ms);
+                self.say(change);
+                if change == Change::Up {
+                    self.keep_epoch().await;
+                }
+                return;
             };
             let said = (batch.number, &*batch.epoch.name, CALM);
             let what = (&*batch.owed, &*batch.given_up);

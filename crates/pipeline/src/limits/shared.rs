@@ -8,6 +8,7 @@ use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::shared::{Refusal, Settings, Shared};
 use aplomb_limits::verdict::Standing;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,14 +30,21 @@ pub(crate) fn growing(state: Arc<State>, asks: Vec<Ask>) -> Growing {
 }
 
 impl State {
-    /// Counts limits together with other nodes. To be called after the secrets are set. `node` is unlike those of other nodes.
+    /// Counts limits together with other nodes. To be called after the secrets are set. `node` is unlike those of other nodes, `epoch`
+    /// a file that survives a restart.
     #[must_use]
-    pub fn limits_over(mut self, redis: Redis, node: String, deadline: Duration) -> Self {
+    pub fn limits_over(
+        mut self,
+        redis: Redis,
+        (node, deadline): (String, Duration),
+        epoch: PathBuf,
+    ) -> Self {
         let installation = self.limit_keys.key("installation", []);
         let settings = Settings {
             installation: format!("{:016x}", installation.0 >> 64),
             node,
             deadline,
+            epoch: Some(epoch),
         };
         self.limits_shared = Some(Arc::new(Shared::new(redis, settings)));
         self.metrics.limits_shared.get_or_init(Default::default);
