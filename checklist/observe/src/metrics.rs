@@ -451,6 +451,8 @@ pub struct Metrics {
     pub limits_lost: Gauge,
     /// Writes of them that failed and were tried again.
     pub limits_write_failed: Gauge,
+    /// Where nodes share limits; none where they do not.
+    pub limits_shared: OnceLock<SharedLimitMetrics>,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -465,6 +467,27 @@ const TENANTS_MAX: usize = 100;
 
 /// Most response caches with metrics of their own.
 const CACHES_MAX: usize = 50;
+
+/// What is known of limits that nodes share.
+#[derive(Default)]
+pub struct SharedLimitMetrics {
+    /// 1 while they are counted together, 0 while this node goes on alone.
+    pub up: Gauge,
+    /// Nodes that share them.
+    pub nodes: Gauge,
+    /// Requests that were decided alone.
+    pub alone: Gauge,
+    /// Requests that were refused since money can't be counted alone.
+    pub closed: Gauge,
+    /// Requests that were refused without asking.
+    pub spared: Gauge,
+    /// Calls that failed.
+    pub failed: Gauge,
+    /// Counters of which the store does not know everything yet.
+    pub owing: Gauge,
+    /// Differences that it will never know.
+    pub lost: Gauge,
+}
 
 /// Most limits with metrics of their own: those of several versions of a file.
 const LIMITS_MAX: usize = 200;
@@ -532,6 +555,7 @@ impl Default for Metrics {
             limits_written: Gauge::default(),
             limits_lost: Gauge::default(),
             limits_write_failed: Gauge::default(),
+            limits_shared: OnceLock::new(),
         }
     }
 }

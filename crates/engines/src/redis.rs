@@ -11,12 +11,13 @@ use tokio::time::{Instant, timeout};
 
 pub use redis::streams::{StreamReadOptions, StreamReadReply};
 pub use redis::{
-    AsyncCommands, Cmd, FromRedisValue, Pipeline, Script, Value, cmd, from_redis_value, pipe,
+    AsyncCommands, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation, Value, cmd,
+    from_redis_value, pipe,
 };
 
 /// Longest wait for a connection. Chosen: a server in the same network answers in a millisecond.
 const CONNECT: Duration = Duration::from_secs(1);
-/// From a failure to the next try.
+/// From a failure to the next try, where nothing else is said.
 const RETRY: Duration = Duration::from_secs(1);
 /// Calls that may time out one after the other before the connection is given up.
 const TIMEOUTS_MAX: u32 = 3;
@@ -49,6 +50,7 @@ struct Shared {
     link: Mutex<Link>,
     up: AtomicBool,
     failures: AtomicU64,
+    retry: Duration,
 }
 
 /// A handle. Cheap to clone.
@@ -61,6 +63,14 @@ impl Redis {
     /// # Errors
     /// The address is none that can be used, in words without it.
     pub fn new(settings: &Settings) -> Result<Self, String> {
+        Redis::retrying(settings, RETRY)
+    }
+
+    /// The same, with another time from a failure to the next try.
+    ///
+    /// # Errors
+    /// As [`Redis::new`].
+    pub fn retrying(settings: &Settings, retry: Duration) -> Result<Self, String> {
         let info = settings
             .url
             .as_str()
@@ -83,6 +93,7 @@ impl Redis {
             link: Mutex::default(),
             up: AtomicBool::new(false),
             failures: AtomicU64::new(0),
+            retry,
         })))
     }
 
@@ -189,7 +200,7 @@ impl Redis {
             return Err(Failed::Away);
         }
         // Whoever waits for less than this leaves; the next try is later all the same.
-        link.retry_at = Some(Instant::now() + RETRY);
+        link.retry_at = Some(Instant::now() + self.0.retry);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None);
@@ -204,7 +215,7 @@ impl Redis {
     async fn give_up(&self) {
         let mut link = self.0.link.lock().await;
         link.connection = None;
-        link.retry_at = Some(Instant::now() + RETRY);
+        link.retry_at = Some(Instant::now() + self.0.retry);
     }
 
     async fn slow(&self) {
@@ -212,7 +223,7 @@ impl Redis {
         link.timeouts += 1;
         if link.timeouts >= TIMEOUTS_MAX {
             link.connection = None;
-            link.retry_at = Some(Instant::now() + RETRY);
+            link.retry_at = Some(Instant::now() + self.0.retry);
             link.timeouts = 0;
         }
     }
