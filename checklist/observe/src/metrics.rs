@@ -7,7 +7,7 @@ pub mod families;
 pub mod genai;
 mod rooms;
 
-pub use rooms::{CacheMetrics, LimitMetrics, ShareMetrics};
+pub use rooms::{CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics};
 
 use crate::queue::Queue;
 use crate::record::Outcome;
@@ -434,6 +434,8 @@ pub struct Metrics {
     pub trust_users: [Gauge; 4],
     /// Rows of the trail of trust that were lost.
     pub trust_lost: Gauge,
+    /// Requests before anybody knows who is calling.
+    pub protect: ProtectMetrics,
     /// Requests with the same content.
     pub share_content: Arc<ShareMetrics>,
     /// Requests with the same `Idempotency-Key`.
@@ -470,7 +472,7 @@ pub struct SharedLimitMetrics {
     pub nodes: Gauge,
     /// Requests that were decided alone.
     pub alone: Gauge,
-    /// Requests that were refused since money can't be counted alone.
+    /// Requests that were refused since a limit that is closed could not be counted.
     pub closed: Gauge,
     /// Requests that were refused without asking.
     pub spared: Gauge,
@@ -531,6 +533,7 @@ impl Default for Metrics {
             caches: Named::up_to(CACHES_MAX),
             limits: Named::up_to(LIMITS_MAX),
             limits_counters: Gauge::default(),
+            protect: ProtectMetrics::default(),
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),

@@ -6,6 +6,7 @@ use crate::file::{ConfigFile, ProviderConfig, ProviderKind, RouteConfig};
 use crate::known::KNOWN_PROVIDERS;
 use crate::limits;
 use crate::observe::Measure;
+use crate::protect;
 use crate::queue::ConcurrencyConfig;
 use crate::records::RecordText;
 use crate::resilience::{ChooseConfig, HedgeAfter};
@@ -21,6 +22,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     stores(file, &mut found);
     observe(file, &mut found);
     limits::sense(file, &mut found);
+    protect::sense(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }

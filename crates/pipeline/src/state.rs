@@ -21,6 +21,7 @@ use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -68,6 +69,8 @@ pub struct State {
     pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
     pub(crate) limit_keys: Keyer,
+    /// What was seen of addresses.
+    pub watch: Watch,
     /// When the process began, by both clocks.
     pub(crate) began: (u64, Instant),
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
@@ -86,6 +89,7 @@ impl State {
             began,
             limits: Arc::default(),
             limits_shared: None,
+            watch: Watch::default(),
             ledger: None,
             trust: Trust::default(),
             hammer: Hammer::default(),

@@ -12,6 +12,7 @@ use crate::models;
 use crate::names;
 use crate::quota;
 use crate::reply::{self, Reply};
+use crate::screen::Visit;
 use crate::stream::{AnswerBody, Pending};
 use aplomb_config::queue::FeedbackConfig;
 use aplomb_config::records::OnOverflow;
@@ -138,9 +139,15 @@ async fn called(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
         Path::Call(operation) => operation.dialect(),
         _ => dialect_of(request.headers()),
     };
-    let mut reply = match route(&gateway, request, peer, id).await {
+    let visit = Visit::of(&gateway, request.headers(), peer);
+    let routed = match visit.enter() {
+        Ok(()) => route(&gateway, request, (peer, &visit), id).await,
+        Err(error) => Err(error),
+    };
+    let mut reply = match routed {
         Ok(reply) => reply,
         Err(error) => {
+            let error = visit.refused(error).await;
             gateway.state.metrics.refused.add(1);
             gateway.state.metrics.error(error.code);
             tracing::debug!(request_id = %id, code = error.code_text(), "request refused");
@@ -165,7 +172,7 @@ async fn called(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
 async fn route(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (peer, visit): (SocketAddr, &Visit<'_>),
     id: RequestId,
 ) -> Result<Reply, ApiError> {
     let arrived = gateway.state.clock.instant();
@@ -200,6 +207,7 @@ async fn route(
                 arrived,
                 access: &access,
                 headers: &head.headers,
+                place: &visit.place,
                 request: parse(operation, body)?,
             };
             room_for_record(gateway, &policy).await?;

@@ -2,6 +2,7 @@
 
 mod latency;
 mod limits;
+mod protect;
 
 use super::{
     CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, ShareMetrics, Snapshot,
@@ -176,6 +177,7 @@ impl Metrics {
         all.extend(tenant_families(&self.tenants.all()));
         all.extend(latency::cache_families(&self.caches.all()));
         all.extend(limits::families(self));
+        all.extend(protect::families(&self.protect));
         all.extend(latency::share_families([
             (SharedBy::Content, &*self.share_content),
             (SharedBy::Key, &*self.share_key),

@@ -17,6 +17,7 @@ use crate::policy::{Policy, Route};
 use crate::state::State;
 use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeConfig};
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::network::Network;
 use aplomb_limits::counter::Now;
 use aplomb_limits::key::{Key, Keyer};
 use aplomb_limits::room::Ask;
@@ -172,6 +173,8 @@ struct Who<'a> {
     session: Option<&'a str>,
     model: &'a str,
     route: Option<&'a str>,
+    host: Option<Network>,
+    subnet: Option<Network>,
 }
 
 impl<'a> Who<'a> {
@@ -183,6 +186,8 @@ impl<'a> Who<'a> {
             session: record.session.as_deref(),
             model: &record.model,
             route: record.route.as_deref(),
+            host: record.host,
+            subnet: record.subnet,
         }
     }
 
@@ -283,6 +288,12 @@ impl Limit {
         per.any(|scope| matches!(scope, ScopeConfig::User | ScopeConfig::Session))
     }
 
+    /// Whether it goes by where a request comes from.
+    fn needs_place(&self) -> bool {
+        let places = [ScopeConfig::Ip, ScopeConfig::Subnet];
+        places.iter().any(|place| self.per.contains(place))
+    }
+
     /// Whether it counts tokens or money.
     fn is_sized(&self) -> bool {
         match self.rule.meter {
@@ -294,6 +305,12 @@ impl Limit {
     /// The counter of this rule for a caller, and what a request takes of it.
     fn ask(&self, (who, standing): (&Who<'_>, &Standing), keyer: &Keyer, need: &Need) -> Ask {
         let mut values: Vec<&str> = Vec::with_capacity(4);
+        let text = |scope, network: Option<Network>| {
+            let network = network.filter(|_| self.per.contains(&scope));
+            network.map(|network| network.to_string())
+        };
+        let ip = text(ScopeConfig::Ip, who.host);
+        let subnet = text(ScopeConfig::Subnet, who.subnet);
         for scope in &self.per {
             match scope {
                 ScopeConfig::Tenant => values.push(who.tenant),
@@ -309,6 +326,8 @@ impl Limit {
                 ScopeConfig::Route => values.push(who.route.unwrap_or_default()),
                 ScopeConfig::Segment => values.extend(standing.segments.iter().map(|one| &**one)),
                 ScopeConfig::ProviderKey => {}
+                ScopeConfig::Ip => values.push(ip.as_deref().unwrap_or_default()),
+                ScopeConfig::Subnet => values.push(subnet.as_deref().unwrap_or_default()),
             }
         }
         let limit = self.limit(standing);
