@@ -477,7 +477,7 @@ pub struct SharedLimitMetrics {
     pub nodes: Gauge,
     /// Requests that were decided alone.
     pub alone: Gauge,
-    /// Requests that were refused since money can't be counted alone.
+    /// Requests that were refused since a limit that is closed could not be counted.
     pub closed: Gauge,
     /// Requests that were refused without asking.
     pub spared: Gauge,
