@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
 use crate::limits::plans::PriceConfig;
-use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake};
+use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake, PerTimeConfig};
 use crate::observe::{AlertCondition, AlertTarget};
 use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
@@ -330,6 +330,7 @@ fn limit_format(format: &str) -> Option<Reading> {
     Some(match format {
         "limit-rule" => |text| text.parse::<LimitRule>().map(|_| ()),
         "limit-budget" => |text| text.parse::<BudgetConfig>().map(|_| ()),
+        "limit-rate" => |text| text.parse::<PerTimeConfig>().map(|_| ()),
         "limit-price" => |text| text.parse::<PriceConfig>().map(|_| ()),
         "limit-amount" => |text| {
             let number = limits::amount(text, MeterConfig::Requests);

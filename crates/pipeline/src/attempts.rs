@@ -2,6 +2,7 @@
 
 use crate::attempt::{Ask, Begun, Filtered, attempt};
 use crate::flight::{Beginning, Flight};
+use crate::limits::provider::Charged;
 use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
@@ -71,6 +72,8 @@ type Begins = Result<Begun, UpstreamFault>;
 struct Call<'a> {
     target: &'a Target,
     flight: Flight,
+    /// What it has taken of the budget of its key.
+    charged: Option<Charged>,
     begun_at: Instant,
 }
 
@@ -226,7 +229,8 @@ impl<'a> Way<'a> {
         exchange: &mut Exchange,
     ) -> Result<Got<'a>, UpstreamFault> {
         let permit = turn(target, self.wish(), (exchange, &self.notice)).await?;
-        let (call, context) = self.begin((target, permit), exchange);
+        let charged = self.charge(target, exchange).await?;
+        let (call, context) = self.begin(target, (permit, charged), exchange);
         let ask = self.ask(&context);
         let Some(delay) = self.hedge_delay(target) else {
             let end = call.end(attempt(target, &ask).await);
@@ -257,7 +261,16 @@ impl<'a> Way<'a> {
         (plan, exchange): (&mut Plan, &mut Exchange),
     ) -> Result<Got<'a>, UpstreamFault> {
         plan.hedged(at);
-        let (mut hedge, context) = self.begin(other, exchange);
+        let charged = match self.charge(other.0, exchange).await {
+            Ok(charged) => charged,
+            // A hedge is not worth a wait.
+            Err(_) => {
+                let end = call.end(first.await);
+                exchange.waited(end.took);
+                return ended(call, end, exchange);
+            }
+        };
+        let (mut hedge, context) = self.begin(other.0, (other.1, charged), exchange);
         let ask = self.ask(&context);
         let mut second = pin!(attempt(hedge.target, &ask));
         let finish = tokio::select! {
@@ -302,10 +315,27 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// Takes from the budget of a target's key.
+    async fn charge(
+        &self,
+        target: &Target,
+        exchange: &Exchange,
+    ) -> Result<Option<Charged>, UpstreamFault> {
+        // Most providers have none, and need no room for it.
+        match target.budget {
+            None => Ok(None),
+            Some(_) => {
+                let asked = (self.request.get(), self.route);
+                Box::pin(target.charge(asked, exchange)).await
+            }
+        }
+    }
+
     /// A call begins: in flight, in the trace, with headers of its own.
     fn begin(
         &self,
-        (target, permit): (&'a Target, Option<Permit>),
+        target: &'a Target,
+        (permit, charged): (Option<Permit>, Option<Charged>),
         exchange: &mut Exchange,
     ) -> (Call<'a>, CallContext) {
         let span_id = TraceContext::new_span();
@@ -324,6 +354,7 @@ impl<'a> Way<'a> {
         let call = Call {
             target,
             flight: Flight::begin(target, beginning),
+            charged,
             begun_at: Instant::now(),
         };
         (call, context)
@@ -390,6 +421,7 @@ fn ended<'a>(
         Ok(begun) => {
             let attempt = exchange.answered(call.target, end.took);
             call.flight.answered(end.took, &begun.limits);
+            exchange.charge(call.charged.take());
             let flight = call.flight;
             Ok(Got {
                 won: Won { begun, flight },
@@ -399,6 +431,9 @@ fn ended<'a>(
         }
         Err(fault) => {
             call.flight.failed(&fault);
+            if let Some(charged) = call.charged.take() {
+                charged.failed(&fault, exchange.state());
+            }
             exchange.attempt_failed(call.target, &fault, end.took);
             Err(fault)
         }

@@ -10,6 +10,7 @@ mod validated;
 
 use crate::cached::Keep;
 use crate::limits::Admission;
+use crate::limits::provider::Charged;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::shared::Lead;
 use crate::state::State;
@@ -72,6 +73,8 @@ pub struct Exchange {
     weight: u32,
     /// What it has taken of limits, and how they stood then.
     admission: Option<Box<Admission>>,
+    /// What its last answered call has taken of the budget of a provider's key.
+    charged: Option<Charged>,
     /// What is wanted of trust; none where users have no levels.
     terms: Option<Terms>,
     /// Its part in a call that others may have joined.
@@ -194,6 +197,7 @@ impl Exchange {
             keep: None,
             weight: policy.weight(&caller.tenant),
             admission: None,
+            charged: None,
             terms: policy.limits.terms,
             lead: None,
             called: None,

@@ -41,6 +41,20 @@ pub enum MeterConfig {
     Concurrent,
 }
 
+impl MeterConfig {
+    /// As it is written where a meter is named.
+    pub fn name(self) -> &'static str {
+        match self {
+            MeterConfig::Requests => "requests",
+            MeterConfig::Tokens => "tokens",
+            MeterConfig::InputTokens => "input_tokens",
+            MeterConfig::OutputTokens => "output_tokens",
+            MeterConfig::Cost => "cost",
+            MeterConfig::Concurrent => "concurrent",
+        }
+    }
+}
+
 /// A period of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CalendarUnit {
@@ -558,6 +572,77 @@ text_scalar!(
     BudgetConfig,
     "limit-budget",
     "Money over a time: `500 USD per month`."
+);
+
+/// What each key of a provider may be asked for. Calls that would be more go to another target; where there is none, they are refused with
+/// status 429.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderBudgetConfig {
+    /// Calls, such as `4000 per 1m`. Default: any number.
+    pub requests: Option<PerTimeConfig>,
+    /// Input and output tokens, such as `400000 per 1m`. Default: any number.
+    pub tokens: Option<PerTimeConfig>,
+    /// Input tokens. Default: any number.
+    pub input_tokens: Option<PerTimeConfig>,
+    /// Output tokens. Default: any number.
+    pub output_tokens: Option<PerTimeConfig>,
+    /// Money, such as `200 USD per 1d`. Default: any amount.
+    pub cost: Option<BudgetConfig>,
+}
+
+impl ProviderBudgetConfig {
+    /// As rules.
+    pub fn rules(&self) -> Vec<LimitRule> {
+        let rates = [
+            (MeterConfig::Requests, &self.requests),
+            (MeterConfig::Tokens, &self.tokens),
+            (MeterConfig::InputTokens, &self.input_tokens),
+            (MeterConfig::OutputTokens, &self.output_tokens),
+        ];
+        let rates = rates.into_iter().filter_map(|(meter, rate)| {
+            let rate = rate.as_ref()?;
+            Some(LimitRule {
+                meter,
+                ..rate.0.clone()
+            })
+        });
+        rates
+            .chain(self.cost.iter().map(|cost| cost.0.clone()))
+            .collect()
+    }
+}
+
+/// How much of a budget's meter in which time: `4000 per 1m`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerTimeConfig(LimitRule);
+
+impl FromStr for PerTimeConfig {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let wrong = || Mistake::new("expected a number and a time, such as `4000 per 1m`");
+        let (number, time) = text.trim().split_once(' ').ok_or_else(wrong)?;
+        let rule: LimitRule = format!("{number} requests {}", time.trim()).parse()?;
+        let plain = rule.per.is_empty() && rule.when.is_empty() && rule.id.is_none();
+        if !plain || rule.limit == 0 || rule.on_exceed != ExceedConfig::Reject {
+            return Err(wrong());
+        }
+        Ok(PerTimeConfig(rule))
+    }
+}
+
+impl fmt::Display for PerTimeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(&text.replacen(" requests", "", 1))
+    }
+}
+
+text_scalar!(
+    PerTimeConfig,
+    "limit-rate",
+    "So many in a time: `4000 per 1m`."
 );
 
 /// All that is wrong with the limits, plans and segments of a file; warnings are left out.

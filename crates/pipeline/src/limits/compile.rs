@@ -249,10 +249,22 @@ fn meter(meter: MeterConfig) -> Meter {
 }
 
 fn one(
-    rule: &LimitRule,
+    config: &LimitRule,
     name: &str,
     (metrics, multiplier): (&Metrics, f64),
 ) -> Result<Limit, String> {
+    Ok(Limit {
+        rule: Arc::new(rule(config, name, multiplier)?),
+        text: config.to_string(),
+        per: config.per.clone(),
+        when: config.when.clone(),
+        on_exceed: config.on_exceed.clone(),
+        metrics: metrics.limit(name),
+    })
+}
+
+/// A rule as it is counted, whose limit may be multiplied by so much.
+pub(super) fn rule(rule: &LimitRule, name: &str, multiplier: f64) -> Result<Rule, String> {
     let window = match &rule.window {
         WindowConfig::Sliding(span) => {
             Window::Sliding(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
@@ -270,26 +282,19 @@ fn one(
         WindowConfig::Lifetime => Window::Lifetime,
         WindowConfig::Concurrent => Window::Concurrent,
     };
-    Ok(Limit {
-        rule: Arc::new(Rule {
-            name: name.into(),
-            meter: meter(rule.meter),
-            limit: rule.limit,
-            most: multiplied(rule.limit, multiplier),
-            window,
-            burst: rule.burst,
-            shadow: rule.mode == ModeConfig::Shadow,
-            away: match (rule.on_store_error, rule.meter) {
-                (Some(StoreErrorConfig::LocalShare), _) => Away::Share,
-                (Some(StoreErrorConfig::FailOpen), _) => Away::Open,
-                (Some(StoreErrorConfig::FailClosed), _) | (None, MeterConfig::Cost) => Away::Closed,
-                (None, _) => Away::Share,
-            },
-        }),
-        text: rule.to_string(),
-        per: rule.per.clone(),
-        when: rule.when.clone(),
-        on_exceed: rule.on_exceed.clone(),
-        metrics: metrics.limit(name),
+    Ok(Rule {
+        name: name.into(),
+        meter: meter(rule.meter),
+        limit: rule.limit,
+        most: multiplied(rule.limit, multiplier),
+        window,
+        burst: rule.burst,
+        shadow: rule.mode == ModeConfig::Shadow,
+        away: match (rule.on_store_error, rule.meter) {
+            (Some(StoreErrorConfig::LocalShare), _) => Away::Share,
+            (Some(StoreErrorConfig::FailOpen), _) => Away::Open,
+            (Some(StoreErrorConfig::FailClosed), _) | (None, MeterConfig::Cost) => Away::Closed,
+            (None, _) => Away::Share,
+        },
     })
 }
