@@ -7,7 +7,9 @@ pub mod families;
 pub mod genai;
 mod rooms;
 
-pub use rooms::{CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics};
+pub use rooms::{
+    CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics, ValidationMetrics, ValidatorMetrics,
+};
 
 use crate::queue::Queue;
 use crate::record::Outcome;
@@ -420,6 +422,9 @@ pub struct Metrics {
     tenants: Named<TenantMetrics>,
     caches: Named<CacheMetrics>,
     limits: Named<LimitMetrics>,
+    validators: Named<ValidatorMetrics>,
+    /// Answers that validators look at.
+    pub validation: ValidationMetrics,
     /// Counters of limits that are kept.
     pub limits_counters: Gauge,
     /// Places of requests in flight that limits count.
@@ -487,6 +492,9 @@ pub struct SharedLimitMetrics {
 /// Most limits with metrics of their own: those of several versions of a file.
 const LIMITS_MAX: usize = 200;
 
+/// Most validators with metrics of their own.
+const VALIDATORS_MAX: usize = 100;
+
 /// The route of requests that name a model without a route.
 pub const DIRECT: &str = "(direct)";
 
@@ -532,6 +540,8 @@ impl Default for Metrics {
             tenants: Named::up_to(TENANTS_MAX),
             caches: Named::up_to(CACHES_MAX),
             limits: Named::up_to(LIMITS_MAX),
+            validators: Named::up_to(VALIDATORS_MAX),
+            validation: ValidationMetrics::default(),
             limits_counters: Gauge::default(),
             protect: ProtectMetrics::default(),
             limits_in_flight: Gauge::default(),
@@ -574,6 +584,11 @@ impl Metrics {
     /// The handle of a limit, to be kept. Beyond a bound all share the limit `other`.
     pub fn limit(&self, name: &str) -> Arc<LimitMetrics> {
         self.limits.get(name)
+    }
+
+    /// The handle of a validator. Beyond a bound all share the validator `other`.
+    pub fn validator(&self, name: &str) -> Arc<ValidatorMetrics> {
+        self.validators.get(name)
     }
 
     /// Counts an error that a client got.

@@ -13,6 +13,7 @@ use crate::resilience::{ChooseConfig, HedgeAfter};
 use crate::share::{LINGER_MAX, WINDOW_MAX};
 use crate::store::{ClickhouseConfig, RecordStoreConfig};
 use crate::telemetry::OtlpConfig;
+use crate::validate;
 use std::time::Duration;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
@@ -23,6 +24,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     observe(file, &mut found);
     limits::sense(file, &mut found);
     protect::sense(file, &mut found);
+    validate::sense(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }

@@ -88,8 +88,8 @@ impl State {
         State {
             began,
             limits: Arc::default(),
-            limits_shared: None,
             watch: Watch::default(),
+            limits_shared: None,
             ledger: None,
             trust: Trust::default(),
             hammer: Hammer::default(),

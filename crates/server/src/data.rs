@@ -223,14 +223,20 @@ async fn route(
         Path::Model(name) => model(&policy, &access, dialect, name),
         Path::Feedback => {
             let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
-            feedback::give(gateway, &policy, (&access, &head.headers), &body).await
+            Box::pin(feedback::give(
+                gateway,
+                &policy,
+                (&access, &head.headers),
+                &body,
+            ))
+            .await
         }
         Path::Limits => {
             me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())).await
         }
         Path::Decision(path) => {
             let asked = (path, head.uri.query());
-            me::decision(gateway, (&access, &head.headers), asked).await
+            Box::pin(me::decision(gateway, (&access, &head.headers), asked)).await
         }
         Path::Asset | Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,
