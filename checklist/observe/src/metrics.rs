@@ -7,7 +7,7 @@ pub mod families;
 pub mod genai;
 mod rooms;
 
-pub use rooms::{CacheMetrics, LimitMetrics, ShareMetrics};
+pub use rooms::{CacheMetrics, LimitMetrics, ShareMetrics, ValidationMetrics, ValidatorMetrics};
 
 use crate::queue::Queue;
 use crate::record::Outcome;
@@ -420,6 +420,9 @@ pub struct Metrics {
     tenants: Named<TenantMetrics>,
     caches: Named<CacheMetrics>,
     limits: Named<LimitMetrics>,
+    validators: Named<ValidatorMetrics>,
+    /// Answers that validators look at.
+    pub validation: ValidationMetrics,
     /// Counters of limits that are kept.
     pub limits_counters: Gauge,
     /// Places of requests in flight that limits count.
@@ -455,6 +458,9 @@ const CACHES_MAX: usize = 50;
 
 /// Most limits with metrics of their own: those of several versions of a file.
 const LIMITS_MAX: usize = 200;
+
+/// Most validators with metrics of their own.
+const VALIDATORS_MAX: usize = 100;
 
 /// The route of requests that name a model without a route.
 pub const DIRECT: &str = "(direct)";
@@ -501,6 +507,8 @@ impl Default for Metrics {
             tenants: Named::up_to(TENANTS_MAX),
             caches: Named::up_to(CACHES_MAX),
             limits: Named::up_to(LIMITS_MAX),
+            validators: Named::up_to(VALIDATORS_MAX),
+            validation: ValidationMetrics::default(),
             limits_counters: Gauge::default(),
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
@@ -538,6 +546,11 @@ impl Metrics {
     /// The handle of a limit, to be kept. Beyond a bound all share the limit `other`.
     pub fn limit(&self, name: &str) -> Arc<LimitMetrics> {
         self.limits.get(name)
+    }
+
+    /// The handle of a validator. Beyond a bound all share the validator `other`.
+    pub fn validator(&self, name: &str) -> Arc<ValidatorMetrics> {
+        self.validators.get(name)
     }
 
     /// Counts an error that a client got.

@@ -12,6 +12,7 @@ use crate::resilience::{ChooseConfig, HedgeAfter};
 use crate::share::{LINGER_MAX, WINDOW_MAX};
 use crate::store::{ClickhouseConfig, RecordStoreConfig};
 use crate::telemetry::OtlpConfig;
+use crate::validate;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -20,6 +21,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     stores(file, &mut found);
     observe(file, &mut found);
     limits::sense(file, &mut found);
+    validate::sense(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }

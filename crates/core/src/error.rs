@@ -34,6 +34,8 @@ pub enum ErrorCode {
     RequestTooLarge,
     /// A privacy policy does not let this request out.
     PrivacyRefused,
+    /// A validator does not let the answer out.
+    ValidationFailed,
     /// The upstream's own error, passed on with its status.
     Upstream,
     /// All targets failed and none gave a true status.
@@ -60,7 +62,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 22] = [
+    pub const ALL: [ErrorCode; 23] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -72,6 +74,7 @@ impl ErrorCode {
         ErrorCode::IdempotencyKeyReused,
         ErrorCode::RequestTooLarge,
         ErrorCode::PrivacyRefused,
+        ErrorCode::ValidationFailed,
         ErrorCode::Upstream,
         ErrorCode::UpstreamFailed,
         ErrorCode::UpstreamTimeout,
@@ -99,6 +102,7 @@ impl ErrorCode {
             ErrorCode::IdempotencyKeyReused => "idempotency_key_reused",
             ErrorCode::RequestTooLarge => "request_too_large",
             ErrorCode::PrivacyRefused => "privacy_refused",
+            ErrorCode::ValidationFailed => "validation_failed",
             ErrorCode::Upstream => "upstream",
             ErrorCode::UpstreamFailed => "upstream_failed",
             ErrorCode::UpstreamTimeout => "upstream_timeout",
@@ -182,6 +186,7 @@ impl ApiError {
             | ErrorCode::IdempotencyKeyReused
             | ErrorCode::RequestTooLarge
             | ErrorCode::PrivacyRefused
+            | ErrorCode::ValidationFailed
             | ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
@@ -239,7 +244,9 @@ impl ApiError {
             ErrorCode::RequestTimeout => 408,
             ErrorCode::DuplicateInFlight => 409,
             ErrorCode::RequestTooLarge => 413,
-            ErrorCode::PrivacyRefused | ErrorCode::IdempotencyKeyReused => 422,
+            ErrorCode::PrivacyRefused
+            | ErrorCode::ValidationFailed
+            | ErrorCode::IdempotencyKeyReused => 422,
             ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
@@ -266,6 +273,7 @@ impl ApiError {
             ErrorCode::IdempotencyKeyReused => Some("idempotency_key_reused"),
             ErrorCode::RequestTooLarge => Some("request_too_large"),
             ErrorCode::PrivacyRefused => Some("privacy_refused"),
+            ErrorCode::ValidationFailed => Some("validation_failed"),
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
             ErrorCode::UpstreamTimeout => Some("upstream_timeout"),
             ErrorCode::NotCached => Some("not_cached"),

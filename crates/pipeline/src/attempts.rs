@@ -6,6 +6,7 @@ use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
 use crate::turn::{Notice, Wish, at_once, turn};
+use crate::validated::Fate;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -30,6 +31,8 @@ pub(crate) struct Way<'a> {
     pub route: &'a Route,
     /// What they are asked.
     pub request: &'a Masked<ChatRequest>,
+    /// What they are asked in its place, after an answer that is to be repaired.
+    pub instead: Option<Box<Masked<ChatRequest>>>,
     /// The trace that each call is a span of.
     pub trace: &'a TraceContext,
     /// What travels upstream besides the body.
@@ -52,6 +55,16 @@ pub(crate) struct Won {
     pub begun: Begun,
     /// The call.
     pub flight: Flight,
+}
+
+/// Likewise, with what is needed to decide about it.
+pub(crate) struct Got<'a> {
+    /// The answer and its call.
+    pub won: Won,
+    /// Whose it is.
+    pub target: &'a Target,
+    /// Its number among the attempts in the record.
+    pub attempt: usize,
 }
 
 type Begins = Result<Begun, UpstreamFault>;
@@ -100,15 +113,16 @@ fn is_stored(request: &ChatRequest) -> bool {
 }
 
 impl<'a> Way<'a> {
-    /// Tries targets in the order of the plan until one has begun its answer. Every attempt is noted in the exchange.
+    /// Tries targets in the order of the plan until one has begun an answer that may go out. Every attempt is noted in the
+    /// exchange.
     ///
     /// Cancel safe: dropping the future ends the upstream calls.
     ///
     /// # Errors
     /// The last failure, in the provider's words.
     pub(crate) async fn walk(
-        self,
-        mut plan: Plan,
+        &mut self,
+        plan: &mut Plan,
         exchange: &mut Exchange,
     ) -> Result<Won, ApiError> {
         let now = Instant::now().into_std();
@@ -125,13 +139,25 @@ impl<'a> Way<'a> {
             exchange.gated();
             self.wait(wait, exchange).await;
         }
+        let mut course = self.course();
         loop {
             let Some(target) = self.route.targets.get(at) else {
                 let message = "the route has no target";
                 return Err(ApiError::new(ErrorCode::Internal, message));
             };
-            let fault = match self.call(target, &mut plan, exchange).await {
-                Ok(won) => return Ok(won),
+            let fault = match self.call(target, plan, exchange).await {
+                Ok(got) => {
+                    let steps = (&mut *plan, &mut *exchange);
+                    match self.look(got, &mut course, steps).await? {
+                        Fate::Out(won) => return Ok(*won),
+                        Fate::Broke(fault) => fault,
+                        Fate::Again(next, request) => {
+                            at = next;
+                            self.instead = request;
+                            continue;
+                        }
+                    }
+                }
                 Err(fault) => fault,
             };
             let chance = (self.left(), fastrand::f64());
@@ -165,7 +191,7 @@ impl<'a> Way<'a> {
         }
     }
 
-    fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -201,7 +227,7 @@ impl<'a> Way<'a> {
         target: &'a Target,
         plan: &mut Plan,
         exchange: &mut Exchange,
-    ) -> Result<Won, UpstreamFault> {
+    ) -> Result<Got<'a>, UpstreamFault> {
         let permit = turn(target, self.wish(), (exchange, &self.notice)).await?;
         let (call, context) = self.begin((target, permit), exchange);
         let ask = self.ask(&context);
@@ -228,7 +254,7 @@ impl<'a> Way<'a> {
         (mut call, mut first): (Call<'a>, Pin<&mut impl Future<Output = Begins>>),
         (at, other): (usize, (&'a Target, Option<Permit>)),
         (plan, exchange): (&mut Plan, &mut Exchange),
-    ) -> Result<Won, UpstreamFault> {
+    ) -> Result<Got<'a>, UpstreamFault> {
         plan.hedged(at);
         let (mut hedge, context) = self.begin(other, exchange);
         let ask = self.ask(&context);
@@ -304,7 +330,7 @@ impl<'a> Way<'a> {
 
     fn ask<'b>(&'b self, context: &'b CallContext) -> Ask<'b> {
         Ask {
-            request: self.request,
+            request: self.instead.as_deref().unwrap_or(self.request),
             context,
             timeouts: &self.route.timeouts,
             deadline: self.deadline,
@@ -354,13 +380,21 @@ impl<'a> Way<'a> {
 }
 
 /// A call began its answer, or failed: noted in the exchange and in its target's standing.
-fn ended(mut call: Call<'_>, end: End, exchange: &mut Exchange) -> Result<Won, UpstreamFault> {
+fn ended<'a>(
+    mut call: Call<'a>,
+    end: End,
+    exchange: &mut Exchange,
+) -> Result<Got<'a>, UpstreamFault> {
     match end.result {
         Ok(begun) => {
-            exchange.committed(call.target, end.took);
+            let attempt = exchange.answered(call.target, end.took);
             call.flight.answered(end.took, &begun.limits);
             let flight = call.flight;
-            Ok(Won { begun, flight })
+            Ok(Got {
+                won: Won { begun, flight },
+                target: call.target,
+                attempt,
+            })
         }
         Err(fault) => {
             call.flight.failed(&fault);

@@ -275,8 +275,10 @@ impl Relay {
         };
         // A client that reads slowly holds the provider back: such a stream says nothing of the provider's pace.
         let took = self.last.duration_since(self.first);
-        let own =
-            self.error.is_none() && self.waited.as_secs_f64() >= OWN_PACE * took.as_secs_f64();
+        // One that was held came at once.
+        let own = !took.is_zero()
+            && self.error.is_none()
+            && self.waited.as_secs_f64() >= OWN_PACE * took.as_secs_f64();
         let pace = own.then(|| self.exchange.upstream_took(took)).flatten();
         flight.ended(&self.exchange.usage(), pace);
     }

@@ -143,6 +143,11 @@ impl Exchange {
             usage.input = u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX);
             cost = self.price_at(called, &usage);
         }
+        // Answers that were turned down are paid for too.
+        if let Some(facts) = self.validation() {
+            usage = usage.plus(&facts.turned_down);
+            cost = cost.map(|nano| nano.saturating_add(facts.cost_nano.unwrap_or(0)));
+        }
         match meter {
             Meter::Requests | Meter::Concurrent => None,
             Meter::Tokens => Some(usage.input_total().saturating_add(usage.output)),

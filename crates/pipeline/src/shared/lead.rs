@@ -194,9 +194,11 @@ impl Call {
     /// # Errors
     /// The last failure.
     pub(crate) async fn walk(self: Box<Self>, exchange: &mut Exchange) -> Result<Won, ApiError> {
-        let way = Way {
+        let mut plan = self.plan;
+        let mut way = Way {
             route: &self.route,
             request: &self.request,
+            instead: None,
             trace: &self.trace,
             context: self.context,
             deadline: self.deadline,
@@ -205,7 +207,7 @@ impl Call {
             class: self.class,
             notice: self.notice,
         };
-        way.walk(self.plan, exchange).await
+        way.walk(&mut plan, exchange).await
     }
 }
 
