@@ -740,7 +740,7 @@ pub const FACTS: &[Column] = &[
         Name,
         4,
         false,
-        "How the answer fared with the route's validators: `pass`, `fix`, `filter`, `flag`, `refrain`, `block`; null where the route has none, or nothing was answered.",
+        "How the answer fared with the route's validators: `pass`, `fix`, `filter`, `flag`, `refrain`, `block`, or `open` where the client left before the end; null where the route has none, or nothing was answered.",
         |s| validated(s, |facts| Some(name(Some(facts.verdict))))
     ),
     column!(

@@ -70,7 +70,7 @@ impl Answer {
         self.choices.values().map(size).sum()
     }
 
-    fn on_event(&mut self, event: &ChatEvent) {
+    pub(crate) fn on_event(&mut self, event: &ChatEvent) {
         match event {
             ChatEvent::Text { choice, text, .. } => self.choice(*choice).text.push_str(text),
             ChatEvent::Refusal { choice, text } => self.choice(*choice).refusal.push_str(text),

@@ -84,8 +84,8 @@ pub enum Check {
     ResponseFormat,
     /// The text has a match.
     Regex(Regex),
-    /// The text has no match.
-    NotRegex(Regex),
+    /// The text has no match; with the bytes of the longest one, where there is a longest.
+    NotRegex(Regex, Option<usize>),
     /// The text contains all of these.
     Contains(Vec<String>),
     /// The text contains none of these.
@@ -133,7 +133,7 @@ impl Check {
             Check::Schema(_) => "json_schema",
             Check::ResponseFormat => "response_format",
             Check::Regex(_) => "regex",
-            Check::NotRegex(_) => "not_regex",
+            Check::NotRegex(..) => "not_regex",
             Check::Contains(_) => "contains",
             Check::NotContains(_) => "not_contains",
             Check::StartsWith(_) => "starts_with",
@@ -163,6 +163,23 @@ impl Check {
         self.text(&choice.text, asked)
     }
 
+    /// What is wrong with a text that is not whole yet; most checks can't tell.
+    pub fn begun(&self, text: &str) -> Option<Failure> {
+        match self {
+            Check::NotRegex(..) | Check::NotContains(_) => self.text(text, &Asked::default()).err(),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the longest text that it forbids, where there is a longest.
+    pub fn reach(&self) -> Option<usize> {
+        match self {
+            Check::NotRegex(_, longest) => *longest,
+            Check::NotContains(texts) => texts.iter().map(String::len).max(),
+            _ => None,
+        }
+    }
+
     /// A text that is mended for this check, which has to pass it; none where that can't be done.
     pub fn fix(&self, text: &str, asked: &Asked) -> Option<String> {
         let tried = match self {
@@ -177,7 +194,7 @@ impl Check {
             }
             Check::NotEmpty
             | Check::Length(_)
-            | Check::NotRegex(_)
+            | Check::NotRegex(..)
             | Check::Contains(_)
             | Check::NotContains(_) => Vec::new(),
         };
@@ -188,7 +205,7 @@ impl Check {
     /// A text without what this check does not allow; none where nothing can be cut out.
     pub fn filter(&self, text: &str) -> Option<String> {
         let cut = match self {
-            Check::NotRegex(regex) => without(text, regex),
+            Check::NotRegex(regex, _) => without(text, regex),
             Check::NotContains(texts) => texts.iter().fold(text.to_owned(), |text, needle| {
                 text.replace(needle.as_str(), "")
             }),
@@ -209,7 +226,7 @@ impl Check {
             Check::Regex(regex) => unless(!regex.is_match(text), || {
                 "it has no match of the expression".to_owned()
             }),
-            Check::NotRegex(regex) => match regex.find(text) {
+            Check::NotRegex(regex, _) => match regex.find(text) {
                 None => Ok(()),
                 Some(found) => Err(Failure {
                     place: Some(format!("byte {}", found.start())),

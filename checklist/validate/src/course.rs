@@ -36,6 +36,15 @@ pub struct Repair {
     pub wish: String,
 }
 
+/// Why a stream ends of which something is out already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// What the client is told.
+    pub blocked: Box<Blocked>,
+    /// What is said before.
+    pub say: Option<String>,
+}
+
 /// A check that the answer fails.
 struct Failed {
     rule: usize,
@@ -59,6 +68,8 @@ pub struct Course {
     first: Vec<usize>,
     /// What it fails.
     failed: Vec<Failed>,
+    /// It is not whole yet.
+    open: bool,
     /// How its own faults were mended.
     mending: Outcome,
     /// What was decided so far.
@@ -78,9 +89,18 @@ impl Course {
             said: String::new(),
             first: Vec::new(),
             failed: Vec::new(),
+            open: false,
             mending: Outcome::Pass,
             verdict: Verdict::default(),
         }
+    }
+
+    /// Looks at the beginning of an answer, of which nothing is out yet.
+    pub fn judge_begun(&mut self, answer: Answer) -> Next {
+        self.open = true;
+        let next = self.judge(answer);
+        self.open = false;
+        next
     }
 
     /// Looks at an answer.
@@ -117,7 +137,10 @@ impl Course {
         let several = self.answer.choices.len() > 1;
         for (rule, one) in self.validation.rules.iter().enumerate() {
             let wrong = self.answer.choices.iter().find_map(|(number, choice)| {
-                let mut failure = one.check.run(choice, &self.asked).err()?;
+                let mut failure = match self.open {
+                    true => one.check.begun(&choice.text)?,
+                    false => one.check.run(choice, &self.asked).err()?,
+                };
                 if several {
                     let inside = failure.place.take();
                     let inside = inside.map_or(String::new(), |place| format!(", {place}"));
@@ -137,7 +160,8 @@ impl Course {
     /// Mends what may be mended: it costs nothing, so it comes first with each answer.
     fn fix(&mut self) {
         // Each round mends one check of one choice; another one's mending may break it again.
-        let rounds = self.validation.rules.len() * self.answer.choices.len();
+        let rounds =
+            if self.open { 0 } else { 1 } * self.validation.rules.len() * self.answer.choices.len();
         for _ in 0..rounds {
             let validation = self.validation.clone();
             let mends = |failed: &Failed| {
@@ -161,6 +185,12 @@ impl Course {
             known.text.clone_from(&text);
         }
         self.mended.insert(choice, text);
+        self.note(rule, step);
+        self.failed = self.look();
+    }
+
+    /// A step that was taken without ending the course.
+    fn note(&mut self, rule: &Rule, step: Step) {
         let by = rule.by.clone();
         if !self.verdict.by.contains(&by) {
             self.verdict.by.push(by.clone());
@@ -169,7 +199,6 @@ impl Course {
         if self.verdict.steps.last() != Some(&taken) {
             self.verdict.steps.push(taken);
         }
-        self.failed = self.look();
     }
 
     /// What the first check does that wants something done.
@@ -232,7 +261,9 @@ impl Course {
     }
 
     fn deliver(&mut self) -> Next {
-        if self.failed.is_empty() {
+        if self.open {
+            self.verdict.outcome = Outcome::Open;
+        } else if self.failed.is_empty() {
             self.verdict.outcome = self.mending;
         } else {
             self.verdict.outcome = Outcome::Flag;
@@ -282,6 +313,116 @@ impl Course {
                 "That answer can't be used:\n{}\nGive the whole answer again, corrected. Say nothing else: no apology, no explanation.",
                 lines.join("\n")
             ),
+        })
+    }
+}
+
+/// Most rounds of cutting out, where what is left makes another match.
+const CUTS_MAX: usize = 8;
+
+/// What is done about a stream of which something is out already: no step that needs another call.
+impl Course {
+    /// Bytes of the longest text that a check forbids.
+    pub fn reach(&self) -> usize {
+        let reaches = self.validation.rules.iter();
+        reaches
+            .filter_map(|rule| rule.check.reach())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The step that is left for a failure of a stream.
+    fn late_step(&self, plan: usize, whole: bool) -> Step {
+        let at = self.at.get(plan).copied().unwrap_or(0);
+        let steps = self
+            .validation
+            .plans
+            .get(plan)
+            .into_iter()
+            .flatten()
+            .skip(at);
+        let mut late = steps.copied().filter(|step| match step {
+            Step::Flag | Step::Refrain | Step::Block => true,
+            Step::Filter => !whole,
+            Step::Retry | Step::Repair | Step::Fix | Step::Fallback => false,
+        });
+        late.next().unwrap_or(Step::Block)
+    }
+
+    /// Looks at what is held of a stream, together with what went out before it. What is left where something was cut out.
+    ///
+    /// # Errors
+    /// The stream ends here.
+    pub fn begun(&mut self, together: &str, held: &str) -> Result<Option<String>, Box<Late>> {
+        let validation = self.validation.clone();
+        let out = together.len().saturating_sub(held.len());
+        let out = together.get(..out).unwrap_or_default();
+        let mut left = None;
+        for round in 0..=CUTS_MAX {
+            let now: &str = left.as_deref().unwrap_or(held);
+            let together = format!("{out}{now}");
+            let acting = validation.rules.iter().find_map(|rule| {
+                let failure = rule.check.begun(&together)?;
+                let step = self.late_step(rule.plan, false);
+                (step != Step::Flag).then_some((rule, failure, step))
+            });
+            let Some((rule, failure, step)) = acting else {
+                break;
+            };
+            let cut = rule.check.filter(now);
+            match cut.filter(|_| step == Step::Filter && round < CUTS_MAX) {
+                Some(cut) => left = Some(cut),
+                None => return Err(self.too_late(rule, failure, step)),
+            }
+            self.note(rule, Step::Filter);
+            self.mending = Outcome::Filter;
+        }
+        Ok(left)
+    }
+
+    /// Looks at a stream that is whole, and out but for its end.
+    ///
+    /// # Errors
+    /// It ends without that.
+    pub fn late(&mut self, answer: Answer) -> Result<(), Box<Late>> {
+        let validation = self.validation.clone();
+        self.verdict.tries = self.verdict.tries.max(1);
+        self.answer = answer;
+        self.mended.clear();
+        self.failed = self.look();
+        for failed in &self.failed {
+            let Some(rule) = validation.rules.get(failed.rule) else {
+                continue;
+            };
+            let step = self.late_step(rule.plan, true);
+            if step != Step::Flag {
+                let failure = failed.failure.clone();
+                return Err(self.too_late(rule, failure, step));
+            }
+        }
+        self.deliver();
+        Ok(())
+    }
+
+    fn too_late(&mut self, rule: &Rule, failure: Failure, step: Step) -> Box<Late> {
+        let by = rule.by.clone();
+        self.verdict.by = vec![by.clone()];
+        let (outcome, say) = match step {
+            Step::Refrain => (Outcome::Refrain, Some(rule.say.clone())),
+            _ => (Outcome::Block, None),
+        };
+        self.verdict.outcome = outcome;
+        let step = if say.is_some() { step } else { Step::Block };
+        let taken = Taken {
+            by: by.clone(),
+            step,
+        };
+        self.verdict.steps.push(taken);
+        self.verdict.tries = self.verdict.tries.max(1);
+        let tries = self.verdict.tries;
+        Box::new(Late {
+            blocked: Box::new(Blocked { by, failure, tries }),
+            say,
         })
     }
 }

@@ -18,3 +18,4 @@ pub mod mend;
 pub mod policy;
 pub mod schema;
 pub mod verdict;
+pub mod watch;

@@ -181,7 +181,7 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
         CheckSection {
             not_regex: Some(it),
             ..
-        } => Check::NotRegex(regex(it).map_err(named("not_regex"))?),
+        } => Check::NotRegex(regex(it).map_err(named("not_regex"))?, longest(it)),
         CheckSection {
             contains: Some(it), ..
         } => Check::Contains(texts(it)),
@@ -214,6 +214,12 @@ fn schema(config: &SchemaConfig, read: ReadFile<'_>) -> Result<Schema, String> {
         }
     };
     Schema::new(&value)
+}
+
+/// Bytes of the longest match of an expression that compiles, where there is a longest.
+fn longest(text: &str) -> Option<usize> {
+    let parsed = regex_automata::util::syntax::parse(text).ok()?;
+    parsed.properties().maximum_len()
 }
 
 /// Compiles an expression, for matching in linear time.

@@ -25,6 +25,8 @@ pub enum Outcome {
     /// It passes all checks.
     #[default]
     Pass,
+    /// It has begun to go out, and nothing is wrong with it so far.
+    Open,
     /// It failed some, and was mended.
     Fix,
     /// It failed some, and what was not allowed was cut out.
@@ -42,6 +44,7 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Pass => "pass",
+            Outcome::Open => "open",
             Outcome::Fix => "fix",
             Outcome::Filter => "filter",
             Outcome::Flag => "flag",

@@ -4,6 +4,7 @@
 use aplomb_testkit::Dialect::{self, Anthropic, OpenAi};
 use aplomb_testkit::client::{Request, Whole};
 use aplomb_testkit::gateway::{Gateway, Setup};
+use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Script, Seen, Step, Upstream};
 use aplomb_testkit::wire;
 use serde_json::{Value, json};
@@ -265,7 +266,7 @@ fn what_is_wrong_with_validators_is_told_with_its_place() {
                     d: [{ json_schema: { type: object }, regex: x }]\n  \
                     e: [{ on_fail: [retry, retri] }]\n  \
                     f: [not_empty]";
-    let config = config(&upstream, validate, "validate: [g], hold: first_token");
+    let config = config(&upstream, validate, "validate: [g, f], hold: first_token");
     let setup = Setup::new(BINARY, &config);
     std::fs::write(setup.dir().join("wrong.yaml"), config).unwrap();
     let out = setup
@@ -286,7 +287,7 @@ fn what_is_wrong_with_validators_is_told_with_its_place() {
         "validate.d[0]: one entry is one check, and this one has `json_schema`, `regex`",
         "validate.e[0].on_fail[1]: `retri` is not one of: retry",
         "routes.chat.validate[0]: there is no validator `g`",
-        "routes.chat.hold: validators see an answer when it is whole",
+        "routes.chat.hold: with `first_token` the answer is out before it is checked, and `f` has the step `block`",
     ] {
         assert!(told.contains(wanted), "lacks {wanted}:\n{told}");
     }
@@ -419,4 +420,138 @@ fn a_provider_that_is_wrong_one_time_in_five_gives_answers_that_are_right() {
     assert!(failed < requests / 100, "{failed} failures");
     assert!(a_request <= 1.25, "{a_request} calls an answer");
     assert!(wrong > calls / 6, "the provider is wrong often enough");
+}
+
+const SECRETIVE: &str = "  quiet: [{ not_contains: [s3cr3t], on_fail: [retry, block] }]";
+
+/// The visible text of a stream, and its error.
+fn parts(answer: &Whole) -> (String, Option<Value>) {
+    let (mut said, mut error) = (String::new(), None);
+    for line in answer.text().lines() {
+        let Some(data) = line.strip_prefix("data: ").filter(|data| *data != "[DONE]") else {
+            continue;
+        };
+        let event: Value = serde_json::from_str(data).unwrap();
+        assert!(error.is_none(), "nothing comes after an error");
+        error = event.get("error").cloned();
+        for piece in [
+            &event["choices"][0]["delta"]["content"],
+            &event["delta"]["text"],
+        ] {
+            said.push_str(piece.as_str().unwrap_or_default());
+        }
+        let finish = &event["choices"][0]["finish_reason"];
+        assert!(error.is_none() || finish.is_null());
+    }
+    (said, error)
+}
+
+#[test]
+fn a_window_is_released_when_the_checks_have_seen_what_comes_after_it() {
+    for dialect in [OpenAi, Anthropic] {
+        let gate = Signal::new();
+        let held = gate.clone();
+        let upstream = Upstream::start(move |seen| {
+            let pieces = [
+                "so many harmless words to begin with ",
+                "and more ",
+                "s3c",
+                "r3t is the word",
+            ];
+            let events = wire::Events::text(seen, &pieces);
+            let begin = [events.begin.concat(), events.content[..2].concat()].concat();
+            let rest = [
+                events.content[2..].concat(),
+                events.finish.concat(),
+                events.end.concat(),
+            ]
+            .concat();
+            vec![
+                Step::Send([wire::stream_head(), wire::chunk(begin.as_bytes())].concat()),
+                Step::WaitFor(held.clone()),
+                Step::Send([wire::chunk(rest.as_bytes()), wire::LAST_CHUNK.to_vec()].concat()),
+            ]
+        });
+        let gateway = gateway(
+            &upstream,
+            SECRETIVE,
+            "validate: [quiet], hold: { window: 4 tokens, overlap: 2 tokens }",
+        );
+        let mut answer = gateway.chat(dialect, "chat", true).open();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("x-aplomb-verdict"), Some("open"));
+        let mut text = String::new();
+        while !text.contains("harmless words") {
+            text.push_str(&String::from_utf8(answer.bytes().unwrap().unwrap()).unwrap());
+        }
+        gate.set();
+        let rest = answer.whole().unwrap();
+        let (said, error) = parts(&rest);
+        assert!(!said.contains("s3c"), "{said}");
+        let error = error.expect("an error event");
+        assert_eq!(error["aplomb"]["check"], "not_contains");
+        let record = gateway.wait_record("cut", |record| record["outcome"] == "cut");
+        assert_eq!(record["validation"], "block");
+        assert_eq!(record["error_code"], "validation_failed");
+    }
+}
+
+#[test]
+fn what_fails_in_the_first_window_is_asked_for_again() {
+    let upstream = says(&[
+        "s3cr3t at once, and then much more text",
+        "all is well, and then much more text",
+    ]);
+    let gateway = gateway(
+        &upstream,
+        SECRETIVE,
+        "validate: [quiet], hold: { window: 4 tokens }",
+    );
+    let answer = gateway.chat(OpenAi, "chat", true).whole();
+    assert_eq!(answer.header("x-aplomb-attempts"), Some("2"));
+    assert_eq!(
+        text(answer, OpenAi, true),
+        "all is well, and then much more text"
+    );
+    let record = gateway.wait_record("done", |record| record["outcome"] == "done");
+    assert_eq!(record["validation"], "pass");
+    assert_eq!(record["validation_tries"], 2);
+    // What is not streamed is checked as a whole, and several who read one call hold it.
+    let answer = gateway.chat(OpenAi, "chat", false).whole();
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass"));
+    let answer = gateway
+        .chat(OpenAi, "chat", true)
+        .header("idempotency-key", "k")
+        .whole();
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass"));
+}
+
+#[test]
+fn what_is_only_flagged_need_not_be_held() {
+    let upstream = says(&["one two"]);
+    let validate = "  long: [{ length: { words: { min: 3 } }, on_fail: flag }]";
+    let gateway = gateway(&upstream, validate, "validate: [long], hold: first_token");
+    let answer = gateway.chat(Anthropic, "chat", true).whole();
+    assert_eq!(text(answer, Anthropic, true), "one two");
+    let record = gateway.wait_record("done", |record| record["outcome"] == "done");
+    assert_eq!(record["validation"], "flag");
+    assert_eq!(record["validation_by"], "long.length");
+}
+
+#[test]
+fn a_late_failure_may_say_something_before_the_error() {
+    let upstream = says(&["harmless words at the beginning of it and then s3cr3t"]);
+    let validate = "  quiet: [{ not_contains: [s3cr3t], on_fail: refrain, say: \" [Stopped.]\" }]";
+    let gateway = gateway(
+        &upstream,
+        validate,
+        "validate: [quiet], hold: { window: 2 tokens }",
+    );
+    let answer = gateway.chat(OpenAi, "chat", true).whole();
+    let (said, error) = parts(&answer);
+    assert!(
+        said.ends_with(" [Stopped.]") && !said.contains("s3"),
+        "{said}"
+    );
+    assert_eq!(error.unwrap()["code"], "validation_failed");
 }

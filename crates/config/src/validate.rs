@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, RouteConfig};
+use crate::scalar::text_scalar;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -425,14 +426,111 @@ impl ValidatorConfig {
     }
 }
 
-/// When the first content of an answer may go out.
+/// A number of tokens: `64 tokens`, or `64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens(pub u32);
+
+impl FromStr for Tokens {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim().strip_suffix("tokens").unwrap_or(text).trim();
+        let read = number.parse().ok().filter(|number| *number <= WINDOW_MAX);
+        read.map(Tokens).ok_or_else(|| {
+            format!("expected a number of tokens up to {WINDOW_MAX}, such as `64 tokens`")
+        })
+    }
+}
+
+impl std::fmt::Display for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} tokens", self.0)
+    }
+}
+
+text_scalar!(Tokens, "token-count", "A number of tokens: `64 tokens`.");
+
+/// Longest window. Chosen: longer than most answers; whoever wants more holds the whole.
+const WINDOW_MAX: u32 = 4096;
+
+/// Streams that are released window by window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(deny_unknown_fields)]
+pub struct WindowConfig {
+    /// Text that is gathered before a look, about four bytes a token.
+    pub window: Tokens,
+    /// Its end that is held until the next look, so that no match is cut. Default `16 tokens`; at least as long as the longest text that `not_contains` or a `not_regex` with a longest match forbids.
+    #[serde(default = "overlap")]
+    pub overlap: Tokens,
+}
+
+fn overlap() -> Tokens {
+    Tokens(16)
+}
+
+/// When the content of an answer may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum HoldConfig {
+    /// At one moment.
+    Word(HoldWord),
+    /// After a look at each window.
+    Window(WindowConfig),
+}
+
+/// When the first content of an answer may go out, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldWord {
     /// As soon as it comes.
     FirstToken,
     /// When the answer is whole: until then it can fail and be asked for again.
     Whole,
+}
+
+impl FromStr for HoldWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "first_token" => Ok(HoldWord::FirstToken),
+            "whole" => Ok(HoldWord::Whole),
+            _ => Err(format!(
+                "{}, or a section with `window`",
+                one_of(text, ["first_token", "whole"].into_iter())
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HoldConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Word(HoldWord),
+            Window(WindowConfig),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Word(word) => HoldConfig::Word(word),
+            Written::Window(window) => HoldConfig::Window(window),
+        })
+    }
+}
+
+impl JsonSchema for HoldConfig {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "HoldConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let section = WindowConfig::json_schema(generator);
+        json_schema!({ "oneOf": [{ "type": "string", "format": "hold" }, section] })
+    }
 }
 
 pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
@@ -527,8 +625,23 @@ fn attached(file: &ConfigFile, name: &str, route: &RouteConfig, found: &mut Vec<
             found.push(Diagnostic::error(path, message).suggest(suggestion));
         }
     }
-    if route.hold == Some(HoldConfig::FirstToken) && !route.validate.is_empty() {
-        let message = "validators see an answer when it is whole: with `first_token` it would be out by then. Use `whole`";
-        found.push(Diagnostic::error(format!("routes.{name}.hold"), message));
+    if route.hold != Some(HoldConfig::Word(HoldWord::FirstToken)) {
+        return;
+    }
+    let named = route
+        .validate
+        .iter()
+        .filter_map(|name| file.validate.get_key_value(name));
+    for (validator, config) in named {
+        let acts = config.entries().find_map(|(_, _, OnFailConfig(steps))| {
+            steps.into_iter().find(|step| step.needs_hold())
+        });
+        if let Some(step) = acts {
+            let message = format!(
+                "with `first_token` the answer is out before it is checked, and `{validator}` has the step `{}`: use `whole`, or a `window`",
+                step.word()
+            );
+            found.push(Diagnostic::error(format!("routes.{name}.hold"), message));
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
 use crate::turn::{Notice, Wish, at_once, turn};
-use crate::validated::Fate;
+use crate::validated::{Fate, Kind};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -15,6 +15,7 @@ use aplomb_latency::hedge;
 use aplomb_latency::queue::{Class, Permit};
 use aplomb_providers::call::CallContext;
 use aplomb_providers::fault::UpstreamFault;
+use aplomb_validate::watch::Watch;
 use serde::Deserialize;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -31,6 +32,8 @@ pub(crate) struct Way<'a> {
     pub route: &'a Route,
     /// What they are asked.
     pub request: &'a Masked<ChatRequest>,
+    /// Who reads what they say.
+    pub kind: Kind,
     /// What they are asked in its place, after an answer that is to be repaired.
     pub instead: Option<Box<Masked<ChatRequest>>>,
     /// The trace that each call is a span of.
@@ -55,6 +58,8 @@ pub(crate) struct Won {
     pub begun: Begun,
     /// The call.
     pub flight: Flight,
+    /// What checks the rest of it on its way out; none where nothing does.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// Likewise, with what is needed to decide about it.
@@ -391,7 +396,11 @@ fn ended<'a>(
             call.flight.answered(end.took, &begun.limits);
             let flight = call.flight;
             Ok(Got {
-                won: Won { begun, flight },
+                won: Won {
+                    begun,
+                    flight,
+                    watch: None,
+                },
                 target: call.target,
                 attempt,
             })

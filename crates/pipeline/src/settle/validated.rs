@@ -58,7 +58,7 @@ impl Exchange {
             .collect();
         let sound = matches!(
             verdict.outcome,
-            Outcome::Pass | Outcome::Fix | Outcome::Filter
+            Outcome::Pass | Outcome::Open | Outcome::Fix | Outcome::Filter
         );
         if !sound && let Some(keep) = self.keep.take() {
             keep.leave("validation");

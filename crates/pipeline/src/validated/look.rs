@@ -1,5 +1,6 @@
 //! What becomes of an answer that has begun: it goes out, or another one is asked for, or the client gets an error.
 
+use super::Hold;
 use super::hold::gather;
 use crate::attempt::Begun;
 use crate::attempts::{Got, Way, Won};
@@ -17,6 +18,7 @@ use aplomb_validate::answer::{Answer, with_text_alone, with_texts};
 use aplomb_validate::check::{Asked, Format};
 use aplomb_validate::course::{Course, Next};
 use aplomb_validate::verdict::Blocked;
+use aplomb_validate::watch::{Watch, Window};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -81,23 +83,26 @@ impl<'a> Way<'a> {
         course: &mut Option<Box<Course>>,
         (plan, exchange): (&mut Plan, &mut Exchange),
     ) -> Result<Fate, ApiError> {
-        if self.route.checking.whole && self.request.get().delivery.is_stream() {
-            let since = Instant::now();
-            let bounds = (self.route.timeouts.idle, self.deadline);
-            let whole = gather(&mut got.won.begun, bounds.0, bounds.1).await;
-            exchange.held(since.elapsed());
-            if let Err(fault) = whole {
-                got.won.flight.failed(&fault);
-                exchange.broke(got.attempt, got.target, &fault);
-                return Ok(Fate::Broke(fault));
-            }
-        }
+        let request = self.request.get();
+        let hold = match request.delivery.is_stream() {
+            true => self.route.checking.hold(request, self.kind),
+            false => Hold::Whole,
+        };
+        let whole = match self.hold(&mut got, hold, exchange).await {
+            Ok(whole) => whole,
+            Err(fault) => return Ok(Fate::Broke(fault)),
+        };
         let Some(own) = course.take() else {
             exchange.committed(got.target);
             return Ok(Fate::Out(Box::new(got.won)));
         };
+        if hold == Hold::FirstToken {
+            exchange.committed(got.target);
+            got.won.watch = Some(Box::new(Watch::new(own, Window::default())));
+            return Ok(Fate::Out(Box::new(got.won)));
+        }
         let answer = Answer::of(&got.won.begun.held);
-        let (own, next) = judge(own, answer, exchange).await?;
+        let (own, next) = judge(own, (answer, whole), exchange).await?;
         let own = course.insert(own);
         plan.answered();
         let resolved = self.resolve((own, next), plan, exchange)?;
@@ -108,6 +113,10 @@ impl<'a> Way<'a> {
                     replace(&mut got.won.begun, |events| with_texts(events, &texts));
                 }
                 exchange.committed(got.target);
+                if let (false, Hold::Window(window)) = (whole, hold) {
+                    let own = course.take();
+                    got.won.watch = own.map(|own| Box::new(Watch::new(own, window)));
+                }
                 return Ok(Fate::Out(Box::new(got.won)));
             }
             Resolved::Refrain(text) => {
@@ -122,6 +131,32 @@ impl<'a> Way<'a> {
         let usage = exchange.turned_down(got.attempt, got.target, usage);
         got.won.flight.ended(&usage, None);
         target
+    }
+
+    /// Reads as much of an answer as is held before anything of it goes out. Whether that is all.
+    async fn hold(
+        &self,
+        got: &mut Got<'a>,
+        hold: Hold,
+        exchange: &mut Exchange,
+    ) -> Result<bool, UpstreamFault> {
+        let enough = match hold {
+            Hold::FirstToken => return Ok(false),
+            Hold::Window(window) => window.bytes().max(1),
+            Hold::Whole => usize::MAX,
+        };
+        if !self.request.get().delivery.is_stream() {
+            return Ok(true);
+        }
+        let since = Instant::now();
+        let bounds = (self.route.timeouts.idle, self.deadline);
+        let whole = gather(&mut got.won.begun, enough, bounds).await;
+        exchange.held(since.elapsed());
+        if let Err(fault) = &whole {
+            got.won.flight.failed(fault);
+            exchange.broke(got.attempt, got.target, fault);
+        }
+        whole
     }
 
     /// The first of the next steps that can be taken.
@@ -158,13 +193,16 @@ impl<'a> Way<'a> {
 /// Looks at an answer; at a long one in a thread that may block.
 async fn judge(
     mut course: Box<Course>,
-    answer: Answer,
+    (answer, whole): (Answer, bool),
     exchange: &mut Exchange,
 ) -> Result<(Box<Course>, Next), ApiError> {
     let long = answer.bytes() > ON_THE_SPOT_BYTES;
     let work = move || {
         let since = Instant::now();
-        let next = course.judge(answer);
+        let next = match whole {
+            true => course.judge(answer),
+            false => course.judge_begun(answer),
+        };
         (course, next, since.elapsed())
     };
     let (course, next, took): (_, _, Duration) = if long {
@@ -198,7 +236,7 @@ fn used(begun: &Begun) -> Result<Usage, u64> {
     })
 }
 
-fn error(blocked: &Blocked) -> ApiError {
+pub(crate) fn error(blocked: &Blocked) -> ApiError {
     let mut error = ApiError::new(ErrorCode::ValidationFailed, blocked.message());
     error.extension = Some(Box::new(json!({
         "validator": &*blocked.by.validator,
