@@ -17,5 +17,6 @@ pub mod length;
 pub mod mend;
 pub mod policy;
 pub mod schema;
+pub mod smells;
 pub mod verdict;
 pub mod watch;

@@ -1,8 +1,10 @@
 //! The validators of a route, compiled.
 
-use crate::check::Check;
+use crate::answer::Answer;
+use crate::check::{Asked, Check, Failure};
 use crate::length::Length;
 use crate::schema::Schema;
+use crate::smells::Words;
 use crate::verdict::By;
 use aplomb_config::validate::{
     BareCheck, BareConfig, CheckSection, SchemaConfig, StepConfig, TextsConfig, ValidatorConfig,
@@ -143,6 +145,17 @@ impl Validation {
         Ok(())
     }
 
+    /// All checks that an answer fails, by their numbers, whatever would be done about it.
+    pub fn audit(&self, answer: &Answer, asked: &Asked) -> Vec<(usize, Failure)> {
+        let rules = self.rules.iter().enumerate();
+        let failed = rules.filter_map(|(number, rule)| {
+            let mut choices = answer.choices.values();
+            let failure = choices.find_map(|choice| rule.check.run(choice, asked).err())?;
+            Some((number, failure))
+        });
+        failed.collect()
+    }
+
     /// Whether a check looks at the request besides the answer.
     pub fn needs_request(&self) -> bool {
         self.rules.iter().any(|rule| rule.check.needs_request())
@@ -164,6 +177,12 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
             BareCheck::NotEmpty => Check::NotEmpty,
             BareCheck::Json => Check::Json,
             BareCheck::ResponseFormat => Check::ResponseFormat,
+            BareCheck::NoRefusal => Check::NoRefusal,
+            BareCheck::NoTruncation => Check::NoTruncation,
+            BareCheck::NoRepetition => Check::NoRepetition,
+            BareCheck::NoGibberish => Check::NoGibberish,
+            BareCheck::NoInvisible => Check::NoInvisible,
+            BareCheck::ToolArguments => Check::ToolArguments,
         },
         CheckSection {
             length: Some(length),
@@ -200,6 +219,13 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
         CheckSection {
             one_of: Some(it), ..
         } => Check::OneOf(texts(it)),
+        CheckSection {
+            banned_words: Some(it),
+            ..
+        } => Check::BannedWords(Words::new(&it.0)),
+        CheckSection {
+            links: Some(it), ..
+        } => Check::Links(texts(it)),
         _ => return Err(("check", "checks nothing".to_owned())),
     })
 }

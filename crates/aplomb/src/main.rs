@@ -17,6 +17,7 @@ mod privacy;
 mod records;
 mod serve;
 mod targets;
+mod validate;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Sql(args) => records::sql(&args),
         Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

@@ -282,7 +282,7 @@ fn what_is_wrong_with_validators_is_told_with_its_place() {
         "validate.a[2].length.words: expected `min`, `max` or both",
         "validate.b[0].json_schema: the schema can't be used",
         "validate.b[1].json_schema: the file nowhere.json can't be read",
-        "validate.c[0]: `not_emty` is not one of: not_empty, json, response_format",
+        "validate.c[0]: `not_emty` is not one of: not_empty, json, response_format, no_refusal",
         "validate.c[1].on_fail: nothing can come after `block`",
         "validate.d[0]: one entry is one check, and this one has `json_schema`, `regex`",
         "validate.e[0].on_fail[1]: `retri` is not one of: retry",
@@ -554,4 +554,120 @@ fn a_late_failure_may_say_something_before_the_error() {
         "{said}"
     );
     assert_eq!(error.unwrap()["code"], "validation_failed");
+}
+
+#[test]
+fn a_rule_is_tried_out_on_a_file_before_it_blocks() {
+    let upstream = says(&[""]);
+    let validate = "  short: [not_empty, { length: { words: { max: 3 } } }, response_format]";
+    let setup = Setup::new(BINARY, "");
+    let config = config(&upstream, validate, "validate: [short]");
+    std::fs::write(setup.dir().join("rules.yaml"), config).unwrap();
+    let lines = [
+        json!({ "id": 1, "answer": "one two" }),
+        json!({ "id": 2, "answer": "one two three four" }),
+        json!({ "id": 3, "answer": "" }),
+        json!({ "id": 4, "answer": "no", "request": { "model": "m", "messages": [{ "role": "user", "content": "?" }],
+            "response_format": { "type": "json_object" } } }),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(setup.dir().join("answers.jsonl"), text).unwrap();
+    let arguments = [
+        "validate",
+        "--config",
+        "rules.yaml",
+        "--route",
+        "chat",
+        "--file",
+        "answers.jsonl",
+    ];
+    let out = setup.command(&arguments).output().unwrap();
+    let told = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success(), "{told}");
+    let said = String::from_utf8(out.stdout).unwrap();
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let passes: Vec<bool> = said
+        .iter()
+        .map(|line| line["pass"].as_bool().unwrap())
+        .collect();
+    assert_eq!(passes, [true, false, false, false]);
+    assert_eq!(said[1]["id"], 2);
+    assert_eq!(said[1]["failed"][0]["check"], "short.length");
+    assert_eq!(said[3]["failed"][0]["check"], "short.response_format");
+    assert!(told.contains("3 of 4 ( 75 %)  short.not_empty"), "{told}");
+    assert!(told.contains("1 of 4 ( 25 %)  all checks"), "{told}");
+}
+
+#[test]
+fn values_are_checked_against_schemas_line_by_line() {
+    let setup = Setup::new(BINARY, "");
+    let lines = [
+        json!({ "id": "a", "schema": { "type": "integer" }, "instance": 3 }),
+        json!({ "id": "b", "schema": { "items": { "type": "integer" } }, "instance": [1, "x"] }),
+        json!({ "id": "c", "schema": { "type": "integr" }, "instance": 3 }),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(setup.dir().join("cases.jsonl"), text).unwrap();
+    let out = setup
+        .command(&["validate", "schema", "--jsonl", "cases.jsonl"])
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let said = String::from_utf8(out.stdout).unwrap();
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(said[0], json!({ "id": "a", "valid": true, "errors": [] }));
+    assert_eq!(said[1]["valid"], false);
+    assert_eq!(said[1]["errors"][0]["place"], "/1");
+    assert!(
+        said[2]["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("integr")
+    );
+}
+
+#[test]
+fn tool_calls_must_fit_what_the_request_describes() {
+    let call = |arguments: &str, finish: &str| {
+        let mut body = wire::whole(OpenAi, "");
+        body["choices"][0]["message"]["content"] = Value::Null;
+        body["choices"][0]["message"]["tool_calls"] = json!([{ "id": "c1", "type": "function",
+            "function": { "name": "weather", "arguments": arguments } }]);
+        body["choices"][0]["finish_reason"] = json!(finish);
+        vec![Step::Send(wire::json_answer(200, &body))]
+    };
+    let upstream = Upstream::queue(vec![
+        call("{\"town\": \"Bern\"}", "tool_calls"),
+        call("{\"city\": \"Be", "length"),
+        call("{\"city\": \"Bern\"}", "tool_calls"),
+    ]);
+    let validate =
+        "  tools: [no_truncation, tool_arguments, not_empty, { on_fail: [repair, retry, block] }]";
+    let gateway = gateway(&upstream, validate, "validate: [tools]");
+    let schema = json!({ "type": "object", "required": ["city"], "properties": { "city": { "type": "string" } } });
+    let body = json!({ "model": "chat", "messages": [{ "role": "user", "content": "weather?" }],
+        "tools": [{ "type": "function", "function": { "name": "weather", "parameters": schema } }] });
+    let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass; tries=3"));
+    let called = answer.json();
+    let arguments = &called["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"];
+    assert_eq!(arguments, "{\"city\": \"Bern\"}");
+    let wish = &upstream.wait_seen(1).json()["messages"][1];
+    assert!(
+        wish.to_string().contains("is a required property"),
+        "{wish}"
+    );
+    let truncated = "aplomb_validate_failures_total{validator=\"tools\",check=\"no_truncation\"}";
+    assert_eq!(gateway.metric(truncated), Some(1.0));
 }

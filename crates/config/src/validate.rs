@@ -251,14 +251,32 @@ pub enum BareCheck {
     Json,
     /// The text is what the request's own `response_format` asks for, whether the provider keeps to it or not.
     ResponseFormat,
+    /// The text does not begin by refusing.
+    NoRefusal,
+    /// The answer was not cut off by the bound on its tokens.
+    NoTruncation,
+    /// The text does not end in a loop.
+    NoRepetition,
+    /// The text has words that can be spoken.
+    NoGibberish,
+    /// The text has no characters that nobody sees.
+    NoInvisible,
+    /// Tools that are called are those of the request, with arguments that fit their schemas.
+    ToolArguments,
 }
 
 impl BareCheck {
     /// All of them.
-    pub const ALL: [BareCheck; 3] = [
+    pub const ALL: [BareCheck; 9] = [
         BareCheck::NotEmpty,
         BareCheck::Json,
         BareCheck::ResponseFormat,
+        BareCheck::NoRefusal,
+        BareCheck::NoTruncation,
+        BareCheck::NoRepetition,
+        BareCheck::NoGibberish,
+        BareCheck::NoInvisible,
+        BareCheck::ToolArguments,
     ];
 
     /// As it stands in the file.
@@ -267,6 +285,12 @@ impl BareCheck {
             BareCheck::NotEmpty => "not_empty",
             BareCheck::Json => "json",
             BareCheck::ResponseFormat => "response_format",
+            BareCheck::NoRefusal => "no_refusal",
+            BareCheck::NoTruncation => "no_truncation",
+            BareCheck::NoRepetition => "no_repetition",
+            BareCheck::NoGibberish => "no_gibberish",
+            BareCheck::NoInvisible => "no_invisible",
+            BareCheck::ToolArguments => "tool_arguments",
         }
     }
 }
@@ -308,7 +332,7 @@ impl JsonSchema for BareConfig {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckSection {
-    /// A check that needs no values, where an `on_fail` of its own stands beside it: `not_empty`, `json` or `response_format`.
+    /// A check that needs no values, where an `on_fail` of its own stands beside it: `not_empty`, `json`, `response_format`, `no_refusal`, `no_truncation`, `no_repetition`, `no_gibberish`, `no_invisible` or `tool_arguments`.
     pub check: Option<BareConfig>,
     /// How long the text is.
     pub length: Option<LengthConfig>,
@@ -328,6 +352,10 @@ pub struct CheckSection {
     pub ends_with: Option<TextsConfig>,
     /// The text is one of these, white space around it left out.
     pub one_of: Option<TextsConfig>,
+    /// The text has none of these words (names of competitors, swear words), also in other case, with digits for letters, doubled letters or marks between them.
+    pub banned_words: Option<TextsConfig>,
+    /// The text links to these hosts only, or to hosts below them.
+    pub links: Option<TextsConfig>,
     /// What goes out in the place of an answer, with the step `refrain`. Default: an empty text.
     pub say: Option<String>,
     /// What happens when an answer fails this check: steps in order, each taken once. Default: that of the list, else `block`.
@@ -348,6 +376,8 @@ impl CheckSection {
             (self.starts_with.is_some(), "starts_with"),
             (self.ends_with.is_some(), "ends_with"),
             (self.one_of.is_some(), "one_of"),
+            (self.banned_words.is_some(), "banned_words"),
+            (self.links.is_some(), "links"),
         ];
         let there = all.into_iter().filter(|(there, _)| *there);
         there.map(|(_, name)| name).collect()

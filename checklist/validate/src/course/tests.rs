@@ -145,3 +145,76 @@ fn another_text_goes_out_in_the_place_of_an_answer() {
     assert_eq!(says(&mut course, "y"), "refrain I can't say.");
     assert_eq!(course.verdict.outcome, Outcome::Refrain);
 }
+
+#[test]
+fn faults_that_a_text_shows_by_itself() {
+    for (check, bad, good) in [
+        (
+            "no_refusal",
+            "I'm sorry, but I can't help with that.",
+            "Sorry for the delay: 12.",
+        ),
+        (
+            "no_repetition",
+            &*"and on and ".repeat(20),
+            "and on and on it goes",
+        ),
+        (
+            "no_gibberish",
+            "xkcdrtfg plmbvcxz qwrtpsdf hjklzxcv bnmqwrtp sdfghjkl",
+            "six words that can be spoken aloud",
+        ),
+        ("no_invisible", "pay\u{200b}me", "pay me"),
+    ] {
+        let mut one = course(json!([check]));
+        assert_eq!(says(&mut one, good), "pass", "{check}");
+        let blocked = says(&mut one, bad);
+        assert!(blocked.contains(check), "{blocked}");
+    }
+    let mut banned = course(json!([{ "banned_words": ["acme"] }, { "links": "example.com" }]));
+    assert_eq!(says(&mut banned, "see https://docs.example.com/x"), "pass");
+    assert!(says(&mut banned, "buy A.C.M.E.").contains("it has the word `acme` (byte 4)"));
+    assert!(
+        says(&mut banned, "see http://evil.test").contains("a host that is not allowed (byte 4)")
+    );
+    let mut fixed = course(json!([{ "check": "no_invisible", "on_fail": ["fix", "block"] }]));
+    assert_eq!(says(&mut fixed, "pay\u{200b}me"), "fix payme");
+}
+
+#[test]
+fn tools_are_called_as_they_are_described() {
+    use crate::answer::ToolCall;
+    use crate::schema::Schema;
+    let config: ValidatorConfig =
+        serde_json::from_value(json!(["tool_arguments", "no_truncation"])).unwrap();
+    let mut validation = Validation::default();
+    validation
+        .add("v", &config, &|_: &str| Err(String::new()))
+        .unwrap();
+    let validation = Arc::new(validation);
+    let schema = json!({ "type": "object", "required": ["city"], "properties": { "city": { "type": "string" } } });
+    let call = |name: &str, arguments: &str| {
+        let mut asked = Asked::default();
+        asked
+            .tools
+            .insert("weather".into(), Schema::new(&schema).ok());
+        let mut answer = Answer::text("");
+        let call = ToolCall {
+            name: name.into(),
+            arguments: arguments.into(),
+        };
+        answer.choices.get_mut(&0).unwrap().tools.insert(0, call);
+        match Course::new(validation.clone(), asked).judge(answer) {
+            Next::Block(blocked) => blocked.message(),
+            _ => String::new(),
+        }
+    };
+    assert_eq!(call("weather", r#"{"city":"Bern"}"#), "");
+    assert!(
+        call("weather", r#"{"town":"Bern"}"#)
+            .ends_with(r#""city" is a required property (tool call 0)"#)
+    );
+    assert!(call("weather", r#"{"city":1}"#).ends_with("(tool call 0, /city)"));
+    assert!(call("weather", r#"{"city":"#).contains("it is not JSON"));
+    assert!(call("other", "{}").contains("it calls a tool that is not on offer"));
+}

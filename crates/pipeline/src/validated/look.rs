@@ -15,7 +15,7 @@ use aplomb_core::usage::Usage;
 use aplomb_privacy::room::continued;
 use aplomb_providers::fault::UpstreamFault;
 use aplomb_validate::answer::{Answer, with_text_alone, with_texts};
-use aplomb_validate::check::{Asked, Format};
+use aplomb_validate::check::Asked;
 use aplomb_validate::course::{Course, Next};
 use aplomb_validate::verdict::Blocked;
 use aplomb_validate::watch::{Watch, Window};
@@ -56,7 +56,7 @@ impl<'a> Way<'a> {
         if validation.needs_request()
             && let Ok(conversation) = dialect::conversation(request)
         {
-            asked.format = Format::of(&conversation.output_format);
+            asked = Asked::of(&conversation);
         }
         Some(Box::new(Course::new(validation.clone(), asked)))
     }

@@ -76,7 +76,7 @@ impl Checking {
     }
 
     /// The validators for the answers of an operation.
-    pub(crate) fn validation(&self, operation: Operation) -> Option<&Arc<Validation>> {
+    pub fn validation(&self, operation: Operation) -> Option<&Arc<Validation>> {
         let answers = match operation {
             Operation::ChatCompletions | Operation::Completions | Operation::Messages => true,
             Operation::CountTokens | Operation::Embeddings => false,
