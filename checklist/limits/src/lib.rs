@@ -14,10 +14,12 @@
 pub mod calendar;
 pub mod counter;
 pub mod estimate;
+pub mod hammer;
 pub mod key;
 pub mod lobby;
 pub mod room;
 pub mod rule;
+pub mod shared;
 pub mod store;
 pub mod trust;
 pub mod verdict;

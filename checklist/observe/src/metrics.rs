@@ -7,7 +7,9 @@ pub mod families;
 pub mod genai;
 mod rooms;
 
-pub use rooms::{CacheMetrics, LimitMetrics, ShareMetrics, ValidationMetrics, ValidatorMetrics};
+pub use rooms::{
+    CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics, ValidationMetrics, ValidatorMetrics,
+};
 
 use crate::queue::Queue;
 use crate::record::Outcome;
@@ -431,6 +433,14 @@ pub struct Metrics {
     pub limits_waiting: Gauge,
     /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
     pub limits_crowded: Gauge,
+    /// Refusals that were told late, since their callers go on asking.
+    pub limits_delayed: Counter,
+    /// Users of each level of trust: suspended, quarantine, standard, trusted.
+    pub trust_users: [Gauge; 4],
+    /// Rows of the trail of trust that were lost.
+    pub trust_lost: Gauge,
+    /// Requests before anybody knows who is calling.
+    pub protect: ProtectMetrics,
     /// Requests with the same content.
     pub share_content: Arc<ShareMetrics>,
     /// Requests with the same `Idempotency-Key`.
@@ -441,6 +451,8 @@ pub struct Metrics {
     pub limits_lost: Gauge,
     /// Writes of them that failed and were tried again.
     pub limits_write_failed: Gauge,
+    /// Where nodes share limits; none where they do not.
+    pub limits_shared: OnceLock<SharedLimitMetrics>,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -455,6 +467,27 @@ const TENANTS_MAX: usize = 100;
 
 /// Most response caches with metrics of their own.
 const CACHES_MAX: usize = 50;
+
+/// What is known of limits that nodes share.
+#[derive(Default)]
+pub struct SharedLimitMetrics {
+    /// 1 while they are counted together, 0 while this node goes on alone.
+    pub up: Gauge,
+    /// Nodes that share them.
+    pub nodes: Gauge,
+    /// Requests that were decided alone.
+    pub alone: Gauge,
+    /// Requests that were refused since a limit that is closed could not be counted.
+    pub closed: Gauge,
+    /// Requests that were refused without asking.
+    pub spared: Gauge,
+    /// Calls that failed.
+    pub failed: Gauge,
+    /// Counters of which the store does not know everything yet.
+    pub owing: Gauge,
+    /// Differences that it will never know.
+    pub lost: Gauge,
+}
 
 /// Most limits with metrics of their own: those of several versions of a file.
 const LIMITS_MAX: usize = 200;
@@ -510,14 +543,19 @@ impl Default for Metrics {
             validators: Named::up_to(VALIDATORS_MAX),
             validation: ValidationMetrics::default(),
             limits_counters: Gauge::default(),
+            protect: ProtectMetrics::default(),
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),
+            limits_delayed: Counter::default(),
+            trust_users: Default::default(),
+            trust_lost: Gauge::default(),
             share_content: Arc::default(),
             share_key: Arc::default(),
             limits_written: Gauge::default(),
             limits_lost: Gauge::default(),
             limits_write_failed: Gauge::default(),
+            limits_shared: OnceLock::new(),
         }
     }
 }

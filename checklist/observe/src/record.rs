@@ -2,6 +2,7 @@
 
 use crate::transcript::Transcript;
 use aplomb_core::id::RequestId;
+use aplomb_core::network::Network;
 use aplomb_core::request::Operation;
 use aplomb_core::usage::Usage;
 use bytes::Bytes;
@@ -272,6 +273,10 @@ pub struct Record {
     pub user: Option<String>,
     /// Conversation id.
     pub session: Option<String>,
+    /// What one customer of an access provider has. Not kept.
+    pub host: Option<Network>,
+    /// The subnet that the request came from.
+    pub subnet: Option<Network>,
     /// Tags as given.
     pub tags: Vec<(String, String)>,
     /// `chat_completions`, `messages`, ...

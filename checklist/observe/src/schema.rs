@@ -736,6 +736,17 @@ pub const FACTS: &[Column] = &[
         |s| s.record.karma.map_or(Cell::Null, Cell::Real)
     ),
     column!(
+        "client_net",
+        Text,
+        4,
+        false,
+        "Subnet that the request came from: an IPv4 /24 or an IPv6 /48. The address itself is not kept.",
+        |s| s
+            .record
+            .subnet
+            .map_or(Cell::Null, |net| Cell::Text(Cow::Owned(net.to_string())))
+    ),
+    column!(
         "validation",
         Name,
         4,

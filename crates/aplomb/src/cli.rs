@@ -45,10 +45,25 @@ pub enum Command {
     Limits(LimitsArgs),
     /// See what the response caches hold and do, and remove answers from them. Asks the running gateway.
     Cache(CacheArgs),
+    /// Show networks that are banned for a while, or end a ban. Asks the running gateway.
+    Bans(BansArgs),
     /// Say which answers of a file pass the validators of a route, or which values fit their schemas. Needs no gateway.
     Validate(ValidateArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
+}
+
+/// Which bans.
+#[derive(Args)]
+pub struct BansArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// End the ban of this network.
+    #[arg(long)]
+    pub lift: Option<String>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// About limits.

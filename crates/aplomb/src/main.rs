@@ -2,6 +2,7 @@
 
 mod admin;
 mod alerts;
+mod bans;
 mod cache;
 mod check;
 mod cli;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Sql(args) => records::sql(&args),
         Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
+        Command::Bans(args) => bans::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),

@@ -5,6 +5,7 @@ use crate::evals::{MoneyRate, Share};
 use crate::limits::plans::PriceConfig;
 use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake};
 use crate::observe::{AlertCondition, AlertTarget};
+use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
@@ -351,6 +352,8 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "usd" => text.parse::<Usd>().map(|_| ()),
         "hedge-after" => text.parse::<HedgeAfter>().map(|_| ()),
         "share" => text.parse::<Share>().map(|_| ()),
+        "network" => text.parse::<NetworkSource>().map(|_| ()),
+        "rate" => text.parse::<RateConfig>().map(|_| ()),
         "money-rate" => text.parse::<MoneyRate>().map(|_| ()),
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
         "alert-target" => text.parse::<AlertTarget>().map(|_| ()),

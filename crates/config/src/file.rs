@@ -7,6 +7,7 @@ use crate::limits::plans::{KarmaConfig, PlanConfig, SegmentConfig};
 use crate::limits::{BudgetConfig, LimitsConfig};
 use crate::observe::ObserveConfig;
 use crate::privacy::{AgreementConfig, PrivacyConfig, RecognizerConfig, RequireConfig};
+use crate::protect::{ForwardedConfig, NetworkSource, ProtectConfig};
 use crate::queue::{ClassConfig, ConcurrencyConfig, QueueConfig};
 use crate::records::{KeepConfig, PriceConfig, RecordsConfig, RouteRecordConfig};
 use crate::resilience::{
@@ -44,6 +45,8 @@ pub struct ConfigFile {
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
     pub recognizers: Vec<RecognizerConfig>,
+    /// What keeps bad traffic out before anybody knows who is calling.
+    pub protect: ProtectConfig,
     /// Limits, each as one line such as `25 requests per 3h per user` or as a section. Default `[60 requests per 1m per user, 16 concurrent per key]`; `[]`: none.
     pub limits: LimitsConfig,
     /// What tenants buy, by name: limits, budget, models and segment in one place. Tenants pick one with `plan`.
@@ -97,6 +100,10 @@ pub struct ServerConfig {
     /// Most connections at a time; further ones wait in the kernel's queue. Default 10000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: u32,
+    /// Proxies that are believed when they say where a request comes from: addresses, networks, or `file:PATH` with one of them a line. Default none: a request comes from the address of its connection.
+    pub trusted_proxies: Vec<NetworkSource>,
+    /// The header in which they say it; what the other one says is passed over. Default `x-forwarded-for`.
+    pub forwarded: ForwardedConfig,
     /// Certificate and key; with them the data plane speaks TLS (HTTP/1.1 and HTTP/2).
     pub tls: Option<TlsConfig>,
     /// Which web pages may call the data plane. Default none: browsers keep pages of other origins out.
@@ -120,6 +127,8 @@ impl Default for ServerConfig {
             body_timeout: seconds(30),
             write_timeout: seconds(60),
             connections_max: 10_000,
+            trusted_proxies: Vec::new(),
+            forwarded: ForwardedConfig::default(),
             tls: None,
             cors: CorsConfig::default(),
             example_page: false,

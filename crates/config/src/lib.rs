@@ -15,6 +15,7 @@ mod known;
 pub mod limits;
 pub mod observe;
 pub mod privacy;
+pub mod protect;
 pub mod queue;
 pub mod records;
 mod reference;

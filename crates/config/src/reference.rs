@@ -175,6 +175,8 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("time-span"), _) => "time span".into(),
         (Some("byte-size"), _) => "size".into(),
         (Some("usd"), _) => "US dollars".into(),
+        (Some("network"), _) => "network".into(),
+        (Some("rate"), _) => "rate".into(),
         (Some("alert-condition"), _) => "condition".into(),
         (Some("alert-target"), _) => "`log`, `webhook:…` or `slack:…`".into(),
         (Some("hedge-after"), _) => "`p95` or time span".into(),

@@ -1,5 +1,6 @@
 //! Who is calling: what authentication and the request's own fields say.
 
+use crate::network::Network;
 use std::sync::Arc;
 
 /// The caller of one request. Tenant and key come from authentication alone, the user from the request.
@@ -15,6 +16,10 @@ pub struct Caller {
     pub tags: Vec<(String, String)>,
     /// Conversation id from `x-aplomb-session`.
     pub session: Option<String>,
+    /// What one customer has: the IPv4 address, or the /64 of an IPv6 address.
+    pub host: Option<Network>,
+    /// The subnet around it: /24 or /48.
+    pub subnet: Option<Network>,
 }
 
 /// Longest user or session id that is kept, in bytes. Chosen: a UUID or e-mail fits several times.

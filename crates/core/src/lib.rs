@@ -18,6 +18,7 @@ pub mod id;
 pub mod json;
 pub mod masked;
 pub mod money;
+pub mod network;
 pub mod request;
 pub mod sse;
 pub mod usage;

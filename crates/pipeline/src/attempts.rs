@@ -245,7 +245,11 @@ impl<'a> Way<'a> {
         let first_end = match timeout(delay, &mut first).await {
             Ok(result) => call.end(result),
             Err(_) => match self.second(plan, exchange) {
-                Some(other) => return self.race((call, first), other, (plan, exchange)).await,
+                // Few calls are hedged, and most need no room for two.
+                Some(other) => {
+                    let race = self.race((call, first), other, (plan, exchange));
+                    return Box::pin(race).await;
+                }
                 None => call.end(first.await),
             },
         };

@@ -21,6 +21,7 @@ mod plan;
 pub mod policy;
 pub mod relay;
 mod resolve;
+pub mod screen;
 pub mod settle;
 pub mod shared;
 pub mod shields;

@@ -5,6 +5,7 @@ use crate::cached::{self, Cached};
 use crate::evals;
 use crate::limits::{self, Limits};
 use crate::otlp;
+use crate::screen::{self, Screen};
 use crate::shared::Sharing;
 use crate::shields::{self, Shields};
 use crate::state::State;
@@ -222,6 +223,8 @@ pub struct Policy {
     pub evals: Arc<[Arc<Eval>]>,
     /// Limits.
     pub limits: Arc<Limits>,
+    /// Networks that are let in or kept out.
+    pub screen: Screen,
     /// Where spans and metrics go; none where they stay.
     pub otlp: Option<Arc<Settings>>,
     /// First digits of the digest of the file.
@@ -296,6 +299,7 @@ impl Policy {
         let otlp = otlp::settings(&parsed.file, sources, &mut errors);
         let prices = prices(&parsed.file);
         let limits = limits::compile(&parsed.file, &prices, sources, &mut errors);
+        let screen = screen::compile(&parsed.file, sources, &mut errors);
         if !errors.is_empty() {
             let placed = errors.into_iter().map(|error| error.placed(&parsed.map));
             return Err(Diagnostics::new(file_name, placed.collect()));
@@ -316,6 +320,7 @@ impl Policy {
             version,
             sharing: Arc::new(sharing),
             limits: Arc::new(limits),
+            screen,
             standings: state.standings.clone(),
             built_ms: state.clock.now_ms(),
         };
@@ -326,6 +331,7 @@ impl Policy {
         }
         state.caches.only(&parsed.file.caches);
         state.shares.bound(&parsed.file.idempotency);
+        state.watch_by(&parsed.file.protect);
         // The most specific pattern is tried first.
         policy
             .patterns

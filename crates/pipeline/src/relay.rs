@@ -2,6 +2,7 @@
 
 use crate::attempt::Begun;
 use crate::flight::Flight;
+use crate::limits::Growing;
 use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
 use crate::validated::error;
@@ -45,6 +46,8 @@ pub struct Relay {
     waited: Duration,
     timer: Pin<Box<Sleep>>,
     filters: Filters,
+    /// An event that waits until what it costs is reserved.
+    growing: Option<(Growing, ChatEvent)>,
     /// Events that may go out.
     ready: VecDeque<ChatEvent>,
     /// What comes after them.
@@ -173,6 +176,7 @@ impl Relay {
             waited: Duration::ZERO,
             timer,
             filters,
+            growing: None,
             ready: VecDeque::new(),
             error: None,
             ended: false,
@@ -207,6 +211,11 @@ impl Relay {
         self.exchange.clamped()
     }
 
+    /// Whether this node has decided alone about limits; none where nothing was limited.
+    pub fn limits_alone(&self) -> Option<bool> {
+        self.exchange.limits_alone()
+    }
+
     /// How the limits stood when the request was let in.
     pub fn standings(&self) -> &[Standing] {
         self.exchange.standings()
@@ -228,25 +237,21 @@ impl Relay {
                 }
                 return Poll::Ready(None);
             }
+            if let Some((growing, _)) = &mut self.growing {
+                let grown = ready!(growing.as_mut().poll(cx));
+                let event = self.growing.take().map(|(_, event)| event);
+                match (self.exchange.grown(grown), event) {
+                    (Ok(()), Some(event)) => self.pay(event),
+                    (Ok(()), None) => {}
+                    (Err(error), _) => self.end_early(error),
+                }
+                continue;
+            }
             match ready!(self.poll_upstream(cx)) {
                 Some(Ok(event)) => {
                     // What is noted is what the provider said: placeholders, not values.
                     self.exchange.saw(&event);
-                    if let Err(error) = self.exchange.grow() {
-                        self.exchange.failed(Outcome::Cut, &error);
-                        self.finish_filters();
-                        self.error = Some(error);
-                        continue;
-                    }
-                    if self.filters.pass() {
-                        return Poll::Ready(Some(Ok(event)));
-                    }
-                    let mut out = Vec::new();
-                    let fate = self.filters.checked(event, &mut out);
-                    self.ready.extend(out);
-                    if let Err(late) = fate {
-                        self.late(*late);
-                    }
+                    self.pay(event);
                 }
                 Some(Err(mut error)) => {
                     self.exchange.failed(Outcome::Cut, &error);
@@ -285,6 +290,32 @@ impl Relay {
             };
             self.ready.push_back(said);
         }
+        self.end_early(error);
+    }
+
+    /// Lets an event go on, when what it costs is reserved.
+    fn pay(&mut self, event: ChatEvent) {
+        match self.exchange.grow() {
+            Ok(None) => self.pass_on(event),
+            Ok(Some(growing)) => self.growing = Some((growing, event)),
+            Err(error) => self.end_early(error),
+        }
+    }
+
+    /// Takes an event through the filters.
+    fn pass_on(&mut self, event: ChatEvent) {
+        if self.filters.pass() {
+            return self.ready.push_back(event);
+        }
+        let mut out = Vec::new();
+        let fate = self.filters.checked(event, &mut out);
+        self.ready.extend(out);
+        if let Err(late) = fate {
+            self.late(*late);
+        }
+    }
+
+    fn end_early(&mut self, error: ApiError) {
         self.exchange.failed(Outcome::Cut, &error);
         self.finish_filters();
         self.error = Some(error);

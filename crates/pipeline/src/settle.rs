@@ -155,6 +155,8 @@ impl Exchange {
             key_id: caller.key_id.clone(),
             user: caller.user.clone(),
             session: caller.session.clone(),
+            host: caller.host,
+            subnet: caller.subnet,
             tags: caller.tags.clone(),
             operation: request.operation.name(),
             model: request.model.clone(),

@@ -11,14 +11,17 @@ use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
+use aplomb_limits::hammer::Hammer;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
+use aplomb_limits::shared::Shared as SharedLimits;
 use aplomb_limits::store::{Ledger, Used};
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -54,14 +57,20 @@ pub struct State {
     pub tasks: Tasks,
     /// What of the limits is used.
     pub limits: Arc<LimitsRoom>,
+    /// Counts them together with other nodes; none where this one is alone.
+    pub(crate) limits_shared: Option<Arc<SharedLimits>>,
     /// Keeps it over a restart; none in tests that do not restart.
     pub ledger: Option<Ledger>,
     /// What is known of users.
     pub trust: Trust,
+    /// Who goes on asking after refusals.
+    pub(crate) hammer: Hammer,
     /// How long answers become.
     pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
     pub(crate) limit_keys: Keyer,
+    /// What was seen of addresses.
+    pub watch: Watch,
     /// When the process began, by both clocks.
     pub(crate) began: (u64, Instant),
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
@@ -79,8 +88,11 @@ impl State {
         State {
             began,
             limits: Arc::default(),
+            watch: Watch::default(),
+            limits_shared: None,
             ledger: None,
             trust: Trust::default(),
+            hammer: Hammer::default(),
             outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,

@@ -1,5 +1,6 @@
 //! The admin listener: nothing without the token, but health.
 
+mod bans;
 mod cache;
 mod evals;
 mod grading;
@@ -66,6 +67,7 @@ fn metrics(gateway: &Gateway) -> Reply {
     state.caches.refresh(state);
     state.shares.refresh(&state.metrics, state.clock.now_ms());
     state.refresh_limits();
+    state.refresh_bans();
     reply::text(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -123,17 +125,13 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        (&Method::GET, "/admin/v1/limits") => limits::explain(gateway, head.uri.query()).await,
-        (&Method::GET, "/admin/v1/limits/rules") => Ok(limits::rules(gateway)),
-        (&Method::GET, "/admin/v1/limits/users") => limits::users(gateway, head.uri.query()),
-        (&Method::POST, "/admin/v1/limits/trust") => {
-            limits::set(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        (&Method::GET, "/admin/v1/bans") => Ok(bans::list(gateway)),
+        (&Method::POST, "/admin/v1/bans/lift") => {
+            bans::lift(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        (&Method::POST, "/admin/v1/limits/signal") => {
-            limits::signal(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
-        }
-        (&Method::POST, "/admin/v1/limits/simulate") => {
-            simulate::run(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        (_, path) if path.starts_with(limits::PATH) => {
+            let asked = (&head.method, path, head.uri.query());
+            limits::route(gateway, asked, body).await
         }
         (&Method::GET, "/admin/v1/cache") => Ok(cache::report(gateway)),
         (&Method::POST, "/admin/v1/cache/purge") => {
@@ -180,11 +178,15 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             });
             Ok(reply::json(StatusCode::OK, &json!(key.await?)))
         }
-        _ => Err(ApiError::new(
-            ErrorCode::NotFound,
-            "there is no such path on the admin listener",
-        )),
+        _ => Err(no_such_path()),
     }
+}
+
+fn no_such_path() -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        "there is no such path on the admin listener",
+    )
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,7 @@ use aplomb_pipeline::chat::Arrival;
 use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::settle::{Exchange, Opening};
 use aplomb_pipeline::shared::Wish;
+use aplomb_protect::address::Place;
 use aplomb_providers::call::CallContext;
 use aplomb_providers::stream::Typed;
 use bytes::{Bytes, BytesMut};
@@ -142,6 +143,8 @@ pub fn caller(
             .map(parse_tags)
             .unwrap_or_default(),
         session: text(headers, &names::X_APLOMB_SESSION).and_then(bounded),
+        host: None,
+        subnet: None,
     })
 }
 
@@ -206,6 +209,8 @@ pub struct Asked<'a> {
     pub access: &'a Access,
     /// Its headers.
     pub headers: &'a HeaderMap,
+    /// Where it comes from.
+    pub place: &'a Place,
     /// Its body.
     pub request: ChatRequest,
 }
@@ -224,9 +229,12 @@ pub fn admit(
         arrived,
         access,
         headers,
+        place,
         request,
     } = asked;
-    let caller = caller(access, headers, &request)?;
+    let mut caller = caller(access, headers, &request)?;
+    caller.host = Some(place.host());
+    caller.subnet = Some(place.subnet());
     if !access.may_use(&request.model) {
         let message = "this API key may not use this model";
         return Err(ApiError::new(ErrorCode::NotAllowed, message));

@@ -12,6 +12,7 @@ use crate::models;
 use crate::names;
 use crate::quota;
 use crate::reply::{self, Reply};
+use crate::screen::Visit;
 use crate::stream::{AnswerBody, Pending};
 use aplomb_config::queue::FeedbackConfig;
 use aplomb_config::records::OnOverflow;
@@ -79,7 +80,15 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
         Path::Ready => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         _ => return None,
     };
-    Some(reply::json(status, &json!({ "status": word })))
+    // A node that goes on alone serves all the same.
+    let told = match gateway.state.limits_are_shared() {
+        Some(shared) if word == "ready" => {
+            let limits = if shared { "ok" } else { "degraded" };
+            json!({ "status": word, "limits": limits })
+        }
+        _ => json!({ "status": word }),
+    };
+    Some(reply::json(status, &told))
 }
 
 fn method_of(path: &Path) -> Method {
@@ -130,9 +139,15 @@ async fn called(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
         Path::Call(operation) => operation.dialect(),
         _ => dialect_of(request.headers()),
     };
-    let mut reply = match route(&gateway, request, peer, id).await {
+    let visit = Visit::of(&gateway, request.headers(), peer);
+    let routed = match visit.enter() {
+        Ok(()) => route(&gateway, request, (peer, &visit), id).await,
+        Err(error) => Err(error),
+    };
+    let mut reply = match routed {
         Ok(reply) => reply,
         Err(error) => {
+            let error = visit.refused(error).await;
             gateway.state.metrics.refused.add(1);
             gateway.state.metrics.error(error.code);
             tracing::debug!(request_id = %id, code = error.code_text(), "request refused");
@@ -157,7 +172,7 @@ async fn called(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketA
 async fn route(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (peer, visit): (SocketAddr, &Visit<'_>),
     id: RequestId,
 ) -> Result<Reply, ApiError> {
     let arrived = gateway.state.clock.instant();
@@ -192,6 +207,7 @@ async fn route(
                 arrived,
                 access: &access,
                 headers: &head.headers,
+                place: &visit.place,
                 request: parse(operation, body)?,
             };
             room_for_record(gateway, &policy).await?;
@@ -207,12 +223,20 @@ async fn route(
         Path::Model(name) => model(&policy, &access, dialect, name),
         Path::Feedback => {
             let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
-            feedback::give(gateway, &policy, (&access, &head.headers), &body).await
+            Box::pin(feedback::give(
+                gateway,
+                &policy,
+                (&access, &head.headers),
+                &body,
+            ))
+            .await
         }
-        Path::Limits => me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())),
+        Path::Limits => {
+            me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())).await
+        }
         Path::Decision(path) => {
             let asked = (path, head.uri.query());
-            me::decision(gateway, (&access, &head.headers), asked).await
+            Box::pin(me::decision(gateway, (&access, &head.headers), asked)).await
         }
         Path::Asset | Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,
@@ -310,6 +334,7 @@ async fn answer(
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
             quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
+            quota::store(reply.headers_mut(), relay.limits_alone());
             *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
                 relay, writer, keepalive, stop,
             )));
@@ -331,6 +356,7 @@ async fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply 
     );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
     quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
+    quota::store(reply.headers_mut(), relay.limits_alone());
     let (events, exchange) = relay.into_whole();
     exchange.closed().await;
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
@@ -342,6 +368,7 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
     quota::tell(reply.headers_mut(), failed.exchange.standings(), None);
+    quota::store(reply.headers_mut(), failed.exchange.limits_alone());
     let error = &failed.error;
     let limited = matches!(
         error.code,

@@ -18,6 +18,7 @@ mod names;
 mod query;
 mod quota;
 mod reply;
+mod screen;
 mod stall;
 mod stream;
 pub mod tls;

@@ -16,6 +16,7 @@ pub static X_APLOMB_CACHE: HeaderName = HeaderName::from_static("x-aplomb-cache"
 pub static X_APLOMB_MAX_TOKENS_CLAMPED: HeaderName =
     HeaderName::from_static("x-aplomb-max-tokens-clamped");
 pub static X_APLOMB_DROPPED: HeaderName = HeaderName::from_static("x-aplomb-dropped");
+pub static X_APLOMB_LIMITS: HeaderName = HeaderName::from_static("x-aplomb-limits");
 pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub static X_RATELIMIT_LIMIT_REQUESTS: HeaderName =

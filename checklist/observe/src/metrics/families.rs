@@ -2,6 +2,7 @@
 
 mod latency;
 mod limits;
+mod protect;
 mod validate;
 
 use super::{
@@ -177,6 +178,7 @@ impl Metrics {
         all.extend(tenant_families(&self.tenants.all()));
         all.extend(latency::cache_families(&self.caches.all()));
         all.extend(limits::families(self));
+        all.extend(protect::families(&self.protect));
         all.extend(validate::families(self));
         all.extend(latency::share_families([
             (SharedBy::Content, &*self.share_content),

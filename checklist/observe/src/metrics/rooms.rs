@@ -1,4 +1,4 @@
-//! What is counted for the response caches, for calls that are shared, for limits and for validators.
+//! What is counted for the response caches, for calls that are shared, for limits, for what keeps bad traffic out, and for validators.
 
 use super::{Counter, Gauge, Histogram, locked};
 use std::collections::BTreeMap;
@@ -59,6 +59,31 @@ pub struct LimitMetrics {
     pub downgraded: Counter,
     /// Requests that it would have refused, if it were kept.
     pub shadow: Counter,
+}
+
+/// What is counted of requests before anybody knows who is calling.
+#[derive(Debug, Default)]
+pub struct ProtectMetrics {
+    /// Requests from networks that are kept out.
+    pub denied: Counter,
+    /// Requests without a known key from places that are banned.
+    pub banned: Counter,
+    /// Requests of an address that had sent too many.
+    pub crowded_address: Counter,
+    /// Requests of a subnet that had sent too many.
+    pub crowded_subnet: Counter,
+    /// Requests without a known key, or for paths that do not exist.
+    pub strikes: Counter,
+    /// Refusals that were held back.
+    pub slowed: Counter,
+    /// Refusals that should have been held back, had there been room.
+    pub unslowed: Counter,
+    /// Bans of an address.
+    pub bans_address: Counter,
+    /// Bans of a subnet.
+    pub bans_subnet: Counter,
+    /// Bans that hold now.
+    pub banned_now: Gauge,
 }
 
 /// Counters by a word of the code: few.

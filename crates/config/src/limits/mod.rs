@@ -105,11 +105,15 @@ pub enum ScopeConfig {
     Session,
     /// Each key of a provider.
     ProviderKey,
+    /// Each address: an IPv4 address, or a /64 of IPv6.
+    Ip,
+    /// Each subnet: an IPv4 /24, or a /48 of IPv6.
+    Subnet,
 }
 
 impl ScopeConfig {
     /// All of them.
-    pub const ALL: [ScopeConfig; 8] = [
+    pub const ALL: [ScopeConfig; 10] = [
         ScopeConfig::Tenant,
         ScopeConfig::User,
         ScopeConfig::Key,
@@ -118,6 +122,8 @@ impl ScopeConfig {
         ScopeConfig::Segment,
         ScopeConfig::Session,
         ScopeConfig::ProviderKey,
+        ScopeConfig::Ip,
+        ScopeConfig::Subnet,
     ];
 
     /// As it is written.
@@ -131,6 +137,8 @@ impl ScopeConfig {
             ScopeConfig::Segment => "segment",
             ScopeConfig::Session => "session",
             ScopeConfig::ProviderKey => "provider key",
+            ScopeConfig::Ip => "ip",
+            ScopeConfig::Subnet => "subnet",
         }
     }
 }
@@ -202,6 +210,36 @@ pub enum ModeConfig {
     Shadow,
 }
 
+/// What a node does with requests under a rule while the store that nodes share is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreErrorConfig {
+    /// It has its share of the limit.
+    LocalShare,
+    /// It refuses, after a grace in which it spends what its own calls give back.
+    FailClosed,
+    /// It has the whole limit.
+    FailOpen,
+}
+
+impl StoreErrorConfig {
+    /// All of them.
+    pub(crate) const ALL: [StoreErrorConfig; 3] = [
+        StoreErrorConfig::LocalShare,
+        StoreErrorConfig::FailClosed,
+        StoreErrorConfig::FailOpen,
+    ];
+
+    /// Its two words.
+    pub(crate) fn words(self) -> [&'static str; 2] {
+        match self {
+            StoreErrorConfig::LocalShare => ["local", "share"],
+            StoreErrorConfig::FailClosed => ["fail", "closed"],
+            StoreErrorConfig::FailOpen => ["fail", "open"],
+        }
+    }
+}
+
 /// What happens to a request that is over a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ExceedConfig {
@@ -245,6 +283,8 @@ pub struct LimitRule {
     pub on_exceed: ExceedConfig,
     /// Most at once, for a steady pace within the window.
     pub burst: Option<u64>,
+    /// What a node does while the store that nodes share is away, where it is said.
+    pub on_store_error: Option<StoreErrorConfig>,
 }
 
 impl LimitRule {
@@ -348,6 +388,9 @@ impl fmt::Display for LimitRule {
         if let Some(burst) = self.burst {
             write!(f, ", burst {burst}")?;
         }
+        if let Some(error) = self.on_store_error {
+            write!(f, ", on store error {}", error.words().join(" "))?;
+        }
         if self.mode == ModeConfig::Shadow {
             f.write_str(", shadow")?;
         }
@@ -408,6 +451,9 @@ struct LimitSection {
     /// Most at once: what is above comes at a steady pace within the window. Default: the whole limit may come at once.
     #[serde(default)]
     burst: Option<u64>,
+    /// What a node does while `store.shared` is away: `local_share` (it has its share of the limit), `fail_closed` (for 30 seconds it spends what its own calls give back, then status 503), or `fail_open` (it has the whole limit). Default `fail_closed` for `cost`, else `local_share`.
+    #[serde(default)]
+    on_store_error: Option<StoreErrorConfig>,
 }
 
 impl LimitSection {
@@ -439,6 +485,7 @@ impl LimitSection {
             mode: self.mode,
             on_exceed: exceed(&text(&self.on_exceed))?,
             burst: self.burst,
+            on_store_error: self.on_store_error,
         })
     }
 }
@@ -538,6 +585,7 @@ impl Default for LimitsConfig {
             mode: ModeConfig::Enforce,
             on_exceed: ExceedConfig::Reject,
             burst: None,
+            on_store_error: None,
         };
         let minute = WindowConfig::Sliding(Duration::from_secs(60));
         LimitsConfig(vec![

@@ -8,10 +8,10 @@ use aplomb_config::file::{ConfigFile, ProviderKind, TenantConfig};
 use aplomb_config::limits::plans::{SegmentConfig, TrustConfig};
 use aplomb_config::limits::{
     CalendarUnit, ConditionConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, ScopeConfig,
-    WindowConfig, names,
+    StoreErrorConfig, WindowConfig, names,
 };
 use aplomb_limits::calendar::{Calendar, Unit};
-use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::rule::{Away, Meter, Rule, Window};
 use aplomb_limits::trust::score::DAY_MS;
 use aplomb_limits::trust::{Level, Terms};
 use aplomb_observe::metrics::Metrics;
@@ -279,6 +279,12 @@ fn one(
             window,
             burst: rule.burst,
             shadow: rule.mode == ModeConfig::Shadow,
+            away: match (rule.on_store_error, rule.meter) {
+                (Some(StoreErrorConfig::LocalShare), _) => Away::Share,
+                (Some(StoreErrorConfig::FailOpen), _) => Away::Open,
+                (Some(StoreErrorConfig::FailClosed), _) | (None, MeterConfig::Cost) => Away::Closed,
+                (None, _) => Away::Share,
+            },
         }),
         text: rule.to_string(),
         per: rule.per.clone(),

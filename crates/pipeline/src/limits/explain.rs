@@ -96,8 +96,9 @@ impl Limit {
 }
 
 impl Limits {
-    /// How all limits stand that hold for somebody. Rules that go by the model are listed as lines where none is said.
-    pub fn explain(&self, state: &State, asked: &Asked<'_>) -> Value {
+    /// How all limits stand that hold for somebody. Rules that go by the model are listed as lines where none
+    /// is said, those that go by the address always.
+    pub async fn explain(&self, state: &State, asked: &Asked<'_>) -> Value {
         let who = Who {
             tenant: asked.tenant,
             key: asked.key,
@@ -105,9 +106,13 @@ impl Limits {
             session: asked.session,
             model: asked.model.unwrap_or_default(),
             route: asked.route,
+            host: None,
+            subnet: None,
         };
         let own = self.standing_with(&who, |terms, given| state.trusted_now(&who, terms, given));
-        let known = |limit: &&Limit| asked.model.is_some() || !limit.needs_model();
+        let known = |limit: &&Limit| {
+            (asked.model.is_some() || !limit.needs_model()) && !limit.needs_place()
+        };
         let (numbered, other): (Vec<&Limit>, Vec<&Limit>) = self.all.iter().partition(known);
         let holds: Vec<&Limit> = numbered
             .into_iter()
@@ -118,7 +123,7 @@ impl Limits {
             .iter()
             .map(|limit| limit.ask((&who, &own), &state.limit_keys, &need))
             .collect();
-        let standings = state.limits.standings(&asks, state.limits_now());
+        let standings = state.limits_stand(&asks).await;
         let limits = holds.iter().zip(&standings);
         let limits: Vec<Value> = limits
             .map(|(limit, standing)| limit.shown(standing))

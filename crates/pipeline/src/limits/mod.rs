@@ -4,19 +4,22 @@ mod admit;
 mod compile;
 pub mod explain;
 mod need;
+mod shared;
 pub mod simulate;
 mod tell;
 pub mod trust;
 
 pub(crate) use admit::{Admission, Entry, admit, written};
 pub(crate) use compile::compile;
+pub(crate) use shared::{Growing, growing};
 
 use crate::policy::{Policy, Route};
 use crate::state::State;
 use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeConfig};
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::network::Network;
 use aplomb_limits::counter::Now;
-use aplomb_limits::key::Keyer;
+use aplomb_limits::key::{Key, Keyer};
 use aplomb_limits::room::Ask;
 use aplomb_limits::rule::{Meter, Rule};
 use aplomb_limits::trust::{Level, Terms};
@@ -170,6 +173,8 @@ struct Who<'a> {
     session: Option<&'a str>,
     model: &'a str,
     route: Option<&'a str>,
+    host: Option<Network>,
+    subnet: Option<Network>,
 }
 
 impl<'a> Who<'a> {
@@ -181,6 +186,8 @@ impl<'a> Who<'a> {
             session: record.session.as_deref(),
             model: &record.model,
             route: record.route.as_deref(),
+            host: record.host,
+            subnet: record.subnet,
         }
     }
 
@@ -191,6 +198,12 @@ impl<'a> Who<'a> {
             Some(user) => ("user", user),
             None => ("key", self.key),
         }
+    }
+
+    /// Name of the caller among all.
+    fn name(&self, keyer: &Keyer) -> Key {
+        let (kind, user) = self.user();
+        keyer.key("caller", [self.tenant, kind, user])
     }
 
     fn field(&self, field: FieldConfig) -> Option<&'a str> {
@@ -275,6 +288,12 @@ impl Limit {
         per.any(|scope| matches!(scope, ScopeConfig::User | ScopeConfig::Session))
     }
 
+    /// Whether it goes by where a request comes from.
+    fn needs_place(&self) -> bool {
+        let places = [ScopeConfig::Ip, ScopeConfig::Subnet];
+        places.iter().any(|place| self.per.contains(place))
+    }
+
     /// Whether it counts tokens or money.
     fn is_sized(&self) -> bool {
         match self.rule.meter {
@@ -286,6 +305,12 @@ impl Limit {
     /// The counter of this rule for a caller, and what a request takes of it.
     fn ask(&self, (who, standing): (&Who<'_>, &Standing), keyer: &Keyer, need: &Need) -> Ask {
         let mut values: Vec<&str> = Vec::with_capacity(4);
+        let text = |scope, network: Option<Network>| {
+            let network = network.filter(|_| self.per.contains(&scope));
+            network.map(|network| network.to_string())
+        };
+        let ip = text(ScopeConfig::Ip, who.host);
+        let subnet = text(ScopeConfig::Subnet, who.subnet);
         for scope in &self.per {
             match scope {
                 ScopeConfig::Tenant => values.push(who.tenant),
@@ -301,6 +326,8 @@ impl Limit {
                 ScopeConfig::Route => values.push(who.route.unwrap_or_default()),
                 ScopeConfig::Segment => values.extend(standing.segments.iter().map(|one| &**one)),
                 ScopeConfig::ProviderKey => {}
+                ScopeConfig::Ip => values.push(ip.as_deref().unwrap_or_default()),
+                ScopeConfig::Subnet => values.push(subnet.as_deref().unwrap_or_default()),
             }
         }
         let limit = self.limit(standing);
@@ -341,6 +368,12 @@ impl State {
         self.metrics
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
+        self.refresh_shared_limits();
+        let (levels, lost) = self.trust.book.counts(self.clock.now_ms());
+        for (gauge, count) in self.metrics.trust_users.iter().zip(levels) {
+            gauge.set(count);
+        }
+        self.metrics.trust_lost.set(lost);
         if let Some(ledger) = &self.ledger {
             let report = ledger.journal.report();
             self.metrics.limits_written.set(report.written);

@@ -5,7 +5,7 @@
 //! let a request wait or sent it to another model, it is counted as that, and the request goes on as it did.
 
 use super::trust::Trusted;
-use super::{Limits, Who, compile};
+use super::{Limit, Limits, Who, compile};
 use crate::policy::{Policy, Sources};
 use crate::state::State;
 use aplomb_config::diagnostic::Diagnostic;
@@ -17,6 +17,7 @@ use aplomb_limits::counter::Now;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::Meter;
 use aplomb_limits::trust::Level;
+use aplomb_limits::verdict::Broken;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
@@ -90,7 +91,8 @@ struct Report {
     users: HashSet<(String, String)>,
 }
 
-/// Plays traffic against the limits, plans and segments of a file, in the order of its times.
+/// Plays traffic against the limits, plans and segments of a file, in the order of its times. Rules that go by the address are
+/// left out: addresses are not kept.
 ///
 /// # Errors
 /// What is wrong with the limits.
@@ -155,6 +157,8 @@ impl Play<'_> {
             session: one.session.as_deref(),
             model: &one.model,
             route: one.route.as_deref(),
+            host: None,
+            subnet: None,
         };
         let own = self.limits.standing_with(&who, |terms, given| {
             let level = given.or(one.trust)?;
@@ -168,7 +172,7 @@ impl Play<'_> {
             .limits
             .all
             .iter()
-            .filter(|limit| limit.holds(&who, &own));
+            .filter(|limit| !limit.needs_place() && limit.holds(&who, &own));
         let holds: Vec<_> = holds.collect();
         let asks = holds.iter().map(|limit| {
             let ask = limit.ask(
@@ -205,31 +209,8 @@ impl Play<'_> {
                     return;
                 }
                 Err(broken) => {
-                    let mut refused = false;
-                    for one in &broken {
-                        let Some(limit) = holds
-                            .iter()
-                            .find(|limit| limit.rule.name == one.standing.rule.name)
-                        else {
-                            continue;
-                        };
-                        let tally = self
-                            .report
-                            .rules
-                            .entry(limit.rule.name.clone())
-                            .or_default();
-                        tally.text.clone_from(&limit.text);
-                        *tally.users.entry(subject.clone()).or_default() += 1;
-                        match limit.on_exceed {
-                            ExceedConfig::Reject => {
-                                tally.refused += 1;
-                                refused = true;
-                            }
-                            ExceedConfig::Queue(_) => tally.queued += 1,
-                            ExceedConfig::Downgrade(_) => tally.downgraded += 1,
-                        }
-                        over.insert(one.at);
-                    }
+                    let refused = self.report.over(&holds, &broken, &subject);
+                    over.extend(broken.iter().map(|one| one.at));
                     if refused || over.is_empty() {
                         self.report.refused += 1;
                         self.report.users.insert(subject);
@@ -249,6 +230,29 @@ impl Play<'_> {
 }
 
 impl Report {
+    /// Counts what rules did with a request that is over them; whether one refuses it.
+    fn over(&mut self, holds: &[&Limit], broken: &[Broken], subject: &(String, String)) -> bool {
+        let mut refused = false;
+        for one in broken {
+            let name = &one.standing.rule.name;
+            let Some(limit) = holds.iter().find(|limit| limit.rule.name == *name) else {
+                continue;
+            };
+            let tally = self.rules.entry(name.clone()).or_default();
+            tally.text.clone_from(&limit.text);
+            *tally.users.entry(subject.clone()).or_default() += 1;
+            match limit.on_exceed {
+                ExceedConfig::Reject => {
+                    tally.refused += 1;
+                    refused = true;
+                }
+                ExceedConfig::Queue(_) => tally.queued += 1,
+                ExceedConfig::Downgrade(_) => tally.downgraded += 1,
+            }
+        }
+        refused
+    }
+
     fn told(self) -> Value {
         let rules = self.rules.into_iter().map(|(rule, tally)| {
             let mut users: Vec<((String, String), u64)> = tally.users.into_iter().collect();

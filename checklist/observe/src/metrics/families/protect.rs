@@ -1,0 +1,41 @@
+//! What is counted before anybody knows who is calling.
+
+use super::*;
+use crate::metrics::ProtectMetrics;
+
+pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 5] {
+    let plain = |name, help, counter: &Counter| {
+        Family::counter(name, help).with(Vec::new(), number(counter.get()))
+    };
+    let mut refused = Family::counter(
+        "aplomb_protect_refused_total",
+        "Requests refused before their body was read, by reason: `denied` (by a list), `banned`, `address` or `subnet` (too many came from it).",
+    );
+    for (reason, counter) in [
+        ("denied", &metrics.denied),
+        ("banned", &metrics.banned),
+        ("address", &metrics.crowded_address),
+        ("subnet", &metrics.crowded_subnet),
+    ] {
+        refused.push(one("reason", reason), number(counter.get()));
+    }
+    [
+        refused,
+        plain(
+            "aplomb_protect_strikes_total",
+            "Requests without a known key, or for paths that do not exist.",
+            &metrics.strikes,
+        ),
+        Family::counter(
+            "aplomb_protect_slowed_total",
+            "Refusals that were to be held back, by outcome: `held`, or `full` where too many were held back already.",
+        )
+        .with(one("outcome", "held"), number(metrics.slowed.get()))
+        .with(one("outcome", "full"), number(metrics.unslowed.get())),
+        Family::counter("aplomb_protect_bans_total", "Bans that have begun, by what was banned.")
+            .with(one("of", "address"), number(metrics.bans_address.get()))
+            .with(one("of", "subnet"), number(metrics.bans_subnet.get())),
+        Family::new("aplomb_protect_banned", Kind::Gauge, "Bans that hold now.")
+            .with(Vec::new(), number(metrics.banned_now.get())),
+    ]
+}

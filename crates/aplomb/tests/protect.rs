@@ -1,0 +1,294 @@
+//! Bad traffic, as it comes in from outside.
+#![cfg(test)]
+
+use aplomb_testkit::Dialect::{Anthropic, OpenAi};
+use aplomb_testkit::client::{Request, Whole};
+use aplomb_testkit::gateway::{Gateway, Setup};
+use aplomb_testkit::wait_for;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
+
+const PRACTICE: &str = "providers:\n  practice: { practice: { first_token: 0s, tokens_per_second: 0 } }\n\
+    routes:\n  chat: { targets: [practice/small] }\n";
+
+/// A gateway behind a trusted proxy on this machine.
+fn setup(rest: &str) -> Setup {
+    Setup::new(BINARY, &format!("{PRACTICE}{rest}")).server("trusted_proxies: [127.0.0.0/8]")
+}
+
+fn command(gateway: &Gateway, arguments: &[&str]) -> (bool, String) {
+    let mut all = arguments.to_vec();
+    all.extend(["--config", "aplomb.yaml"]);
+    let out = gateway.setup().command(&all).output().unwrap();
+    let text = if out.status.success() {
+        out.stdout
+    } else {
+        out.stderr
+    };
+    (
+        out.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// Makes a key, and waits until it is known.
+fn key(gateway: &Gateway) -> String {
+    let (good, made) = command(gateway, &["keys", "create", "--tenant", "acme", "--json"]);
+    assert!(good, "{made}");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let key = made["key"].as_str().unwrap().to_owned();
+    wait_for("the key to be known", || {
+        let answer = chat(gateway).header("x-api-key", &key).whole();
+        (answer.status == 200).then_some(())
+    });
+    wait_for("others to be refused", || {
+        (chat(gateway).whole().status == 401).then_some(())
+    });
+    key
+}
+
+fn chat(gateway: &Gateway) -> Request {
+    gateway.chat(OpenAi, "chat", false)
+}
+
+fn from(gateway: &Gateway, address: &str) -> Request {
+    chat(gateway).header("x-forwarded-for", address)
+}
+
+fn guess(gateway: &Gateway, address: &str) -> Whole {
+    let request = from(gateway, address);
+    request.header("authorization", "Bearer sk-guessed").whole()
+}
+
+const GUESSING: &str = "protect:\n  guessing: { slow_after: 4, delay: 300ms, ban_address_after: 6, ban_subnet_after: 20, ban: 2s }\n";
+
+#[test]
+fn who_guesses_keys_is_slowed_then_banned_until_it_is_over() {
+    let gateway = setup(GUESSING).start();
+    let key = key(&gateway);
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        assert_eq!(guess(&gateway, "192.0.2.7").status, 401);
+        took.push(begun.elapsed());
+    }
+    assert!(took[4] >= Duration::from_millis(300), "{took:?}");
+    assert!(took[0] < took[4], "{took:?}");
+    let banned = guess(&gateway, "192.0.2.7");
+    assert_eq!(
+        (banned.status, banned.error_code()),
+        (403, "not_allowed".into())
+    );
+    let wait: u64 = banned.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    // Who lives behind the same address and has a key is served; others are not even told that their key is wrong.
+    let neighbour = from(&gateway, "192.0.2.7").header("x-api-key", &key);
+    assert_eq!(neighbour.whole().status, 200);
+    assert_eq!(guess(&gateway, "192.0.2.7").status, 403);
+    assert_eq!(guess(&gateway, "192.0.2.8").status, 401);
+    assert_eq!(guess(&gateway, "2001:db8::1").status, 401);
+    let (_, shown) = command(&gateway, &["bans"]);
+    assert!(
+        shown.contains("192.0.2.7: 6 strikes, banned for 2 s"),
+        "{shown}"
+    );
+    let counted = |name: &str| gateway.metric(&format!("aplomb_protect_{name}"));
+    assert_eq!(counted("bans_total{of=\"address\"}"), Some(1.0));
+    assert_eq!(counted("refused_total{reason=\"banned\"}"), Some(1.0));
+    assert_eq!(counted("slowed_total{outcome=\"held\"}"), Some(2.0));
+    wait_for("the ban to end", || {
+        command(&gateway, &["bans"]).1.is_empty().then_some(())
+    });
+}
+
+#[test]
+fn a_subnet_that_scans_is_banned_and_its_ban_can_be_ended() {
+    let gateway = setup(GUESSING).start();
+    key(&gateway);
+    for n in 0..20 {
+        let address = format!("198.51.100.{n}");
+        let scan = Request::new(gateway.data, "GET", "/.env").header("x-forwarded-for", &address);
+        let expected = if n < 19 { 404 } else { 403 };
+        assert_eq!(scan.whole().status, expected, "{n}");
+    }
+    assert_eq!(guess(&gateway, "198.51.100.200").status, 403);
+    assert_eq!(guess(&gateway, "198.51.101.1").status, 401);
+    let (good, told) = command(&gateway, &["bans", "--lift", "198.51.100.0/24"]);
+    assert!(good, "{told}");
+    let (good, told) = command(&gateway, &["bans", "--lift", "198.51.100.0/24"]);
+    assert!(!good && told.contains("there is no ban"), "{told}");
+    assert_eq!(
+        guess(&gateway, "198.51.100.201").status,
+        403,
+        "it goes on guessing"
+    );
+    let rows = gateway.admin_get("/admin/v1/audit").whole().json();
+    let lifted = rows["data"].as_array().unwrap().iter();
+    let mut lifted = lifted.filter(|row| row["action"] == "ban.lift");
+    assert_eq!(lifted.next().unwrap()["subject"], "198.51.100.0/24");
+}
+
+#[test]
+fn a_forged_header_is_not_believed() {
+    // Nobody is trusted: what the header says is passed over, and this machine is not counted.
+    let gateway = Setup::new(BINARY, &format!("{PRACTICE}{GUESSING}")).start();
+    key(&gateway);
+    for _ in 0..10 {
+        assert_eq!(guess(&gateway, "192.0.2.7").status, 401);
+    }
+    assert_eq!(gateway.metric("aplomb_protect_strikes_total"), Some(0.0));
+    // A trusted proxy appends what it saw: what stood there before is the client's word.
+    let gateway = setup(GUESSING).start();
+    key(&gateway);
+    for n in 0..6 {
+        guess(&gateway, &format!("10.0.0.{n}, 192.0.2.7"));
+    }
+    assert_eq!(guess(&gateway, "203.0.113.9, 192.0.2.7").status, 403);
+    assert_eq!(guess(&gateway, "192.0.2.7, 203.0.113.9").status, 401);
+}
+
+#[test]
+fn lists_keep_networks_out_and_are_read_anew_with_the_file() {
+    let setup = setup(
+        "protect:\n  networks: { deny: [192.0.2.0/24, \"file:deny.txt\"], allow: [192.0.2.9] }\n",
+    );
+    std::fs::write(
+        setup.dir().join("deny.txt"),
+        "# bad ones\n203.0.113.0/24 # all of it\n\n2001:db8:bad::/48\n",
+    )
+    .unwrap();
+    let gateway = setup.start();
+    let key = key(&gateway);
+    let status = |address: &str| {
+        let request = from(&gateway, address).header("x-api-key", &key);
+        request.whole().status
+    };
+    assert_eq!(status("192.0.2.7"), 403);
+    assert_eq!(status("192.0.2.9"), 200);
+    assert_eq!(status("203.0.113.77"), 403);
+    assert_eq!(status("2001:db8:bad::5"), 403);
+    assert_eq!(status("198.51.100.1"), 200);
+    let other = gateway.chat(Anthropic, "chat", false);
+    let other = other.header("x-forwarded-for", "192.0.2.7").whole();
+    assert_eq!(
+        (other.status, other.error_code()),
+        (403, "permission_error".into())
+    );
+    let health = Request::new(gateway.data, "GET", "/livez").header("x-forwarded-for", "192.0.2.7");
+    assert_eq!(health.whole().status, 200);
+    std::fs::write(gateway.setup().dir().join("deny.txt"), "198.51.100.1\n").unwrap();
+    gateway.write_config(&format!(
+        "{PRACTICE}protect:\n  networks: {{ deny: [\"file:deny.txt\"] }}\n"
+    ));
+    wait_for("the new list", || {
+        (status("198.51.100.1") == 403).then_some(())
+    });
+    assert_eq!(status("203.0.113.77"), 200);
+    // A list that is wrong leaves the one before in force.
+    std::fs::write(gateway.setup().dir().join("deny.txt"), "198.51.100.1/99\n").unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_log("configuration is wrong, the one before stays in force");
+    assert_eq!(status("198.51.100.1"), 403);
+}
+
+#[test]
+fn only_some_networks_may_come() {
+    let gateway = setup("protect:\n  networks: { only: [192.0.2.0/24] }\n").start();
+    // This machine is not among them either.
+    assert_eq!(chat(&gateway).whole().status, 403);
+    let denied = gateway.metric("aplomb_protect_refused_total{reason=\"denied\"}");
+    assert_eq!(denied, Some(1.0));
+}
+
+#[test]
+fn arrivals_are_bounded_before_a_body_is_read() {
+    let gateway =
+        setup("protect:\n  arrivals: { per_address: 5 per 1h, per_subnet: 8 per 1h }\n").start();
+    let key = key(&gateway);
+    let ask = |address: &str| from(&gateway, address).header("x-api-key", &key).whole();
+    for _ in 0..5 {
+        assert_eq!(ask("192.0.2.1").status, 200);
+    }
+    let over = ask("192.0.2.1");
+    assert_eq!(
+        (over.status, over.error_code()),
+        (429, "rate_limit_exceeded".into())
+    );
+    assert!(over.header("retry-after").is_some());
+    for _ in 0..3 {
+        assert_eq!(ask("192.0.2.2").status, 200);
+    }
+    assert!(ask("192.0.2.2").text().contains("this network"));
+    assert_eq!(ask("198.51.100.1").status, 200);
+}
+
+#[test]
+fn limits_count_addresses_and_subnets() {
+    let gateway =
+        setup("limits:\n  - 2 requests per 1h per ip\n  - 3 requests per 1h per subnet, id net\n")
+            .start();
+    let key = key(&gateway);
+    let ask = |address: &str| from(&gateway, address).header("x-api-key", &key).whole();
+    assert_eq!(ask("192.0.2.1").status, 200);
+    assert_eq!(ask("192.0.2.1").status, 200);
+    let over = ask("192.0.2.1");
+    assert_eq!(over.status, 429);
+    assert_eq!(over.json()["error"]["aplomb"]["rule"], "requests-1h-ip");
+    assert_eq!(ask("192.0.2.2").status, 200);
+    assert_eq!(ask("192.0.2.2").json()["error"]["aplomb"]["rule"], "net");
+    // A customer has a /64 of IPv6: changing the address within it helps nobody.
+    assert_eq!(ask("2001:db8:1:1::1").status, 200);
+    assert_eq!(ask("2001:db8:1:1::2").status, 200);
+    assert_eq!(ask("2001:db8:1:1:ffff::3").status, 429);
+    let record = gateway.wait_record("the subnet", |record| {
+        record["client_net"] == "192.0.2.0/24"
+    });
+    assert_eq!(record["status"], 200);
+    assert!(
+        !record.to_string().contains("192.0.2.1"),
+        "addresses are not kept"
+    );
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_told() {
+    let gateway = setup("").start();
+    let told = |rest: &str| {
+        let file = gateway.setup().dir().join("bad.yaml");
+        std::fs::write(&file, format!("{PRACTICE}{rest}")).unwrap();
+        let out = gateway
+            .setup()
+            .command(&["check", "--config", "bad.yaml"])
+            .output()
+            .unwrap();
+        assert!(!out.status.success());
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    };
+    for (rest, expected) in [
+        (
+            "server: { trusted_proxies: [proxy.example] }\n",
+            "server.trusted_proxies[0]",
+        ),
+        (
+            "protect: { networks: { deny: [\"file:none.txt\"] } }\n",
+            "protect.networks.deny[0]",
+        ),
+        (
+            "protect: { guessing: { delay: 1m } }\n",
+            "must be at most 10s",
+        ),
+        (
+            "protect: { arrivals: { per_address: 5 per 2h } }\n",
+            "at most 1h",
+        ),
+        (
+            "limits: [5 requests per 1h per address]\n",
+            "did you mean `ip`?",
+        ),
+    ] {
+        let told = told(rest);
+        assert!(told.contains(expected), "{rest}: {told}");
+    }
+}

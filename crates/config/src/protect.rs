@@ -1,0 +1,228 @@
+//! The part of the file that keeps bad traffic out.
+
+use crate::diagnostic::Diagnostic;
+use crate::file::ConfigFile;
+use crate::scalar::{Span, text_scalar};
+use aplomb_core::network::Network;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What keeps bad traffic out before anybody knows who is calling.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProtectConfig {
+    /// Networks that are let through or kept out.
+    pub networks: NetworksConfig,
+    /// How much may come from one place, with whatever keys.
+    pub arrivals: ArrivalsConfig,
+    /// What happens to those that try keys and paths.
+    pub guessing: GuessingConfig,
+}
+
+/// Networks that are let through or kept out. Each entry is an address, a network such as `192.0.2.0/24`, or `file:PATH` with one of them a line (`#` begins a comment; at most 16 MiB). Files are read when the configuration is.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworksConfig {
+    /// They are never kept out, counted, slowed down or banned, whatever else is said.
+    pub allow: Vec<NetworkSource>,
+    /// They get status 403.
+    pub deny: Vec<NetworkSource>,
+    /// If there are any: all others get status 403.
+    pub only: Vec<NetworkSource>,
+}
+
+/// How much may come from one place, with whatever keys; what is more gets status 429 before its body is read. A place is an IPv4 address or an IPv6 /64, a subnet an IPv4 /24 or an IPv6 /48.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArrivalsConfig {
+    /// Most requests of an address, such as `600 per 10s`. Default: no bound.
+    pub per_address: Option<RateConfig>,
+    /// Most requests of a subnet. Default: no bound.
+    pub per_subnet: Option<RateConfig>,
+}
+
+/// What happens to those that try keys and paths: requests without a known key, or for a path that does not exist, are strikes. Callers with a known key are served all the same. Programs on the gateway's own machine are not counted, unless a trusted proxy speaks for them.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuessingConfig {
+    /// Whether strikes are counted. Default `true`.
+    pub enabled: bool,
+    /// Time in which they are counted. Default `1m`.
+    pub window: Span,
+    /// From so many strikes of an address on, its refusals are held back for `delay`. Default 10.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub slow_after: u16,
+    /// For so long; at most 512 at a time. Default `1s`.
+    pub delay: Span,
+    /// From so many strikes of an address on, it gets status 403 for the time `ban`. Default 60.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub ban_address_after: u16,
+    /// From so many strikes of a subnet on, all of it does. Default 300.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub ban_subnet_after: u16,
+    /// How long a ban holds. Default `10m`.
+    pub ban: Span,
+}
+
+impl Default for GuessingConfig {
+    fn default() -> Self {
+        GuessingConfig {
+            enabled: true,
+            window: Span(Duration::from_secs(60)),
+            slow_after: 10,
+            delay: Span(Duration::from_secs(1)),
+            ban_address_after: 60,
+            ban_subnet_after: 300,
+            ban: Span(Duration::from_secs(600)),
+        }
+    }
+}
+
+/// Header in which trusted proxies tell where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedConfig {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// An address, a network, or a file of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkSource {
+    /// `192.0.2.0/24`.
+    Network(Network),
+    /// `file:deny.txt`.
+    File(PathBuf),
+}
+
+impl FromStr for NetworkSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().split_once("file:") {
+            Some(("", path)) if !path.is_empty() => Ok(NetworkSource::File(path.into())),
+            _ => text
+                .parse()
+                .map(NetworkSource::Network)
+                .map_err(|error| format!("{error}, or `file:PATH`")),
+        }
+    }
+}
+
+impl fmt::Display for NetworkSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NetworkSource::Network(network) => network.fmt(f),
+            NetworkSource::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+text_scalar!(
+    NetworkSource,
+    "network",
+    "An address, a network such as `192.0.2.0/24`, or `file:PATH` with one of them a line."
+);
+
+/// So many in a time: `600 per 10s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateConfig {
+    /// How many.
+    pub count: u16,
+    /// In which time.
+    pub window: Duration,
+}
+
+impl FromStr for RateConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "expected a rate such as `600 per 10s`, of at most 60000".to_owned();
+        let (count, window) = text.split_once(" per ").ok_or_else(wrong)?;
+        let count = count.trim().parse::<u16>().map_err(|_| wrong())?;
+        let window: Span = window.parse()?;
+        if count == 0 || count > 60_000 || window.0.is_zero() {
+            return Err(wrong());
+        }
+        Ok(RateConfig {
+            count,
+            window: window.0,
+        })
+    }
+}
+
+impl fmt::Display for RateConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.count, Span(self.window))
+    }
+}
+
+text_scalar!(RateConfig, "rate", "So many in a time: `600 per 10s`.");
+
+/// Longest time that strikes and arrivals are counted over. Chosen: what is longer is a limit.
+const WINDOW_MAX: Duration = Duration::from_secs(3600);
+/// Longest time that an answer is held back. Chosen: clients give up soon after.
+const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// What the shapes alone can't say.
+pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let guessing = &file.protect.guessing;
+    let mut error = |path: &str, message: &str| found.push(Diagnostic::error(path, message));
+    let window = guessing.window.0;
+    if window.is_zero() || window > WINDOW_MAX {
+        error(
+            "protect.guessing.window",
+            "must be longer than 0 and at most 1h",
+        );
+    }
+    if guessing.delay.0 > DELAY_MAX {
+        error("protect.guessing.delay", "must be at most 10s");
+    }
+    if guessing.ban.0.is_zero() {
+        let message = "must be longer than 0; without bans write `enabled: false`";
+        error("protect.guessing.ban", message);
+    }
+    let arrivals = &file.protect.arrivals;
+    for (name, rate) in [
+        ("per_address", arrivals.per_address),
+        ("per_subnet", arrivals.per_subnet),
+    ] {
+        if rate.is_some_and(|rate| rate.window > WINDOW_MAX) {
+            let path = format!("protect.arrivals.{name}");
+            error(
+                &path,
+                "its time is at most 1h; what is longer is a limit: `per ip`",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_and_rates_are_read_and_written() {
+        for text in ["192.0.2.0/24", "2001:db8::1", "file:lists/deny.txt"] {
+            assert_eq!(text.parse::<NetworkSource>().unwrap().to_string(), text);
+        }
+        for text in ["", "file:", "deny.txt", "192.0.2.0/40"] {
+            assert!(text.parse::<NetworkSource>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "600 per 10s".parse::<RateConfig>().unwrap().to_string(),
+            "600 per 10s"
+        );
+        for text in ["600", "0 per 1s", "5 per 0s", "70000 per 1s", "x per 1s"] {
+            assert!(text.parse::<RateConfig>().is_err(), "{text}");
+        }
+    }
+}
