@@ -47,6 +47,8 @@ pub enum Command {
     Cache(CacheArgs),
     /// Show networks that are banned for a while, or end a ban. Asks the running gateway.
     Bans(BansArgs),
+    /// Say which answers of a file pass the validators of a route, or which values fit their schemas. Needs no gateway.
+    Validate(ValidateArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
 }
@@ -212,6 +214,37 @@ pub enum CacheCommand {
     Purge(PurgeArgs),
     /// Say whether two questions have the same answer, as the guard of the semantic cache sees it. Needs no gateway.
     Compare(CompareArgs),
+}
+
+/// Which answers to check.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ValidateArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Whose validators.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Lines `{"id", "answer", "request"}`, of which only `answer` must be there; `-` for standard input. Lines `{"id", "pass", "failed"}` are written, and pass rates on standard error.
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+    /// Other checks.
+    #[command(subcommand)]
+    pub command: Option<ValidateCommand>,
+}
+
+/// Checks that need no configuration.
+#[derive(Subcommand)]
+pub enum ValidateCommand {
+    /// Say which values fit their JSON Schemas.
+    Schema {
+        /// File, or `-` for standard input.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Read lines `{"id", "schema", "instance"}` and write lines `{"id", "valid", "errors"}`.
+        #[arg(long, required = true)]
+        jsonl: bool,
+    },
 }
 
 /// Which questions to compare.

@@ -18,6 +18,7 @@ mod privacy;
 mod records;
 mod serve;
 mod targets;
+mod validate;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Bans(args) => bans::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

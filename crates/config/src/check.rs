@@ -9,7 +9,7 @@ use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
-use crate::validate::{BareCheck, SchemaConfig, StepConfig};
+use crate::validate::{BareCheck, HoldWord, SchemaConfig, StepConfig, Tokens};
 use crate::yaml::{Data, Member, Node, join};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
@@ -359,6 +359,8 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
         "alert-target" => text.parse::<AlertTarget>().map(|_| ()),
         "validation-step" => text.parse::<StepConfig>().map(|_| ()),
+        "hold" => text.parse::<HoldWord>().map(|_| ()),
+        "token-count" => text.parse::<Tokens>().map(|_| ()),
         "bare-check" => text.parse::<BareCheck>().map(|_| ()),
         "schema-reference" => SchemaConfig::reference(text).map(|_| ()),
         "secret-reference" => text.parse::<Secret>().map(|_| ()),

@@ -337,7 +337,7 @@ pub struct RouteConfig {
     /// Names of the validators that its answers go through, in order. Default: none.
     #[serde(default)]
     pub validate: Vec<String>,
-    /// When the first content of an answer may go out. Default `first_token`; `whole` where the route has validators.
+    /// When the content of an answer may go out: `first_token`, `whole`, or `{ window: 64 tokens, overlap: 16 tokens }`. Default `first_token`; `whole` where the route has validators.
     #[serde(default)]
     pub hold: Option<HoldConfig>,
     /// What happens to a request while the same one of the same user is in flight. Default: nothing, since equal requests of programs may be deliberate samples.

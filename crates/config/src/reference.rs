@@ -184,6 +184,8 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("secret-reference"), _) => "secret reference".into(),
         (Some("socket-address"), _) => "address".into(),
         (Some("validation-step"), _) => steps(),
+        (Some("hold"), _) => "`first_token`, `whole`".into(),
+        (Some("token-count"), _) => "tokens".into(),
         (Some("bare-check"), _) => bare_checks(),
         (Some("schema-reference"), _) => "`file:PATH`".into(),
         (Some("target"), _) => "`provider/model`".into(),

@@ -7,7 +7,7 @@ use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
 use crate::turn::{Notice, Wish, at_once, turn};
-use crate::validated::Fate;
+use crate::validated::{Fate, Kind};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -16,6 +16,7 @@ use aplomb_latency::hedge;
 use aplomb_latency::queue::{Class, Permit};
 use aplomb_providers::call::CallContext;
 use aplomb_providers::fault::UpstreamFault;
+use aplomb_validate::watch::Watch;
 use serde::Deserialize;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -32,6 +33,10 @@ pub(crate) struct Way<'a> {
     pub route: &'a Route,
     /// What they are asked.
     pub request: &'a Masked<ChatRequest>,
+    /// Who reads what they say.
+    pub kind: Kind,
+    /// What they are asked in its place, after an answer that is to be repaired.
+    pub instead: Option<Box<Masked<ChatRequest>>>,
     /// The trace that each call is a span of.
     pub trace: &'a TraceContext,
     /// What travels upstream besides the body.
@@ -54,6 +59,8 @@ pub(crate) struct Won {
     pub begun: Begun,
     /// The call.
     pub flight: Flight,
+    /// What checks the rest of it on its way out; none where nothing does.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// Likewise, with what is needed to decide about it.
@@ -122,8 +129,8 @@ impl<'a> Way<'a> {
     /// # Errors
     /// The last failure, in the provider's words.
     pub(crate) async fn walk(
-        self,
-        mut plan: Plan,
+        &mut self,
+        plan: &mut Plan,
         exchange: &mut Exchange,
     ) -> Result<Won, ApiError> {
         let now = Instant::now().into_std();
@@ -146,14 +153,15 @@ impl<'a> Way<'a> {
                 let message = "the route has no target";
                 return Err(ApiError::new(ErrorCode::Internal, message));
             };
-            let fault = match self.call(target, &mut plan, exchange).await {
+            let fault = match self.call(target, plan, exchange).await {
                 Ok(got) => {
-                    let looked = self.look(got, &mut course, (&mut plan, &mut *exchange));
-                    match Box::pin(looked).await? {
+                    let steps = (&mut *plan, &mut *exchange);
+                    match self.look(got, &mut course, steps).await? {
                         Fate::Out(won) => return Ok(*won),
                         Fate::Broke(fault) => fault,
-                        Fate::Again(next) => {
+                        Fate::Again(next, request) => {
                             at = next;
+                            self.instead = request;
                             continue;
                         }
                     }
@@ -362,7 +370,7 @@ impl<'a> Way<'a> {
 
     fn ask<'b>(&'b self, context: &'b CallContext) -> Ask<'b> {
         Ask {
-            request: self.request,
+            request: self.instead.as_deref().unwrap_or(self.request),
             context,
             timeouts: &self.route.timeouts,
             deadline: self.deadline,
@@ -424,7 +432,11 @@ fn ended<'a>(
             exchange.charge(call.charged.take());
             let flight = call.flight;
             Ok(Got {
-                won: Won { begun, flight },
+                won: Won {
+                    begun,
+                    flight,
+                    watch: None,
+                },
                 target: call.target,
                 attempt,
             })
