@@ -2,6 +2,7 @@
 
 mod admin;
 mod alerts;
+mod audit;
 mod bans;
 mod cache;
 mod check;
@@ -14,6 +15,7 @@ mod limits;
 mod load;
 mod log;
 mod output;
+mod panic;
 mod privacy;
 mod records;
 mod serve;
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Bans(args) => bans::run(&args),
+        Command::Panic(args) => panic::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

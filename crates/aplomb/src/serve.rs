@@ -1,6 +1,7 @@
 //! `aplomb serve`: load, wire, listen, reload, drain.
 
 use crate::alerts;
+use crate::audit;
 use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::{Origin, nothing_found};
@@ -278,6 +279,13 @@ pub async fn serve(
         Duration::from_millis(100),
     ));
     admin_tasks.spawn(alerts::watch(gateway.clone(), stop_admin.subscribe()));
+    if let Some(decisions) = gateway.state.decisions.take() {
+        admin_tasks.spawn(audit::note(
+            gateway.clone(),
+            decisions,
+            stop_admin.subscribe(),
+        ));
+    }
     if let Some(socket) = metrics {
         let address = socket.local_addr().map_err(Failure::start)?;
         let metrics = Listener {

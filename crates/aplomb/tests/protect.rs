@@ -128,6 +128,10 @@ fn a_subnet_that_scans_is_banned_and_its_ban_can_be_ended() {
     let lifted = rows["data"].as_array().unwrap().iter();
     let mut lifted = lifted.filter(|row| row["action"] == "ban.lift");
     assert_eq!(lifted.next().unwrap()["subject"], "198.51.100.0/24");
+    wait_for("the ban in the trail", || {
+        let (_, rows) = command(&gateway, &["audit"]);
+        rows.contains("198.51.100.0/24: 20 strikes").then_some(())
+    });
 }
 
 #[test]
@@ -291,4 +295,66 @@ fn what_is_wrong_in_the_file_is_told() {
         let told = told(rest);
         assert!(told.contains(expected), "{rest}: {told}");
     }
+}
+
+#[test]
+fn the_panic_switch_holds_at_once_and_over_a_restart() {
+    let setup = setup("");
+    let gateway = setup.start();
+    let (good, made) = command(&gateway, &["keys", "create", "--tenant", "ops", "--json"]);
+    assert!(good, "{made}");
+    let ops: Value = serde_json::from_str(&made).unwrap();
+    let (ops, id) = (ops["key"].as_str().unwrap(), ops["id"].as_str().unwrap());
+    let key = key(&gateway);
+    gateway.write_config(&format!(
+        "{PRACTICE}protect:\n  panic: {{ keys: [{id}] }}\n"
+    ));
+    gateway.wait_log("configuration reloaded");
+    let ask = |gateway: &Gateway, key: &str| chat(gateway).header("x-api-key", key).whole();
+    assert_eq!(ask(&gateway, &key).status, 200);
+    let (good, told) = command(&gateway, &["panic", "on"]);
+    assert!(good && told.contains("only the keys"), "{told}");
+    let refused = ask(&gateway, &key);
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (403, "panic".into())
+    );
+    assert_eq!(ask(&gateway, ops).status, 200);
+    assert_eq!(
+        chat(&gateway).whole().status,
+        401,
+        "who has no key is told no more"
+    );
+    let models = Request::new(gateway.data, "GET", "/v1/models").header("x-api-key", &key);
+    assert_eq!(models.whole().status, 403);
+    assert_eq!(gateway.metric("aplomb_protect_panic"), Some(1.0));
+    // Killed and started again, it still holds; the command works without a gateway too.
+    let setup = gateway.killed();
+    let gateway = setup.clone().start();
+    assert_eq!(ask(&gateway, &key).status, 403);
+    let setup = gateway.killed();
+    let out = setup
+        .command(&["panic", "off", "--config", "aplomb.yaml"])
+        .output()
+        .unwrap();
+    assert!(out.status.success());
+    let gateway = setup.start();
+    assert_eq!(ask(&gateway, &key).status, 200);
+    // A change by another process is seen within a second or two.
+    let (good, whole) = command(&gateway, &["audit", "verify", "--json"]);
+    assert!(good, "{whole}");
+    let whole: Value = serde_json::from_str(&whole).unwrap();
+    let (_, rows) = command(&gateway, &["audit"]);
+    for action in ["key.create", "config.reload", "panic.on", "panic.off"] {
+        assert!(rows.contains(action), "{rows}");
+    }
+    let anchor = whole["head"].as_str().unwrap();
+    assert!(command(&gateway, &["audit", "verify", "--anchor", anchor]).0);
+    let (number, _) = anchor.split_once(':').unwrap();
+    let forged = format!("{number}:{}", "0".repeat(64));
+    let (good, told) = command(&gateway, &["audit", "verify", "--anchor", &forged]);
+    assert!(
+        !good && told.contains("is not the one that was written down"),
+        "{told}"
+    );
 }

@@ -1,6 +1,6 @@
 //! The part of the file that keeps bad traffic out.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::ConfigFile;
 use crate::scalar::{Span, text_scalar};
 use aplomb_core::network::Network;
@@ -22,6 +22,18 @@ pub struct ProtectConfig {
     pub arrivals: ArrivalsConfig,
     /// What happens to those that try keys and paths.
     pub guessing: GuessingConfig,
+    /// Who is served while the panic switch is on.
+    pub panic: PanicConfig,
+}
+
+/// Who is served while the panic switch is on (`aplomb panic on`); all others get status 403 with the code `panic`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PanicConfig {
+    /// Public ids of keys, as `aplomb keys list` shows them.
+    pub keys: Vec<String>,
+    /// Tenants, with all their keys.
+    pub tenants: Vec<String>,
 }
 
 /// Networks that are let through or kept out. Each entry is an address, a network such as `192.0.2.0/24`, or `file:PATH` with one of them a line (`#` begins a comment; at most 16 MiB). Files are read when the configuration is.
@@ -190,6 +202,16 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         let message = "must be longer than 0; without bans write `enabled: false`";
         error("protect.guessing.ban", message);
     }
+    for (index, tenant) in file.protect.panic.tenants.iter().enumerate() {
+        // Tenants come with their keys too, so that an unknown one is no mistake for certain.
+        if !file.tenants.is_empty() && !file.tenants.contains_key(tenant) {
+            let path = format!("protect.panic.tenants[{index}]");
+            let message = format!("there is no tenant `{tenant}` in this file");
+            let suggestion = did_you_mean(tenant, file.tenants.keys().map(String::as_str));
+            found.push(Diagnostic::warning(path, message).suggest(suggestion));
+        }
+    }
+    let mut error = |path: &str, message: &str| found.push(Diagnostic::error(path, message));
     let arrivals = &file.protect.arrivals;
     for (name, rate) in [
         ("per_address", arrivals.per_address),

@@ -18,6 +18,8 @@ pub enum ErrorCode {
     InvalidApiKey,
     /// The key may not use this route, or the caller may not be here.
     NotAllowed,
+    /// The operator has turned the panic switch, and this key is not on its list.
+    Panic,
     /// No such model, route or provider.
     ModelNotFound,
     /// No such path.
@@ -60,10 +62,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 22] = [
+    pub const ALL: [ErrorCode; 23] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
+        ErrorCode::Panic,
         ErrorCode::ModelNotFound,
         ErrorCode::NotFound,
         ErrorCode::MethodNotAllowed,
@@ -91,6 +94,7 @@ impl ErrorCode {
             ErrorCode::InvalidRequest => "invalid_request",
             ErrorCode::InvalidApiKey => "invalid_api_key",
             ErrorCode::NotAllowed => "not_allowed",
+            ErrorCode::Panic => "panic",
             ErrorCode::ModelNotFound => "model_not_found",
             ErrorCode::NotFound => "not_found",
             ErrorCode::MethodNotAllowed => "method_not_allowed",
@@ -174,6 +178,7 @@ impl ApiError {
             ErrorCode::InvalidRequest
             | ErrorCode::InvalidApiKey
             | ErrorCode::NotAllowed
+            | ErrorCode::Panic
             | ErrorCode::ModelNotFound
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
@@ -233,7 +238,7 @@ impl ApiError {
         match self.code {
             ErrorCode::InvalidRequest => 400,
             ErrorCode::InvalidApiKey => 401,
-            ErrorCode::NotAllowed => 403,
+            ErrorCode::NotAllowed | ErrorCode::Panic => 403,
             ErrorCode::ModelNotFound | ErrorCode::NotFound => 404,
             ErrorCode::MethodNotAllowed => 405,
             ErrorCode::RequestTimeout => 408,
@@ -258,6 +263,7 @@ impl ApiError {
             ErrorCode::InvalidRequest => None,
             ErrorCode::InvalidApiKey => Some("invalid_api_key"),
             ErrorCode::NotAllowed => Some("not_allowed"),
+            ErrorCode::Panic => Some("panic"),
             ErrorCode::ModelNotFound => Some("model_not_found"),
             ErrorCode::NotFound => Some("not_found"),
             ErrorCode::MethodNotAllowed => Some("method_not_allowed"),

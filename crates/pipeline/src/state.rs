@@ -3,6 +3,7 @@
 use crate::cached::Caches;
 use crate::embedder::Local;
 use crate::limits::trust::Trust;
+use crate::screen::decisions::Decisions;
 use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
@@ -22,6 +23,7 @@ use aplomb_observe::writer::RecordWriter;
 use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +67,10 @@ pub struct State {
     pub(crate) limit_keys: Keyer,
     /// What was seen of addresses.
     pub watch: Watch,
+    /// What the gateway itself decided, on its way to the audit trail.
+    pub decisions: Decisions,
+    /// Whether the panic switch is on, as last read from the control store.
+    pub panic: AtomicBool,
     /// When the process began, by both clocks.
     pub(crate) began: (u64, Instant),
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
@@ -83,6 +89,8 @@ impl State {
             began,
             limits: Arc::default(),
             watch: Watch::default(),
+            decisions: Decisions::default(),
+            panic: AtomicBool::new(false),
             ledger: None,
             trust: Trust::default(),
             outputs: Outputs::default(),

@@ -5,6 +5,7 @@ mod cache;
 mod evals;
 mod grading;
 mod limits;
+mod panic;
 mod privacy;
 mod records;
 mod simulate;
@@ -105,6 +106,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/targets/reset") => {
             let body = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
             let done = targets::reset(gateway, &body)?;
+            gateway.state.decided("targets.reset", done.to_string());
             Ok(reply::json(StatusCode::OK, &done))
         }
         (&Method::GET, "/admin/v1/keys") => {
@@ -124,6 +126,10 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         }
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::GET, "/admin/v1/panic") => Ok(panic::show(gateway)),
+        (&Method::POST, "/admin/v1/panic") => {
+            panic::turn(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         (&Method::GET, "/admin/v1/bans") => Ok(bans::list(gateway)),
         (&Method::POST, "/admin/v1/bans/lift") => {

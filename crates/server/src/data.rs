@@ -12,7 +12,7 @@ use crate::models;
 use crate::names;
 use crate::quota;
 use crate::reply::{self, Reply};
-use crate::screen::Visit;
+use crate::screen::{self, Visit};
 use crate::stream::{AnswerBody, Pending};
 use aplomb_config::queue::FeedbackConfig;
 use aplomb_config::records::OnOverflow;
@@ -189,6 +189,7 @@ async fn route(
     check_framing(&head.headers)?;
     let access = authenticate(gateway, &head.headers, peer)?;
     let policy = gateway.policy();
+    screen::panics(gateway, &policy, &access)?;
     let dialect = dialect_of(&head.headers);
     match path {
         Path::Call(operation) => {

@@ -84,6 +84,12 @@ pub struct ProtectMetrics {
     pub bans_subnet: Counter,
     /// Bans that hold now.
     pub banned_now: Gauge,
+    /// Requests that the panic switch kept out.
+    pub panicked: Counter,
+    /// Whether the panic switch is on.
+    pub panic: Gauge,
+    /// Decisions that could not be noted in the audit trail.
+    pub unnoted: Counter,
 }
 
 /// Counters by a word of the code: few.

@@ -1,5 +1,7 @@
 //! Who is let in before anybody knows who is calling: networks of the file, compiled.
 
+pub mod decisions;
+
 use crate::policy::Sources;
 use crate::state::State;
 use aplomb_config::diagnostic::Diagnostic;
@@ -9,6 +11,7 @@ use aplomb_core::network::{Network, Networks};
 use aplomb_protect::address::{self, Header, Place};
 use aplomb_protect::watch::{Guessing, Rate, Rules};
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 
 /// Longest list of networks. Chosen: all networks of the world's hosters fit several times.
 const LIST_BYTES_MAX: usize = 16 << 20;
@@ -152,5 +155,7 @@ impl State {
         let bans = self.watch.bans(self.clock.now_ms()).len();
         let bans = u64::try_from(bans).unwrap_or(u64::MAX);
         self.metrics.protect.banned_now.set(bans);
+        let panic = self.panic.load(Ordering::Acquire);
+        self.metrics.protect.panic.set(u64::from(panic));
     }
 }
