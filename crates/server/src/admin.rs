@@ -1,12 +1,11 @@
 //! The admin listener: nothing without the token, but health.
 
-mod bans;
 mod cache;
 mod evals;
 mod grading;
 mod limits;
-mod panic;
 mod privacy;
+mod protect;
 mod records;
 mod simulate;
 mod targets;
@@ -116,10 +115,6 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/keys") => {
             create_key(gateway, read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        (&Method::GET, "/admin/v1/audit") => {
-            let rows = blocking(gateway, |gateway| gateway.control.audit(200)).await?;
-            Ok(reply::json(StatusCode::OK, &json!({ "data": rows })))
-        }
         (&Method::GET, "/admin/v1/requests") => records::list(gateway, head.uri.query()).await,
         (&Method::GET, path) if path.starts_with(records::REQUESTS) => {
             records::one(gateway, path, head.uri.query()).await
@@ -127,14 +122,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        (&Method::GET, "/admin/v1/panic") => Ok(panic::show(gateway)),
-        (&Method::POST, "/admin/v1/panic") => {
-            panic::turn(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
-        }
-        (&Method::GET, "/admin/v1/bans") => Ok(bans::list(gateway)),
-        (&Method::POST, "/admin/v1/bans/lift") => {
-            bans::lift(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
-        }
+        (method, path) if protect::has(path) => protect::route(gateway, (method, path), body).await,
         (&Method::GET, "/admin/v1/limits") => limits::explain(gateway, head.uri.query()).await,
         (&Method::GET, "/admin/v1/limits/rules") => Ok(limits::rules(gateway)),
         (&Method::GET, "/admin/v1/limits/users") => limits::users(gateway, head.uri.query()),
@@ -192,11 +180,13 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             });
             Ok(reply::json(StatusCode::OK, &json!(key.await?)))
         }
-        _ => Err(ApiError::new(
-            ErrorCode::NotFound,
-            "there is no such path on the admin listener",
-        )),
+        _ => Err(unknown_path()),
     }
+}
+
+fn unknown_path() -> ApiError {
+    let message = "there is no such path on the admin listener";
+    ApiError::new(ErrorCode::NotFound, message)
 }
 
 #[derive(Deserialize)]
