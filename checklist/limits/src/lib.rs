@@ -14,6 +14,7 @@
 pub mod calendar;
 pub mod counter;
 pub mod estimate;
+pub mod hammer;
 pub mod key;
 pub mod lobby;
 pub mod room;

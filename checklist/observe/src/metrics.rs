@@ -428,6 +428,12 @@ pub struct Metrics {
     pub limits_waiting: Gauge,
     /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
     pub limits_crowded: Gauge,
+    /// Refusals that were told late, since their callers go on asking.
+    pub limits_delayed: Counter,
+    /// Users of each level of trust: suspended, quarantine, standard, trusted.
+    pub trust_users: [Gauge; 4],
+    /// Rows of the trail of trust that were lost.
+    pub trust_lost: Gauge,
     /// Requests before anybody knows who is calling.
     pub protect: ProtectMetrics,
     /// Requests with the same content.
@@ -508,6 +514,9 @@ impl Default for Metrics {
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),
+            limits_delayed: Counter::default(),
+            trust_users: Default::default(),
+            trust_lost: Gauge::default(),
             share_content: Arc::default(),
             share_key: Arc::default(),
             limits_written: Gauge::default(),

@@ -383,3 +383,41 @@ fn other_limits_are_tried_on_what_was() {
         assert!(answer.text().contains(what), "{}", answer.text());
     }
 }
+
+/// An instant refusal invites thousands a minute.
+#[test]
+fn who_goes_on_asking_is_answered_later_and_others_are_not() {
+    let gateway = Gateway::start(
+        BINARY,
+        &format!("{PRACTICE}limits:\n  - 1 requests per 3h per user\n"),
+    );
+    for _ in 0..25 {
+        ask(&gateway, "chat", "eve");
+    }
+    let record = |user: &str| {
+        let fits = |record: &Value| record["user"] == user && record["status"] == 429;
+        wait_for("a refusal", || {
+            gateway.records().into_iter().rev().find(fits)
+        })
+    };
+    let late = gateway.metric("aplomb_limits_delayed_total").unwrap();
+    assert!(late >= 10.0, "{late}");
+    ask(&gateway, "chat", "ada");
+    ask(&gateway, "chat", "ada");
+    let slow = wait_for("all refusals", || {
+        let all: Vec<u64> = gateway
+            .records()
+            .iter()
+            .filter(|record| record["user"] == "eve" && record["status"] == 429)
+            .filter_map(|record| record["total_us"].as_u64())
+            .collect();
+        (all.len() == 24).then(|| all.into_iter().max())
+    });
+    assert!(slow.unwrap() >= 50_000, "{slow:?}");
+    assert_eq!(
+        gateway.metric("aplomb_limits_delayed_total"),
+        Some(late),
+        "nobody else"
+    );
+    assert!(record("ada")["total_us"].as_u64().is_some());
+}

@@ -12,6 +12,7 @@ use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
+use aplomb_limits::hammer::Hammer;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
 use aplomb_limits::store::{Ledger, Used};
@@ -61,6 +62,8 @@ pub struct State {
     pub ledger: Option<Ledger>,
     /// What is known of users.
     pub trust: Trust,
+    /// Who goes on asking after refusals.
+    pub(crate) hammer: Hammer,
     /// How long answers become.
     pub(crate) outputs: Outputs,
     /// Makes the names of their counters.
@@ -93,6 +96,7 @@ impl State {
             panic: AtomicBool::new(false),
             ledger: None,
             trust: Trust::default(),
+            hammer: Hammer::default(),
             outputs: Outputs::default(),
             limit_keys: Keyer::new(fastrand::u128(..).to_le_bytes()),
             clock,

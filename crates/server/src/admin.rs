@@ -123,17 +123,9 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         (method, path) if protect::has(path) => protect::route(gateway, (method, path), body).await,
-        (&Method::GET, "/admin/v1/limits") => limits::explain(gateway, head.uri.query()).await,
-        (&Method::GET, "/admin/v1/limits/rules") => Ok(limits::rules(gateway)),
-        (&Method::GET, "/admin/v1/limits/users") => limits::users(gateway, head.uri.query()),
-        (&Method::POST, "/admin/v1/limits/trust") => {
-            limits::set(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
-        }
-        (&Method::POST, "/admin/v1/limits/signal") => {
-            limits::signal(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
-        }
-        (&Method::POST, "/admin/v1/limits/simulate") => {
-            simulate::run(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        (_, path) if path.starts_with(limits::PATH) => {
+            let asked = (&head.method, path, head.uri.query());
+            limits::route(gateway, asked, body).await
         }
         (&Method::GET, "/admin/v1/cache") => Ok(cache::report(gateway)),
         (&Method::POST, "/admin/v1/cache/purge") => {
@@ -180,13 +172,15 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
             });
             Ok(reply::json(StatusCode::OK, &json!(key.await?)))
         }
-        _ => Err(unknown_path()),
+        _ => Err(no_such_path()),
     }
 }
 
-fn unknown_path() -> ApiError {
-    let message = "there is no such path on the admin listener";
-    ApiError::new(ErrorCode::NotFound, message)
+fn no_such_path() -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        "there is no such path on the admin listener",
+    )
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::{Meter, Method};
 use aplomb_limits::verdict::{self, Broken};
+use aplomb_observe::record::LimitDecision;
 use aplomb_privacy::room::with_max_output;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,13 +156,26 @@ impl Admitted {
     }
 }
 
-/// Lets a request in, maybe after a wait, maybe to another route.
+/// Lets a request in, maybe after a wait, maybe to another route. The refusal of a caller that goes on asking is told later and later.
 ///
 /// Cancel safe: dropping the future leaves the line, and nothing is taken.
 ///
 /// # Errors
 /// It is over a limit.
 pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, ApiError> {
+    let admitted = let_in(entry, exchange).await;
+    if admitted.is_err() && exchange.limit_decision() == Some(LimitDecision::Refused) {
+        let caller = Who::of(exchange.record()).name(&exchange.state().limit_keys);
+        let state = exchange.state();
+        if let Some(delay) = state.hammer.refused(caller, state.limits_now().run_ms) {
+            state.metrics.limits_delayed.add(1);
+            sleep_until(Instant::now() + delay.time).await;
+        }
+    }
+    admitted
+}
+
+async fn let_in(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, ApiError> {
     let who = Who::of(exchange.record());
     let own = entry.limits.standing(&who, exchange.state());
     exchange.stands(&own);

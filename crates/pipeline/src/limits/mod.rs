@@ -17,7 +17,7 @@ use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeCon
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::network::Network;
 use aplomb_limits::counter::Now;
-use aplomb_limits::key::Keyer;
+use aplomb_limits::key::{Key, Keyer};
 use aplomb_limits::room::Ask;
 use aplomb_limits::rule::{Meter, Rule};
 use aplomb_limits::trust::{Level, Terms};
@@ -198,6 +198,12 @@ impl<'a> Who<'a> {
         }
     }
 
+    /// Name of the caller among all.
+    fn name(&self, keyer: &Keyer) -> Key {
+        let (kind, user) = self.user();
+        keyer.key("caller", [self.tenant, kind, user])
+    }
+
     fn field(&self, field: FieldConfig) -> Option<&'a str> {
         match field {
             FieldConfig::Tenant => Some(self.tenant),
@@ -360,6 +366,11 @@ impl State {
         self.metrics
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
+        let (levels, lost) = self.trust.book.counts(self.clock.now_ms());
+        for (gauge, count) in self.metrics.trust_users.iter().zip(levels) {
+            gauge.set(count);
+        }
+        self.metrics.trust_lost.set(lost);
         if let Some(ledger) = &self.ledger {
             let report = ledger.journal.report();
             self.metrics.limits_written.set(report.written);

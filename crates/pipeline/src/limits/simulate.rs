@@ -5,7 +5,7 @@
 //! let a request wait or sent it to another model, it is counted as that, and the request goes on as it did.
 
 use super::trust::Trusted;
-use super::{Limits, Who, compile};
+use super::{Limit, Limits, Who, compile};
 use crate::policy::{Policy, Sources};
 use crate::state::State;
 use aplomb_config::diagnostic::Diagnostic;
@@ -17,6 +17,7 @@ use aplomb_limits::counter::Now;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::Meter;
 use aplomb_limits::trust::Level;
+use aplomb_limits::verdict::Broken;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
@@ -212,31 +213,8 @@ impl Play<'_> {
                     return;
                 }
                 Err(broken) => {
-                    let mut refused = false;
-                    for one in &broken {
-                        let Some(limit) = holds
-                            .iter()
-                            .find(|limit| limit.rule.name == one.standing.rule.name)
-                        else {
-                            continue;
-                        };
-                        let tally = self
-                            .report
-                            .rules
-                            .entry(limit.rule.name.clone())
-                            .or_default();
-                        tally.text.clone_from(&limit.text);
-                        *tally.users.entry(subject.clone()).or_default() += 1;
-                        match limit.on_exceed {
-                            ExceedConfig::Reject => {
-                                tally.refused += 1;
-                                refused = true;
-                            }
-                            ExceedConfig::Queue(_) => tally.queued += 1,
-                            ExceedConfig::Downgrade(_) => tally.downgraded += 1,
-                        }
-                        over.insert(one.at);
-                    }
+                    let refused = self.report.over(&holds, &broken, &subject);
+                    over.extend(broken.iter().map(|one| one.at));
                     if refused || over.is_empty() {
                         self.report.refused += 1;
                         self.report.users.insert(subject);
@@ -256,6 +234,29 @@ impl Play<'_> {
 }
 
 impl Report {
+    /// Counts what rules did with a request that is over them; whether one refuses it.
+    fn over(&mut self, holds: &[&Limit], broken: &[Broken], subject: &(String, String)) -> bool {
+        let mut refused = false;
+        for one in broken {
+            let name = &one.standing.rule.name;
+            let Some(limit) = holds.iter().find(|limit| limit.rule.name == *name) else {
+                continue;
+            };
+            let tally = self.rules.entry(name.clone()).or_default();
+            tally.text.clone_from(&limit.text);
+            *tally.users.entry(subject.clone()).or_default() += 1;
+            match limit.on_exceed {
+                ExceedConfig::Reject => {
+                    tally.refused += 1;
+                    refused = true;
+                }
+                ExceedConfig::Queue(_) => tally.queued += 1,
+                ExceedConfig::Downgrade(_) => tally.downgraded += 1,
+            }
+        }
+        refused
+    }
+
     fn told(self) -> Value {
         let rules = self.rules.into_iter().map(|(rule, tally)| {
             let mut users: Vec<((String, String), u64)> = tally.users.into_iter().collect();

@@ -1,6 +1,7 @@
 //! Limits and trust on the admin listener: how somebody stands and why, who is how far trusted, what the operator says about a user.
 
-use super::blocking;
+use super::{BODY_MAX, BODY_TIMEOUT, blocking, no_such_path, simulate};
+use crate::arrival::read_body;
 use crate::gateway::Gateway;
 use crate::me::shown as decision;
 use crate::query::value;
@@ -16,7 +17,9 @@ use aplomb_observe::store::embedded::ask::Filter;
 use aplomb_pipeline::limits::explain::Asked;
 use aplomb_pipeline::limits::trust::{shown, told};
 use aplomb_pipeline::policy::Policy;
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -28,6 +31,34 @@ const USERS_MAX: usize = 1000;
 const DECISIONS: usize = 10;
 /// Longest reason and note, in bytes.
 const NOTE_MAX: usize = 1000;
+
+/// Where paths about limits begin.
+pub(super) const PATH: &str = "/admin/v1/limits";
+
+/// Answers one request about limits.
+///
+/// # Errors
+/// There is no such path, or what it says is wrong.
+pub(super) async fn route(
+    gateway: &Arc<Gateway>,
+    (method, path, query): (&Method, &str, Option<&str>),
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    let rest = path.strip_prefix(PATH).unwrap_or_default();
+    match (method, rest) {
+        (&Method::GET, "") => explain(gateway, query).await,
+        (&Method::GET, "/rules") => Ok(rules(gateway)),
+        (&Method::GET, "/users") => users(gateway, query),
+        (&Method::POST, "/trust") => set(gateway, &read(body).await?).await,
+        (&Method::POST, "/signal") => signal(gateway, &read(body).await?).await,
+        (&Method::POST, "/simulate") => simulate::run(gateway, &read(body).await?).await,
+        _ => Err(no_such_path()),
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+    read_body(body, BODY_MAX, BODY_TIMEOUT).await
+}
 
 /// Somebody whose limits are asked for.
 struct Whom {
@@ -95,10 +126,7 @@ fn terms(policy: &Policy) -> Result<Terms, ApiError> {
 
 /// `GET /admin/v1/limits?who=...`: how the limits of a key or user stand, how far it is trusted and what moved that, and the last
 /// requests that a limit did something with.
-pub(super) async fn explain(
-    gateway: &Arc<Gateway>,
-    query: Option<&str>,
-) -> Result<Reply, ApiError> {
+async fn explain(gateway: &Arc<Gateway>, query: Option<&str>) -> Result<Reply, ApiError> {
     let whom = whom(gateway, query).await?;
     let policy = gateway.policy();
     let model = value(query, "model");
@@ -175,13 +203,13 @@ fn failed() -> ApiError {
 }
 
 /// `GET /admin/v1/limits/rules`: all rules in force, as lines.
-pub(super) fn rules(gateway: &Gateway) -> Reply {
+fn rules(gateway: &Gateway) -> Reply {
     let policy = gateway.policy();
     reply::json(StatusCode::OK, &json!({ "data": policy.limits.lines() }))
 }
 
 /// `GET /admin/v1/limits/users?tenant=&level=&limit=`: users by how far they are trusted, the least first.
-pub(super) fn users(gateway: &Gateway, query: Option<&str>) -> Result<Reply, ApiError> {
+fn users(gateway: &Gateway, query: Option<&str>) -> Result<Reply, ApiError> {
     let terms = terms(&gateway.policy())?;
     let now_ms = gateway.state.clock.now_ms();
     let tenant = value(query, "tenant");
@@ -248,7 +276,7 @@ fn reason(text: &str, member: &'static str) -> Result<(), ApiError> {
 }
 
 /// `POST /admin/v1/limits/trust {tenant, user, level, for, reason}`: sets the level of a user for a time, or takes that back.
-pub(super) async fn set(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, ApiError> {
+async fn set(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, ApiError> {
     let wanted: Set = serde_json::from_slice(body).map_err(|error| ApiError::invalid("", error))?;
     terms(&gateway.policy())?;
     let now_ms = gateway.state.clock.now_ms();
@@ -284,7 +312,7 @@ pub(super) async fn set(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, Ap
 }
 
 /// `POST /admin/v1/limits/signal {tenant, user, signal, usd, note}`: what the operator or its billing knows of a user.
-pub(super) async fn signal(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, ApiError> {
+async fn signal(gateway: &Arc<Gateway>, body: &[u8]) -> Result<Reply, ApiError> {
     let said: Said = serde_json::from_slice(body).map_err(|error| ApiError::invalid("", error))?;
     let terms = terms(&gateway.policy())?;
     let signal = match (said.signal.as_str(), said.usd) {

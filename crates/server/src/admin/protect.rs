@@ -3,7 +3,7 @@
 mod bans;
 mod panic;
 
-use super::{BODY_MAX, BODY_TIMEOUT, blocking, unknown_path};
+use super::{BODY_MAX, BODY_TIMEOUT, blocking, no_such_path};
 use crate::arrival::read_body;
 use crate::gateway::Gateway;
 use crate::reply::{self, Reply};
@@ -47,6 +47,6 @@ pub(super) async fn route(
         (&Method::POST, "/admin/v1/panic") => {
             panic::turn(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        _ => Err(unknown_path()),
+        _ => Err(no_such_path()),
     }
 }

@@ -19,6 +19,19 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
             decisions.push(labels, number(count.get()));
         }
     }
+    let mut users = Family::new(
+        "aplomb_trust_users",
+        Kind::Gauge,
+        "Users that are known, by level of trust.",
+    );
+    let levels = ["suspended", "quarantine", "standard", "trusted"];
+    for (level, count) in levels.into_iter().zip(&metrics.trust_users) {
+        users.push(one("level", level), number(count.get()));
+    }
+    let delayed = Family::counter(
+        "aplomb_limits_delayed_total",
+        "Refusals that were told late, since their callers go on asking.",
+    );
     let gauge = |name, help, gauge: &Gauge| {
         Family::new(name, Kind::Gauge, help).with(Vec::new(), number(gauge.get()))
     };
@@ -61,6 +74,13 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
             "aplomb_limits_ledger_failed_total",
             "Writes of the ledger of limits that failed and were tried again.",
             &metrics.limits_write_failed,
+        ),
+        delayed.with(Vec::new(), number(metrics.limits_delayed.get())),
+        users,
+        counter(
+            "aplomb_trust_lost_total",
+            "Rows of the trail of trust that could not be kept.",
+            &metrics.trust_lost,
         ),
     ]
 }
