@@ -47,12 +47,27 @@ pub enum Command {
     Cache(CacheArgs),
     /// Show networks that are banned for a while, or end a ban. Asks the running gateway.
     Bans(BansArgs),
+    /// Show what tenants and keys usually spend and which spend breakers are not closed, or close one. Asks the running gateway.
+    Breaker(BreakerArgs),
     /// Stop serving all but the keys of `protect.panic`, at once, or go on. Asks the running gateway, else works on the store.
     Panic(PanicArgs),
     /// Show what was done by people and decided by the gateway, and whether that trail is whole. Works on the store itself.
     Audit(AuditArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
+}
+
+/// Which spend breakers.
+#[derive(Args)]
+pub struct BreakerArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Close this one, such as `tenant:acme`; it learns anew what is usual.
+    #[arg(long)]
+    pub reset: Option<String>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where to turn the panic switch.

@@ -4,6 +4,7 @@ mod admin;
 mod alerts;
 mod audit;
 mod bans;
+mod breaker;
 mod cache;
 mod check;
 mod cli;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Limits(args) => limits::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Bans(args) => bans::run(&args),
+        Command::Breaker(args) => breaker::run(&args),
         Command::Panic(args) => panic::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Users(args) => records::users(&args),

@@ -4,7 +4,8 @@
 use aplomb_testkit::Dialect::{Anthropic, OpenAi};
 use aplomb_testkit::client::{Request, Whole};
 use aplomb_testkit::gateway::{Gateway, Setup};
-use aplomb_testkit::wait_for;
+use aplomb_testkit::upstream::Upstream;
+use aplomb_testkit::{wait_for, wire};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -357,4 +358,87 @@ fn the_panic_switch_holds_at_once_and_over_a_restart() {
         !good && told.contains("is not the one that was written down"),
         "{told}"
     );
+}
+
+/// A provider whose answers cost 5 cents each.
+fn priced(protect: &str) -> (Gateway, Upstream) {
+    let upstream = Upstream::start(|seen| wire::good(seen, &["hello"]));
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         prices: {{ up/m: {{ input: 1000, output: 1000 }} }}\n\
+         routes:\n  chat: {{ targets: [up/m] }}\nprotect:\n  spend: {protect}\n"
+    );
+    (Gateway::start(BINARY, &config), upstream)
+}
+
+#[test]
+fn no_minute_costs_more_than_the_operator_says() {
+    let (gateway, upstream) = priced("{ per_minute: 4 USD }");
+    let answers: Vec<Whole> = std::thread::scope(|scope| {
+        let ask = || chat(&gateway).body(BOUNDED.as_bytes()).whole();
+        let all: Vec<_> = (0..16)
+            .map(|_| scope.spawn(move || [ask(), ask(), ask()]))
+            .collect();
+        let all = all.into_iter().flat_map(|one| one.join().unwrap());
+        all.collect()
+    });
+    let served = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!(served > 0);
+    let spent = gateway.metric("aplomb_tenant_cost_usd_total{tenant=\"local\"}");
+    assert!(spent.unwrap() <= 4.0, "{spent:?}");
+    let refused = answers.iter().find(|answer| answer.status == 429).unwrap();
+    assert_eq!(refused.error_code(), "insufficient_quota");
+    assert_eq!(
+        refused.json()["error"]["aplomb"]["rule"],
+        "protect-spend-per-minute"
+    );
+    assert_eq!(upstream.seen().len(), served);
+}
+
+const BOUNDED: &str =
+    r#"{"model":"chat","messages":[{"role":"user","content":"Say hello."}],"max_tokens":100}"#;
+
+#[test]
+fn breakers_are_shown_and_reset() {
+    let (gateway, _upstream) = priced("{ breaker: true }");
+    let key = key(&gateway);
+    let answer = chat(&gateway).header("x-api-key", &key).whole();
+    assert_eq!(answer.status, 200);
+    let (good, shown) = command(&gateway, &["breaker"]);
+    assert!(
+        good && shown.contains("tenant:acme") && shown.contains("key:"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("closed") && shown.contains("not known yet"),
+        "{shown}"
+    );
+    let told = gateway.admin_get("/admin/v1/breaker").whole().json();
+    let acme = told["data"].as_array().unwrap().iter();
+    let acme = acme
+        .into_iter()
+        .find(|one| one["name"] == "tenant:acme")
+        .unwrap();
+    let asked: f64 = acme["asked_usd_last_minute"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(asked > 0.0, "{acme}");
+    let (good, told) = command(&gateway, &["breaker", "--reset", "tenant:acme"]);
+    assert!(good, "{told}");
+    let (good, told) = command(&gateway, &["breaker", "--reset", "tenant:nobody"]);
+    assert!(!good && told.contains("there is no breaker"), "{told}");
+    let (_, rows) = command(&gateway, &["audit"]);
+    assert!(rows.contains("spend.reset"), "{rows}");
+    let open = gateway.metric("aplomb_protect_spend_breakers{state=\"open\"}");
+    assert_eq!(open, Some(0.0));
+    let none = practice_breaker();
+    assert!(none.contains("set `protect.spend.breaker`"), "{none}");
+}
+
+fn practice_breaker() -> String {
+    let gateway = setup("").start();
+    command(&gateway, &["breaker"]).1
 }

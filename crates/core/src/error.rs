@@ -52,6 +52,8 @@ pub enum ErrorCode {
     BudgetExhausted,
     /// The answer became more expensive than what is left of a limit of money.
     BudgetCut,
+    /// Far more is spent than usual, and the breaker holds it.
+    SpendBreakerOpen,
     /// What limits of money need can't be written now.
     LimitStoreUnavailable,
     /// The gateway sheds load or is shutting down.
@@ -62,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 23] = [
+    pub const ALL: [ErrorCode; 24] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -83,6 +85,7 @@ impl ErrorCode {
         ErrorCode::LimitExceeded,
         ErrorCode::BudgetExhausted,
         ErrorCode::BudgetCut,
+        ErrorCode::SpendBreakerOpen,
         ErrorCode::LimitStoreUnavailable,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
@@ -111,6 +114,7 @@ impl ErrorCode {
             ErrorCode::LimitExceeded => "rate_limit_exceeded",
             ErrorCode::BudgetExhausted => "insufficient_quota",
             ErrorCode::BudgetCut => "budget_exhausted",
+            ErrorCode::SpendBreakerOpen => "spend_breaker_open",
             ErrorCode::LimitStoreUnavailable => "limit_store_unavailable",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
@@ -191,6 +195,7 @@ impl ApiError {
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
             | ErrorCode::BudgetCut
+            | ErrorCode::SpendBreakerOpen
             | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
@@ -248,7 +253,8 @@ impl ApiError {
             ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
-            | ErrorCode::BudgetCut => 429,
+            | ErrorCode::BudgetCut
+            | ErrorCode::SpendBreakerOpen => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::LimitStoreUnavailable | ErrorCode::Overloaded => 503,
@@ -279,6 +285,7 @@ impl ApiError {
             ErrorCode::LimitExceeded => Some("rate_limit_exceeded"),
             ErrorCode::BudgetExhausted => Some("insufficient_quota"),
             ErrorCode::BudgetCut => Some("budget_exhausted"),
+            ErrorCode::SpendBreakerOpen => Some("spend_breaker_open"),
             ErrorCode::LimitStoreUnavailable => Some("limit_store_unavailable"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
@@ -293,7 +300,10 @@ impl ApiError {
         match self.status() {
             429 if matches!(
                 self.code,
-                ErrorCode::QueueFull | ErrorCode::BudgetExhausted | ErrorCode::BudgetCut
+                ErrorCode::QueueFull
+                    | ErrorCode::BudgetExhausted
+                    | ErrorCode::BudgetCut
+                    | ErrorCode::SpendBreakerOpen
             ) =>
             {
                 "insufficient_quota"

@@ -21,6 +21,7 @@ use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_protect::spend::Breakers;
 use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -70,6 +71,8 @@ pub struct State {
     pub(crate) limit_keys: Keyer,
     /// What was seen of addresses.
     pub watch: Watch,
+    /// What tenants and keys spend.
+    pub breakers: Breakers,
     /// What the gateway itself decided, on its way to the audit trail.
     pub decisions: Decisions,
     /// Whether the panic switch is on, as last read from the control store.
@@ -92,6 +95,7 @@ impl State {
             began,
             limits: Arc::default(),
             watch: Watch::default(),
+            breakers: Breakers::default(),
             decisions: Decisions::default(),
             panic: AtomicBool::new(false),
             ledger: None,

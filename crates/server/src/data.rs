@@ -354,7 +354,7 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let error = &failed.error;
     let limited = matches!(
         error.code,
-        ErrorCode::LimitExceeded | ErrorCode::BudgetExhausted
+        ErrorCode::LimitExceeded | ErrorCode::BudgetExhausted | ErrorCode::SpendBreakerOpen
     ) && error.retry_after.is_none_or(|wait| wait > PATIENCE);
     let duplicate = error.code == ErrorCode::DuplicateInFlight;
     if limited || duplicate || record.attempts.len() > 1 || record.chain_spent {

@@ -1,6 +1,10 @@
 //! Who is let in before anybody knows who is calling: networks of the file, compiled.
 
 pub mod decisions;
+mod spend;
+
+pub use spend::Spend;
+pub(crate) use spend::Watched;
 
 use crate::policy::Sources;
 use crate::state::State;
@@ -24,6 +28,8 @@ pub struct Screen {
     allow: Networks,
     deny: Networks,
     only: Networks,
+    /// Breakers of spending, where the file has them.
+    pub spend: Option<Spend>,
 }
 
 /// What the lists say of a place.
@@ -84,6 +90,7 @@ pub(crate) fn compile(
         allow: of("protect.networks.allow", &lists.allow),
         deny: of("protect.networks.deny", &lists.deny),
         only: of("protect.networks.only", &lists.only),
+        spend: Spend::of(&file.protect.spend),
         header: match file.server.forwarded {
             ForwardedConfig::XForwardedFor => Header::XForwardedFor,
             ForwardedConfig::Forwarded => Header::Forwarded,
@@ -157,5 +164,9 @@ impl State {
         self.metrics.protect.banned_now.set(bans);
         let panic = self.panic.load(Ordering::Acquire);
         self.metrics.protect.panic.set(u64::from(panic));
+        let [throttled, open, half_open] = self.breakers.standing();
+        self.metrics.protect.throttled_now.set(throttled);
+        self.metrics.protect.open_now.set(open);
+        self.metrics.protect.half_open_now.set(half_open);
     }
 }

@@ -93,6 +93,7 @@ impl Exchange {
             error: self.error,
             keep: self.keep.take(),
             admission: self.admission.take(),
+            spend: self.spend.take(),
             terms: self.terms,
             lead: None,
             settled: false,

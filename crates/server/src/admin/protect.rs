@@ -1,6 +1,7 @@
 //! What keeps bad traffic out, on the admin listener: bans, the panic switch, and the trail of what was done.
 
 mod bans;
+mod breaker;
 mod panic;
 
 use super::{BODY_MAX, BODY_TIMEOUT, blocking, no_such_path};
@@ -16,10 +17,12 @@ use std::sync::Arc;
 /// Rows of the trail that are shown.
 const ROWS: u32 = 200;
 
-const PATHS: [&str; 4] = [
+const PATHS: [&str; 6] = [
     "/admin/v1/audit",
     "/admin/v1/bans",
     "/admin/v1/bans/lift",
+    "/admin/v1/breaker",
+    "/admin/v1/breaker/reset",
     "/admin/v1/panic",
 ];
 
@@ -42,6 +45,10 @@ pub(super) async fn route(
         (&Method::GET, "/admin/v1/bans") => Ok(bans::list(gateway)),
         (&Method::POST, "/admin/v1/bans/lift") => {
             bans::lift(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::GET, "/admin/v1/breaker") => breaker::list(gateway),
+        (&Method::POST, "/admin/v1/breaker/reset") => {
+            breaker::reset(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         (&Method::GET, "/admin/v1/panic") => Ok(panic::show(gateway)),
         (&Method::POST, "/admin/v1/panic") => {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::metrics::ProtectMetrics;
 
-pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 7] {
+pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 10] {
     let plain = |name, help, counter: &Counter| {
         Family::counter(name, help).with(Vec::new(), number(counter.get()))
     };
@@ -40,6 +40,26 @@ pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 7] {
             .with(Vec::new(), number(metrics.banned_now.get())),
         Family::new("aplomb_protect_panic", Kind::Gauge, "1 while the panic switch is on.")
             .with(Vec::new(), number(metrics.panic.get())),
+        plain(
+            "aplomb_protect_spend_refused_total",
+            "Requests that a spend breaker refused.",
+            &metrics.spend_refused,
+        ),
+        Family::counter(
+            "aplomb_protect_spend_changes_total",
+            "How often spend breakers began to stand otherwise, by how they stood then.",
+        )
+        .with(one("state", "throttled"), number(metrics.spend_throttled.get()))
+        .with(one("state", "open"), number(metrics.spend_opened.get()))
+        .with(one("state", "closed"), number(metrics.spend_closed.get())),
+        Family::new(
+            "aplomb_protect_spend_breakers",
+            Kind::Gauge,
+            "Spend breakers that are not closed, by how they stand.",
+        )
+        .with(one("state", "throttled"), number(metrics.throttled_now.get()))
+        .with(one("state", "open"), number(metrics.open_now.get()))
+        .with(one("state", "half_open"), number(metrics.half_open_now.get())),
         plain(
             "aplomb_audit_lost_total",
             "Decisions of the gateway that could not be noted in the audit trail.",
