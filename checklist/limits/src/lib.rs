@@ -19,6 +19,7 @@ pub mod key;
 pub mod lobby;
 pub mod room;
 pub mod rule;
+pub mod shared;
 pub mod store;
 pub mod trust;
 pub mod verdict;

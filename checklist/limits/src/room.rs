@@ -12,6 +12,7 @@ use crate::counter::{Bound, Counter, Full, Now};
 use crate::key::Key;
 use crate::lobby::Lobby;
 use crate::rule::{Meter, Method, Rule};
+use crate::shared::Hold;
 use crate::store::{Journal, Used, is_kept};
 use crate::verdict::{Broken, Level, Standing};
 use std::collections::HashMap;
@@ -358,6 +359,7 @@ impl Room {
             taken: Vec::with_capacity(asks.len()),
             shadowed,
             at_ms: now.run_ms,
+            hold: None,
             settled: false,
         };
         for (index, ask) in asks.iter().enumerate() {
@@ -427,8 +429,13 @@ impl Room {
         }
     }
 
-    /// Frees the place of a request in flight.
+    /// Frees the place of a request in flight, and tells who waits for it.
     fn free(&self, ask: &Ask) {
+        self.leave(ask);
+        self.lobby.tell(ask.key);
+    }
+
+    fn leave(&self, ask: &Ask) {
         if let Some(mut shard) = self.lock(ask.shard())
             && let Some(held) = shard.held.get_mut(&ask.key)
         {
@@ -437,7 +444,22 @@ impl Room {
                 shard.held.remove(&ask.key);
             }
         }
-        self.lobby.tell(ask.key);
+    }
+
+    /// What a counter has used that survives a restart, by time; nothing where none does.
+    pub(crate) fn history(&self, ask: &Ask, now: Now) -> Vec<(u64, u64)> {
+        if self.journal.is_none() || !is_kept(&ask.rule) {
+            return Vec::new();
+        }
+        let now = self.time(now);
+        let Some(mut shard) = self.lock(ask.shard()) else {
+            return Vec::new();
+        };
+        if shard.level(ask, now).used == 0 {
+            return Vec::new();
+        }
+        let counter = shard.counters.get(&ask.key);
+        counter.map_or_else(Vec::new, |counter| counter.history(ask.bound(), now))
     }
 
     /// How the rules stand for a caller.
@@ -522,6 +544,8 @@ pub struct Reservation {
     pub shadowed: Vec<Broken>,
     /// The time at which it was counted, as the room counts it.
     pub at_ms: u64,
+    /// What it has taken where nodes share limits.
+    hold: Option<Hold>,
     settled: bool,
 }
 
@@ -546,6 +570,17 @@ impl Reservation {
     /// # Errors
     /// All rules that it would break. What was taken before stays taken.
     pub fn extend(&mut self, now: Now, more: impl Fn(Meter) -> u64) -> Result<(), Vec<Broken>> {
+        let asks = self.more(more);
+        let mut further = self.room.reserve(&asks, Turn::New, now)?;
+        self.taken.append(&mut further.taken);
+        if let Some(hold) = &mut self.hold {
+            hold.extend(&asks, now);
+        }
+        Ok(())
+    }
+
+    /// More of some meters, under all of its rules.
+    pub fn more(&self, more: impl Fn(Meter) -> u64) -> Vec<Ask> {
         let mut asks: Vec<Ask> = Vec::new();
         for taken in &self.taken {
             let amount = more(taken.ask.rule.meter);
@@ -556,9 +591,40 @@ impl Reservation {
                 });
             }
         }
-        let mut further = self.room.reserve(&asks, Turn::New, now)?;
+        asks
+    }
+
+    /// What was taken by itself belongs to it.
+    pub fn join(&mut self, mut further: Reservation) {
         self.taken.append(&mut further.taken);
-        Ok(())
+        if let (Some(hold), Some(further)) = (&mut self.hold, further.hold.take()) {
+            hold.join(further);
+        }
+    }
+
+    /// It is counted where nodes share limits too, which stand there like this.
+    pub(crate) fn share<'a>(
+        &mut self,
+        hold: Hold,
+        levels: impl IntoIterator<Item = (&'a Ask, Level)>,
+    ) {
+        for (ask, level) in levels {
+            let mut taken = self.taken.iter_mut();
+            if let Some(taken) = taken.find(|taken| taken.ask.key == ask.key) {
+                taken.level = level;
+            }
+        }
+        self.hold = Some(hold);
+    }
+
+    /// Whether it is counted together with other nodes.
+    pub fn is_shared(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// Whether this node has let it in alone, since what nodes share was away.
+    pub fn is_alone(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.alone)
     }
 
     /// Puts what was really used in the place of what was reserved, and frees its places in flight. `None` for a meter: what was
@@ -566,6 +632,9 @@ impl Reservation {
     pub fn settle(&mut self, now: Now, used: impl Fn(Meter) -> Option<u64>) {
         if std::mem::replace(&mut self.settled, true) {
             return;
+        }
+        if let Some(hold) = &mut self.hold {
+            hold.settle(now, &used);
         }
         let now = self.room.time(now);
         for (at, taken) in self.taken.iter().enumerate() {
@@ -592,6 +661,19 @@ impl Reservation {
         match self.taken.iter().skip(at + 1).any(|other| same(&other)) {
             true => left.min(taken.ask.amount),
             false => left,
+        }
+    }
+
+    /// Gives everything back, as if it had never been taken: who waits is not told, since there was no room.
+    pub(crate) fn undo(mut self, now: Now) {
+        let now = self.room.time(now);
+        for taken in self.taken.drain(..) {
+            match taken.ask.rule.method() {
+                Method::Held => self.room.leave(&taken.ask),
+                Method::Log | Method::Ring | Method::Pace | Method::Period => {
+                    self.room.amend(&taken, now, 0);
+                }
+            }
         }
     }
 

@@ -7,7 +7,9 @@ pub mod families;
 pub mod genai;
 mod rooms;
 
-pub use rooms::{CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics};
+pub use rooms::{
+    CacheMetrics, LimitMetrics, ProtectMetrics, ShareMetrics, ValidationMetrics, ValidatorMetrics,
+};
 
 use crate::queue::Queue;
 use crate::record::Outcome;
@@ -420,6 +422,9 @@ pub struct Metrics {
     tenants: Named<TenantMetrics>,
     caches: Named<CacheMetrics>,
     limits: Named<LimitMetrics>,
+    validators: Named<ValidatorMetrics>,
+    /// Answers that validators look at.
+    pub validation: ValidationMetrics,
     /// Counters of limits that are kept.
     pub limits_counters: Gauge,
     /// Places of requests in flight that limits count.
@@ -446,6 +451,8 @@ pub struct Metrics {
     pub limits_lost: Gauge,
     /// Writes of them that failed and were tried again.
     pub limits_write_failed: Gauge,
+    /// Where nodes share limits; none where they do not.
+    pub limits_shared: OnceLock<SharedLimitMetrics>,
     records_queue: OnceLock<Arc<Queue>>,
     /// Values by kind and action. Kinds are those of the configuration: few.
     entities: Mutex<BTreeMap<String, u64>>,
@@ -461,8 +468,32 @@ const TENANTS_MAX: usize = 100;
 /// Most response caches with metrics of their own.
 const CACHES_MAX: usize = 50;
 
+/// What is known of limits that nodes share.
+#[derive(Default)]
+pub struct SharedLimitMetrics {
+    /// 1 while they are counted together, 0 while this node goes on alone.
+    pub up: Gauge,
+    /// Nodes that share them.
+    pub nodes: Gauge,
+    /// Requests that were decided alone.
+    pub alone: Gauge,
+    /// Requests that were refused since money can't be counted alone.
+    pub closed: Gauge,
+    /// Requests that were refused without asking.
+    pub spared: Gauge,
+    /// Calls that failed.
+    pub failed: Gauge,
+    /// Counters of which the store does not know everything yet.
+    pub owing: Gauge,
+    /// Differences that it will never know.
+    pub lost: Gauge,
+}
+
 /// Most limits with metrics of their own: those of several versions of a file.
 const LIMITS_MAX: usize = 200;
+
+/// Most validators with metrics of their own.
+const VALIDATORS_MAX: usize = 100;
 
 /// The route of requests that name a model without a route.
 pub const DIRECT: &str = "(direct)";
@@ -509,6 +540,8 @@ impl Default for Metrics {
             tenants: Named::up_to(TENANTS_MAX),
             caches: Named::up_to(CACHES_MAX),
             limits: Named::up_to(LIMITS_MAX),
+            validators: Named::up_to(VALIDATORS_MAX),
+            validation: ValidationMetrics::default(),
             limits_counters: Gauge::default(),
             protect: ProtectMetrics::default(),
             limits_in_flight: Gauge::default(),
@@ -522,6 +555,7 @@ impl Default for Metrics {
             limits_written: Gauge::default(),
             limits_lost: Gauge::default(),
             limits_write_failed: Gauge::default(),
+            limits_shared: OnceLock::new(),
         }
     }
 }
@@ -550,6 +584,11 @@ impl Metrics {
     /// The handle of a limit, to be kept. Beyond a bound all share the limit `other`.
     pub fn limit(&self, name: &str) -> Arc<LimitMetrics> {
         self.limits.get(name)
+    }
+
+    /// The handle of a validator. Beyond a bound all share the validator `other`.
+    pub fn validator(&self, name: &str) -> Arc<ValidatorMetrics> {
+        self.validators.get(name)
     }
 
     /// Counts an error that a client got.

@@ -239,6 +239,23 @@ pub struct LimitFacts {
     pub detail: Box<Value>,
 }
 
+/// What validators did with the answers of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ValidationFacts {
+    /// How the last one fared: one of few words.
+    pub verdict: &'static str,
+    /// Checks that it fails, as `validator.check`.
+    pub by: Vec<String>,
+    /// Checks that earlier ones failed, and what was done then.
+    pub steps: Vec<(String, &'static str)>,
+    /// Answers that were looked at.
+    pub tries: u32,
+    /// Tokens of those that were turned down.
+    pub turned_down: Usage,
+    /// What they cost in nano-dollars; absent where there was none, or no known price.
+    pub cost_nano: Option<i64>,
+}
+
 /// One exchange: facts, no text.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
@@ -336,6 +353,8 @@ pub struct Record {
     pub trust: Option<&'static str>,
     /// The user's score, 0 to 100, when it came.
     pub karma: Option<f64>,
+    /// What validators did with its answers; absent where the route has none.
+    pub validation: Option<Box<ValidationFacts>>,
     /// A further call was possible and not made, since the retry budget was used up. Not kept.
     pub chain_spent: bool,
 }

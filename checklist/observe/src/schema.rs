@@ -4,7 +4,7 @@
 //! retyped.
 
 use crate::prompt::Prompt;
-use crate::record::{Attempt, CacheFacts, Record, SharedFacts};
+use crate::record::{Attempt, CacheFacts, Record, SharedFacts, ValidationFacts};
 use aplomb_core::usage::UsageSource;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -746,7 +746,57 @@ pub const FACTS: &[Column] = &[
             .subnet
             .map_or(Cell::Null, |net| Cell::Text(Cow::Owned(net.to_string())))
     ),
+    column!(
+        "validation",
+        Name,
+        4,
+        false,
+        "How the answer fared with the route's validators: `pass`, `flag`, `block`; null where the route has none, or nothing was answered.",
+        |s| validated(s, |facts| Some(name(Some(facts.verdict))))
+    ),
+    column!(
+        "validation_by",
+        Text,
+        4,
+        false,
+        "Checks that it fails, as `validator.check`, with commas.",
+        |s| validated(s, |facts| (!facts.by.is_empty())
+            .then(|| Cell::Text(Cow::Owned(facts.by.join(",")))))
+    ),
+    column!(
+        "validation_tries",
+        Count,
+        4,
+        false,
+        "Answers that validators looked at.",
+        |s| validated(s, |facts| Some(count(u64::from(facts.tries))))
+    ),
+    column!(
+        "validation_steps",
+        Json,
+        4,
+        false,
+        "What was done about answers that failed, in order: `[check, step]` each.",
+        |s| validated(s, |facts| (!facts.steps.is_empty())
+            .then(|| json_text(json!(facts.steps))))
+    ),
+    column!(
+        "validation_cost_nano",
+        Nano,
+        4,
+        false,
+        "Cost of answers that were turned down, not in `cost_nano`; null where there was none, or the price is not known.",
+        |s| validated(s, |facts| facts.cost_nano.map(Cell::Int))
+    ),
 ];
+
+fn validated<'a>(
+    source: &Source<'a>,
+    pick: impl FnOnce(&'a ValidationFacts) -> Option<Cell<'a>>,
+) -> Cell<'a> {
+    let facts = source.record.validation.as_deref();
+    facts.and_then(pick).unwrap_or(Cell::Null)
+}
 
 fn shared<'a>(
     source: &Source<'a>,

@@ -14,6 +14,7 @@ use aplomb_config::secret::ProcessEnvironment;
 use aplomb_control::key::{create_private, random_text};
 use aplomb_core::ask::Ask;
 use aplomb_core::clock::SystemClock;
+use aplomb_core::id::RequestId;
 use aplomb_engines::redis::{self, Redis};
 use aplomb_engines::tasks::Tasks;
 use aplomb_limits::store::sqlite::SqliteLedger;
@@ -44,6 +45,9 @@ pub const ADMIN_ADDRESS: &str = "admin.address";
 const LOOK: Duration = Duration::from_secs(1);
 /// Time for the last error events to reach their clients after the drain deadline.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Time for the last uses of limits to be told to the store that nodes share.
+const LAST_LIMITS: Duration = Duration::from_secs(2);
 
 /// Time for the last spans and metrics to be exported.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
@@ -107,7 +111,14 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let state = with_ledger(state, &server.data_dir)?;
     let state = with_trust(state, &server.data_dir)?;
     let state = Arc::new(match shared(&parsed.file, &origin.base_dir())? {
-        Some(redis) => state.shared_over(redis),
+        Some((caches, limits, deadline)) => {
+            let node = RequestId::new(state.clock.now_ms()).to_string();
+            state.shared_over(caches).limits_over(
+                limits,
+                (node, deadline),
+                server.data_dir.join("limits.epoch"),
+            )
+        }
         None => state,
     });
     state
@@ -149,8 +160,12 @@ fn with_trust(state: State, data_dir: &Path) -> Result<State, Failure> {
     }))
 }
 
-/// The Redis that nodes share, where the file names one. It is reached when it is needed.
-fn shared(file: &ConfigFile, base_dir: &Path) -> Result<Option<Redis>, Failure> {
+/// From a failure of the Redis that counts limits to the next try: requests are refused meanwhile that count money.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The Redis that nodes share, where the file names one: a connection for kept answers, one for limits, which must not wait behind
+/// them, and how long a request waits for that. It is reached when it is needed.
+fn shared(file: &ConfigFile, base_dir: &Path) -> Result<Option<(Redis, Redis, Duration)>, Failure> {
     let Some(config) = &file.store.shared else {
         return Ok(None);
     };
@@ -169,7 +184,9 @@ fn shared(file: &ConfigFile, base_dir: &Path) -> Result<Option<Redis>, Failure> 
         user: config.user.clone(),
         password,
     };
-    Redis::new(&settings).map(Some).map_err(fail)
+    let caches = Redis::new(&settings).map_err(fail)?;
+    let limits = Redis::retrying(&settings, RETRY).map_err(fail)?;
+    Ok(Some((caches, limits, config.timeout.0)))
 }
 
 /// Reads `<data_dir>/admin.token`, or makes it and shows it once.
@@ -310,6 +327,8 @@ pub async fn serve(
     let evals = Tasks::default();
     judge_samples(&gateway, &evals);
     follow(&gateway.state);
+    let (limits, stop_limits) = (Tasks::default(), watch::Sender::new(false));
+    limits.spawn(gateway.state.clone().share_limits(stop_limits.subscribe()));
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;
@@ -320,6 +339,10 @@ pub async fn serve(
     let clean = tasks.wait(server.drain.0 + FAREWELL).await;
     gateway.state.evals.stop();
     evals.wait(Duration::from_secs(1)).await;
+    stop_limits.send_replace(true);
+    if !limits.wait(LAST_LIMITS).await {
+        tracing::warn!("the shared store did not take the last uses of limits in time");
+    }
     gateway.state.otel.close();
     if !otel_tasks.wait(LAST_EXPORT).await {
         tracing::warn!("the OTLP endpoint did not take the last spans and metrics in time");

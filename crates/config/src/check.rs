@@ -9,6 +9,7 @@ use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
+use crate::validate::{BareCheck, SchemaConfig, StepConfig};
 use crate::yaml::{Data, Member, Node, join};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
@@ -68,13 +69,15 @@ pub(crate) fn kind(schema: &Value) -> &str {
     }
 }
 
-/// Of a schema that wants a word, a text of some format or a section: the part that fits what is written.
+/// Of a schema that wants a word, a text of some format, a list or a section: the part that fits what is written.
 pub(crate) fn fitting<'a>(schema: &'a Value, node: &Node) -> &'a Value {
     let section = || variants(schema).find(|variant| kind(variant) == "object");
+    let list = || variants(schema).find(|variant| kind(variant) == "array");
     let text = || variants(schema).find(|variant| variant.get("format").is_some());
     match &node.data {
         Data::Map(_) => section().unwrap_or(schema),
-        _ => text().unwrap_or(schema),
+        Data::List(_) => list().unwrap_or(schema),
+        Data::Scalar { .. } => text().unwrap_or(schema),
     }
 }
 
@@ -354,6 +357,9 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "money-rate" => text.parse::<MoneyRate>().map(|_| ()),
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
         "alert-target" => text.parse::<AlertTarget>().map(|_| ()),
+        "validation-step" => text.parse::<StepConfig>().map(|_| ()),
+        "bare-check" => text.parse::<BareCheck>().map(|_| ()),
+        "schema-reference" => SchemaConfig::reference(text).map(|_| ()),
         "secret-reference" => text.parse::<Secret>().map(|_| ()),
         "socket-address" => text
             .parse::<SocketAddr>()

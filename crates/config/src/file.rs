@@ -17,6 +17,7 @@ use crate::scalar::{ByteSize, Span};
 use crate::secret::Secret;
 use crate::share::{DedupeConfig, IdempotencyConfig};
 use crate::store::StoreConfig;
+use crate::validate::{HoldConfig, ValidatorConfig};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct ConfigFile {
     pub tenants: IndexMap<String, TenantConfig>,
     /// Response caches by name; routes pick one with `cache`.
     pub caches: IndexMap<String, CacheConfig>,
+    /// Validators of answers by name; routes pick them with `validate`.
+    pub validate: IndexMap<String, ValidatorConfig>,
     /// Privacy policies by name; routes pick one with `privacy`.
     pub privacy: IndexMap<String, PrivacyConfig>,
     /// Things of one's own that privacy policies find.
@@ -327,6 +330,12 @@ pub struct RouteConfig {
     /// Name of the response cache. Default: none, every request goes to a provider.
     #[serde(default)]
     pub cache: Option<String>,
+    /// Names of the validators that its answers go through, in order. Default: none.
+    #[serde(default)]
+    pub validate: Vec<String>,
+    /// When the first content of an answer may go out. Default `first_token`; `whole` where the route has validators.
+    #[serde(default)]
+    pub hold: Option<HoldConfig>,
     /// What happens to a request while the same one of the same user is in flight. Default: nothing, since equal requests of programs may be deliberate samples.
     #[serde(default)]
     pub dedupe: Option<DedupeConfig>,

@@ -28,6 +28,7 @@ pub mod share;
 pub mod store;
 pub mod suite;
 pub mod telemetry;
+pub mod validate;
 mod yaml;
 
 pub use known::{KNOWN_PROVIDERS, KnownProvider};

@@ -1,6 +1,7 @@
 //! The JSON Schema for editors, and the reference page, both made from the types.
 
 use crate::file::ConfigFile;
+use crate::validate::{BareCheck, StepConfig};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -116,6 +117,20 @@ fn sections(path: &str, field: &Value, root: &Value) -> Vec<(String, Value)> {
     found
 }
 
+/// Words in the form of the page.
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+fn steps() -> String {
+    words(StepConfig::ALL.iter().map(|step| step.word()))
+}
+
+fn bare_checks() -> String {
+    words(BareCheck::ALL.iter().map(|check| check.word()))
+}
+
 fn value(schema: &Value, root: &Value) -> String {
     if let Some(variants) = schema
         .get("oneOf")
@@ -136,9 +151,14 @@ fn value(schema: &Value, root: &Value) -> String {
             .iter()
             .filter(|variant| variant.get("format").is_some())
             .map(|variant| value(variant, root));
+        let lists = variants
+            .iter()
+            .filter(|variant| variant.get("items").is_some())
+            .map(|_| "list of them".to_owned());
         return words
             .map(|word| format!("`{word}`"))
             .chain(texts)
+            .chain(lists)
             .chain(sections)
             .collect::<Vec<_>>()
             .join(", ");
@@ -163,6 +183,9 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("share"), _) => "share".into(),
         (Some("secret-reference"), _) => "secret reference".into(),
         (Some("socket-address"), _) => "address".into(),
+        (Some("validation-step"), _) => steps(),
+        (Some("bare-check"), _) => bare_checks(),
+        (Some("schema-reference"), _) => "`file:PATH`".into(),
         (Some("target"), _) => "`provider/model`".into(),
         (Some("limit-rule"), _) => "rule".into(),
         (Some("limit-budget"), _) => "US dollars over a time".into(),

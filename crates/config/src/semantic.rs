@@ -13,6 +13,8 @@ use crate::resilience::{ChooseConfig, HedgeAfter};
 use crate::share::{LINGER_MAX, WINDOW_MAX};
 use crate::store::{ClickhouseConfig, RecordStoreConfig};
 use crate::telemetry::OtlpConfig;
+use crate::validate;
+use std::time::Duration;
 
 pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -22,6 +24,7 @@ pub(crate) fn check(file: &ConfigFile) -> Vec<Diagnostic> {
     observe(file, &mut found);
     limits::sense(file, &mut found);
     protect::sense(file, &mut found);
+    validate::sense(file, &mut found);
     for (name, config) in &file.providers {
         provider(name, config, &mut found);
     }
@@ -168,6 +171,9 @@ fn stores(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Longest wait of a request for the store that nodes share.
+const SHARED_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+
 fn shared(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     let Some(shared) = &file.store.shared else {
         return;
@@ -189,6 +195,10 @@ fn shared(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     }
     if shared.user.is_some() && shared.password.is_none() {
         found.push(Diagnostic::error(path, "a user needs a `password`"));
+    }
+    if shared.timeout.0.is_zero() || shared.timeout.0 > SHARED_TIMEOUT_MAX {
+        let message = "a request waits for the store at least 1 ms and at most `5s`";
+        found.push(Diagnostic::error(format!("{path}.timeout"), message));
     }
 }
 

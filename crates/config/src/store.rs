@@ -1,9 +1,11 @@
 //! The part of the file about where things are kept.
 
+use crate::scalar::Span;
 use crate::secret::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Where things are kept.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -12,8 +14,8 @@ pub struct StoreConfig {
     /// Stores of records. Default `[embedded]`. Takes effect at the next start.
     #[schemars(length(min = 1))]
     pub records: Vec<RecordStoreConfig>,
-    /// A Redis or Valkey that several nodes share: `redis://host:6379`, or a section. Kept answers live there. Default: none, each
-    /// node is for itself. Takes effect at the next start.
+    /// A Redis or Valkey that several nodes share: `redis://host:6379`, or a section. Limits are counted and kept answers live there.
+    /// Default: none, each node is for itself. Takes effect at the next start.
     pub shared: Option<SharedConfig>,
 }
 
@@ -26,6 +28,15 @@ pub struct SharedConfig {
     pub user: Option<String>,
     /// Password. Default: none.
     pub password: Option<Secret>,
+    /// Longest wait of a request for it to count limits.
+    pub timeout: Span,
+}
+
+/// Chosen: fifty times what a server in the same network takes, and not yet felt.
+const TIMEOUT: Span = Span(Duration::from_millis(50));
+
+fn timeout() -> Span {
+    TIMEOUT
 }
 
 /// A Redis or Valkey with credentials.
@@ -40,6 +51,9 @@ struct SharedSection {
     /// Password. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     password: Option<Secret>,
+    /// Longest wait of a request for it to count limits; beyond it the node decides alone. Default `50ms`, at most `5s`.
+    #[serde(default = "timeout")]
+    timeout: Span,
 }
 
 #[derive(Deserialize)]
@@ -56,15 +70,18 @@ impl<'de> Deserialize<'de> for SharedConfig {
                 url,
                 user: None,
                 password: None,
+                timeout: TIMEOUT,
             },
             Written::Section(SharedSection {
                 url,
                 user,
                 password,
+                timeout,
             }) => SharedConfig {
                 url,
                 user,
                 password,
+                timeout,
             },
         })
     }
@@ -72,13 +89,14 @@ impl<'de> Deserialize<'de> for SharedConfig {
 
 impl Serialize for SharedConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.user.is_none() && self.password.is_none() {
+        if self.user.is_none() && self.password.is_none() && self.timeout == TIMEOUT {
             return serializer.serialize_str(&self.url);
         }
         let section = SharedSection {
             url: self.url.clone(),
             user: self.user.clone(),
             password: self.password.clone(),
+            timeout: self.timeout,
         };
         section.serialize(serializer)
     }

@@ -72,6 +72,10 @@ fn an_address_of_a_shared_store_is_looked_at() {
         "store: { shared: { url: \"redis://h\", user: u } }",
         "aplomb.yaml:1:18: error: store.shared: a user needs a `password`",
     );
+    check_errors(
+        "store: { shared: { url: \"redis://h\", timeout: 6s } }",
+        "aplomb.yaml:1:47: error: store.shared.timeout: a request waits for the store at least 1 ms and at most `5s`",
+    );
     let fine = parse("store: { shared: \"redis://h:6379\" }", "f").unwrap();
     assert_eq!(fine.file.store.shared.unwrap().url, "redis://h:6379");
 }

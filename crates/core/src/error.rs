@@ -36,6 +36,8 @@ pub enum ErrorCode {
     RequestTooLarge,
     /// A privacy policy does not let this request out.
     PrivacyRefused,
+    /// A validator does not let the answer out.
+    ValidationFailed,
     /// The upstream's own error, passed on with its status.
     Upstream,
     /// All targets failed and none gave a true status.
@@ -64,7 +66,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 24] = [
+    pub const ALL: [ErrorCode; 25] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
@@ -77,6 +79,7 @@ impl ErrorCode {
         ErrorCode::IdempotencyKeyReused,
         ErrorCode::RequestTooLarge,
         ErrorCode::PrivacyRefused,
+        ErrorCode::ValidationFailed,
         ErrorCode::Upstream,
         ErrorCode::UpstreamFailed,
         ErrorCode::UpstreamTimeout,
@@ -106,6 +109,7 @@ impl ErrorCode {
             ErrorCode::IdempotencyKeyReused => "idempotency_key_reused",
             ErrorCode::RequestTooLarge => "request_too_large",
             ErrorCode::PrivacyRefused => "privacy_refused",
+            ErrorCode::ValidationFailed => "validation_failed",
             ErrorCode::Upstream => "upstream",
             ErrorCode::UpstreamFailed => "upstream_failed",
             ErrorCode::UpstreamTimeout => "upstream_timeout",
@@ -191,6 +195,7 @@ impl ApiError {
             | ErrorCode::IdempotencyKeyReused
             | ErrorCode::RequestTooLarge
             | ErrorCode::PrivacyRefused
+            | ErrorCode::ValidationFailed
             | ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
@@ -249,7 +254,9 @@ impl ApiError {
             ErrorCode::RequestTimeout => 408,
             ErrorCode::DuplicateInFlight => 409,
             ErrorCode::RequestTooLarge => 413,
-            ErrorCode::PrivacyRefused | ErrorCode::IdempotencyKeyReused => 422,
+            ErrorCode::PrivacyRefused
+            | ErrorCode::ValidationFailed
+            | ErrorCode::IdempotencyKeyReused => 422,
             ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
@@ -278,6 +285,7 @@ impl ApiError {
             ErrorCode::IdempotencyKeyReused => Some("idempotency_key_reused"),
             ErrorCode::RequestTooLarge => Some("request_too_large"),
             ErrorCode::PrivacyRefused => Some("privacy_refused"),
+            ErrorCode::ValidationFailed => Some("validation_failed"),
             ErrorCode::UpstreamFailed => Some("upstream_failed"),
             ErrorCode::UpstreamTimeout => Some("upstream_timeout"),
             ErrorCode::NotCached => Some("not_cached"),

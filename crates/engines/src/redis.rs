@@ -6,17 +6,18 @@ use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, R
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 
 pub use redis::streams::{StreamReadOptions, StreamReadReply};
 pub use redis::{
-    AsyncCommands, Cmd, FromRedisValue, Pipeline, Script, Value, cmd, from_redis_value, pipe,
+    AsyncCommands, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation, Value, cmd,
+    from_redis_value, pipe,
 };
 
 /// Longest wait for a connection. Chosen: a server in the same network answers in a millisecond.
 const CONNECT: Duration = Duration::from_secs(1);
-/// From a failure to the next try.
+/// From a failure to the next try, where nothing else is said.
 const RETRY: Duration = Duration::from_secs(1);
 /// Calls that may time out one after the other before the connection is given up.
 const TIMEOUTS_MAX: u32 = 3;
@@ -46,9 +47,10 @@ struct Link {
 
 struct Shared {
     client: Client,
-    link: Mutex<Link>,
+    link: Arc<Mutex<Link>>,
     up: AtomicBool,
     failures: AtomicU64,
+    retry: Duration,
 }
 
 /// A handle. Cheap to clone.
@@ -61,6 +63,14 @@ impl Redis {
     /// # Errors
     /// The address is none that can be used, in words without it.
     pub fn new(settings: &Settings) -> Result<Self, String> {
+        Redis::retrying(settings, RETRY)
+    }
+
+    /// The same, with another time from a failure to the next try.
+    ///
+    /// # Errors
+    /// As [`Redis::new`].
+    pub fn retrying(settings: &Settings, retry: Duration) -> Result<Self, String> {
         let info = settings
             .url
             .as_str()
@@ -80,9 +90,10 @@ impl Redis {
             .map_err(|_| "can't be used as the address of a Redis".to_owned())?;
         Ok(Redis(Arc::new(Shared {
             client,
-            link: Mutex::default(),
+            link: Arc::default(),
             up: AtomicBool::new(false),
             failures: AtomicU64::new(0),
+            retry,
         })))
     }
 
@@ -181,30 +192,28 @@ impl Redis {
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, Failed> {
-        let mut link = self.0.link.lock().await;
+        let mut link = self.0.link.clone().lock_owned().await;
         if let Some(connection) = &link.connection {
             return Ok(connection.clone());
         }
         if link.retry_at.is_some_and(|at| Instant::now() < at) {
             return Err(Failed::Away);
         }
-        // Whoever waits for less than this leaves; the next try is later all the same.
-        link.retry_at = Some(Instant::now() + RETRY);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
-        let client = &self.0.client;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = connecting.await.map_err(|_| Failed::Away)?;
-        link.connection = Some(connection.clone());
-        link.timeouts = 0;
-        Ok(connection)
+        link.retry_at = Some(Instant::now() + self.0.retry);
+        // Whoever has less patience than connecting takes may leave: the others go on waiting for it, and it is not begun anew.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends by itself, and nobody loses anything if the process ends first"
+        )]
+        tokio::spawn(connect(self.0.client.clone(), link));
+        let link = self.0.link.lock().await;
+        link.connection.clone().ok_or(Failed::Away)
     }
 
     async fn give_up(&self) {
         let mut link = self.0.link.lock().await;
         link.connection = None;
-        link.retry_at = Some(Instant::now() + RETRY);
+        link.retry_at = Some(Instant::now() + self.0.retry);
     }
 
     async fn slow(&self) {
@@ -212,9 +221,21 @@ impl Redis {
         link.timeouts += 1;
         if link.timeouts >= TIMEOUTS_MAX {
             link.connection = None;
-            link.retry_at = Some(Instant::now() + RETRY);
+            link.retry_at = Some(Instant::now() + self.0.retry);
             link.timeouts = 0;
         }
+    }
+}
+
+/// Makes a connection. Nobody else looks at the link meanwhile.
+async fn connect(client: Client, mut link: OwnedMutexGuard<Link>) {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(None);
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    if let Ok(connection) = connecting.await {
+        link.connection = Some(connection);
+        link.timeouts = 0;
     }
 }
 
@@ -226,4 +247,53 @@ enum Failed {
     Away,
     /// The server refused a command.
     Command,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A server that takes its time for the first answer, and says `OK` to everything.
+    async fn slow_server(first: Duration) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut wait = Some(first);
+            let mut bytes = [0; 4096];
+            while let Ok(read) = stream.read(&mut bytes).await
+                && read > 0
+            {
+                if let Some(wait) = wait.take() {
+                    tokio::time::sleep(wait).await;
+                }
+                let commands = bytes[..read].iter().filter(|byte| **byte == b'*').count();
+                let answer = "+OK\r\n".repeat(commands);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        format!("redis://{address}")
+    }
+
+    /// Somebody with little patience is the first to come: the connection is made all the same, and no second of the others is lost.
+    #[tokio::test]
+    async fn a_connection_is_made_though_the_first_caller_leaves() {
+        let url = slow_server(Duration::from_millis(200)).await;
+        let settings = Settings {
+            url,
+            user: None,
+            password: None,
+        };
+        let redis = Redis::retrying(&settings, Duration::from_secs(60)).unwrap();
+        let mut ping = pipe();
+        ping.cmd("PING");
+        let hasty: Result<(String,), Away> = redis.run(Duration::from_millis(5), &ping).await;
+        assert_eq!(hasty, Err(Away));
+        let patient: Result<(String,), Away> = redis.run(Duration::from_secs(5), &ping).await;
+        assert_eq!(patient, Ok(("OK".to_owned(),)));
+        assert!(redis.is_up());
+    }
 }

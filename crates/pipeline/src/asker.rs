@@ -8,6 +8,7 @@ use crate::policy::{Policy, Route, Rules, Target, Timeouts};
 use crate::state::State;
 use crate::target::Manner;
 use crate::turn::own_turn;
+use crate::validated::Checking;
 use aplomb_core::ask::{Ask, AskError, AskFault, Asking, Question, Told};
 use aplomb_core::dialect;
 use aplomb_core::error::{ApiError, ErrorCode};
@@ -114,6 +115,7 @@ impl Asker {
                     manner: Manner::default(),
                     rules: Rules::default(),
                     record: crate::policy::Recording::default(),
+                    checking: Checking::default(),
                     cache: None,
                     sharing: policy.sharing.clone(),
                     metrics: metrics.route(aplomb_observe::metrics::DIRECT),

@@ -6,6 +6,7 @@ use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
 use crate::turn::{Notice, Wish, at_once, turn};
+use crate::validated::Fate;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -54,6 +55,16 @@ pub(crate) struct Won {
     pub flight: Flight,
 }
 
+/// Likewise, with what is needed to decide about it.
+pub(crate) struct Got<'a> {
+    /// The answer and its call.
+    pub won: Won,
+    /// Whose it is.
+    pub target: &'a Target,
+    /// Its number among the attempts in the record.
+    pub attempt: usize,
+}
+
 type Begins = Result<Begun, UpstreamFault>;
 
 /// A call on its way.
@@ -100,7 +111,8 @@ fn is_stored(request: &ChatRequest) -> bool {
 }
 
 impl<'a> Way<'a> {
-    /// Tries targets in the order of the plan until one has begun its answer. Every attempt is noted in the exchange.
+    /// Tries targets in the order of the plan until one has begun an answer that may go out. Every attempt is noted in the
+    /// exchange.
     ///
     /// Cancel safe: dropping the future ends the upstream calls.
     ///
@@ -125,13 +137,24 @@ impl<'a> Way<'a> {
             exchange.gated();
             self.wait(wait, exchange).await;
         }
+        let mut course = self.course();
         loop {
             let Some(target) = self.route.targets.get(at) else {
                 let message = "the route has no target";
                 return Err(ApiError::new(ErrorCode::Internal, message));
             };
             let fault = match self.call(target, &mut plan, exchange).await {
-                Ok(won) => return Ok(won),
+                Ok(got) => {
+                    let looked = self.look(got, &mut course, (&mut plan, &mut *exchange));
+                    match Box::pin(looked).await? {
+                        Fate::Out(won) => return Ok(*won),
+                        Fate::Broke(fault) => fault,
+                        Fate::Again(next) => {
+                            at = next;
+                            continue;
+                        }
+                    }
+                }
                 Err(fault) => fault,
             };
             let chance = (self.left(), fastrand::f64());
@@ -165,7 +188,7 @@ impl<'a> Way<'a> {
         }
     }
 
-    fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -201,7 +224,7 @@ impl<'a> Way<'a> {
         target: &'a Target,
         plan: &mut Plan,
         exchange: &mut Exchange,
-    ) -> Result<Won, UpstreamFault> {
+    ) -> Result<Got<'a>, UpstreamFault> {
         let permit = turn(target, self.wish(), (exchange, &self.notice)).await?;
         let (call, context) = self.begin((target, permit), exchange);
         let ask = self.ask(&context);
@@ -214,7 +237,11 @@ impl<'a> Way<'a> {
         let first_end = match timeout(delay, &mut first).await {
             Ok(result) => call.end(result),
             Err(_) => match self.second(plan, exchange) {
-                Some(other) => return self.race((call, first), other, (plan, exchange)).await,
+                // Few calls are hedged, and most need no room for two.
+                Some(other) => {
+                    let race = self.race((call, first), other, (plan, exchange));
+                    return Box::pin(race).await;
+                }
                 None => call.end(first.await),
             },
         };
@@ -228,7 +255,7 @@ impl<'a> Way<'a> {
         (mut call, mut first): (Call<'a>, Pin<&mut impl Future<Output = Begins>>),
         (at, other): (usize, (&'a Target, Option<Permit>)),
         (plan, exchange): (&mut Plan, &mut Exchange),
-    ) -> Result<Won, UpstreamFault> {
+    ) -> Result<Got<'a>, UpstreamFault> {
         plan.hedged(at);
         let (mut hedge, context) = self.begin(other, exchange);
         let ask = self.ask(&context);
@@ -354,13 +381,21 @@ impl<'a> Way<'a> {
 }
 
 /// A call began its answer, or failed: noted in the exchange and in its target's standing.
-fn ended(mut call: Call<'_>, end: End, exchange: &mut Exchange) -> Result<Won, UpstreamFault> {
+fn ended<'a>(
+    mut call: Call<'a>,
+    end: End,
+    exchange: &mut Exchange,
+) -> Result<Got<'a>, UpstreamFault> {
     match end.result {
         Ok(begun) => {
-            exchange.committed(call.target, end.took);
+            let attempt = exchange.answered(call.target, end.took);
             call.flight.answered(end.took, &begun.limits);
             let flight = call.flight;
-            Ok(Won { begun, flight })
+            Ok(Got {
+                won: Won { begun, flight },
+                target: call.target,
+                attempt,
+            })
         }
         Err(fault) => {
             call.flight.failed(&fault);

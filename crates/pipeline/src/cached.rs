@@ -101,7 +101,18 @@ pub(crate) fn version(
         .filter_map(|(provider, _)| Some((provider, file.providers.get(provider)?)))
         .collect();
     let privacy = file.privacy.get(policy_name(route));
-    json!([name, route, cache, providers, privacy, file.recognizers]).to_string()
+    let named = |name: &String| Some((name.clone(), file.validate.get(name)?));
+    let validate: Vec<_> = route.validate.iter().filter_map(named).collect();
+    json!([
+        name,
+        route,
+        cache,
+        providers,
+        privacy,
+        file.recognizers,
+        validate
+    ])
+    .to_string()
 }
 
 /// An answer that is given again.
@@ -443,6 +454,11 @@ impl Keep {
     /// Takes the next event of the answer, before it is restored.
     pub(crate) fn on_event(&mut self, event: &ChatEvent) {
         self.collector.on_event(event);
+    }
+
+    /// The answer is not kept.
+    pub(crate) fn leave(self, why: &'static str) {
+        self.cached.metrics.unkept(why);
     }
 
     /// The answer is whole: it is kept, if it may be.

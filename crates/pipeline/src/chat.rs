@@ -142,6 +142,8 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         Err(error) => return Err(give_up(error, exchange)),
     }
     let plain = sharer.as_ref().is_some_and(|sharer| sharer.plain);
+    let checks = route.checking.validation(request.get().operation);
+    let plain = plain || checks.is_some();
     arrival.context.typed = typed(&back.filters, plain, &exchange);
     let mut plan = Plan::new(&route);
     if let Err(error) = guard::agree(&route, &report, &mut plan) {

@@ -29,3 +29,4 @@ pub mod state;
 pub mod target;
 mod tokens;
 pub mod turn;
+pub mod validated;

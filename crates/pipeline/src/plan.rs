@@ -297,6 +297,34 @@ impl Plan {
         }
     }
 
+    /// The target that was called last has answered, and the answer may not go out.
+    pub fn answered(&mut self) {
+        self.calls += 1;
+        if let Some(current) = self.seats.get_mut(self.at) {
+            current.calls += 1;
+        }
+    }
+
+    /// The target that was called last, if it may be called again.
+    pub fn same(&self) -> Option<usize> {
+        let current = self.seats.get(self.at)?;
+        let may = self.calls < self.attempts && !current.dead;
+        may.then_some(current.target)
+    }
+
+    /// Another place of the route, if there is one that may be called.
+    pub fn other(&self) -> Option<usize> {
+        let current = *self.seats.get(self.at)?;
+        let (_, seat) = self.next(current, Repeats::TooMany)?;
+        (self.calls < self.attempts).then_some(seat.target)
+    }
+
+    /// This target is called next.
+    pub fn go(&mut self, target: usize) {
+        let found = self.seats.iter().position(|seat| seat.target == target);
+        self.at = found.unwrap_or(self.at);
+    }
+
     /// The seat to be called next: fresh ones first, another key of the same model before all.
     fn next(&self, current: Seat, repeats: Repeats) -> Option<(usize, Seat)> {
         let usable = self.seats.iter().enumerate().filter(|(_, seat)| {

@@ -10,6 +10,7 @@ use crate::shared::Sharing;
 use crate::shields::{self, Shields};
 use crate::state::State;
 use crate::target::{Manner, Offer};
+use crate::validated::{self, Checking};
 use aplomb_catalog::price::{Rate, Rates};
 use aplomb_catalog::prices::{Override, Prices};
 use aplomb_config::Parsed;
@@ -101,6 +102,8 @@ pub struct Route {
     pub rules: Rules,
     /// What is recorded.
     pub record: Recording,
+    /// What its answers are checked for.
+    pub checking: Checking,
     /// Its response cache.
     pub cache: Option<Arc<Cached>>,
     /// How it shares calls.
@@ -161,6 +164,8 @@ pub struct Pattern {
     pub rules: Rules,
     /// What is recorded.
     pub record: Recording,
+    /// What its answers are checked for.
+    pub checking: Checking,
     /// Its response cache.
     pub cache: Option<Arc<Cached>>,
     /// How it shares calls.
@@ -290,6 +295,7 @@ impl Policy {
         for (name, config) in &parsed.file.routes {
             uncovered(&parsed.file, name, config, &mut errors);
         }
+        validated::check(&parsed.file, sources, &mut errors);
         let otlp = otlp::settings(&parsed.file, sources, &mut errors);
         let prices = prices(&parsed.file);
         let limits = limits::compile(&parsed.file, &prices, sources, &mut errors);
@@ -320,7 +326,8 @@ impl Policy {
         };
         for (name, config) in &parsed.file.routes {
             let rules = rules(&parsed.file, config, &shields);
-            policy.add_route(name, config, rules, state);
+            let checking = validated::compile(&parsed.file, config, sources);
+            policy.add_route(name, config, (rules, checking), state);
         }
         state.caches.only(&parsed.file.caches);
         state.shares.bound(&parsed.file.idempotency);
@@ -360,7 +367,13 @@ impl Policy {
         config.map_or(1, |config| config.weight)
     }
 
-    fn add_route(&mut self, name: &str, config: &RouteConfig, rules: Rules, state: &State) {
+    fn add_route(
+        &mut self,
+        name: &str,
+        config: &RouteConfig,
+        (rules, checking): (Rules, Checking),
+        state: &State,
+    ) {
         let metrics = &state.metrics;
         let cache = cached::compile(self, name, config, state).map(Arc::new);
         let sharing = Arc::new(Sharing::of(&self.file, name, config, state));
@@ -386,6 +399,7 @@ impl Policy {
                 manner,
                 rules,
                 record,
+                checking,
                 cache,
                 sharing,
                 metrics: metrics.route(name),
@@ -402,6 +416,7 @@ impl Policy {
                 manner,
                 rules,
                 record,
+                checking,
                 cache,
                 sharing,
                 metrics: metrics.route(name),

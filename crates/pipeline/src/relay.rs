@@ -2,6 +2,7 @@
 
 use crate::attempt::Begun;
 use crate::flight::Flight;
+use crate::limits::Growing;
 use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
 use aplomb_core::error::ApiError;
@@ -42,6 +43,8 @@ pub struct Relay {
     waited: Duration,
     timer: Pin<Box<Sleep>>,
     filters: Filters,
+    /// An event that waits until what it costs is reserved.
+    growing: Option<(Growing, ChatEvent)>,
     /// Events that may go out.
     ready: VecDeque<ChatEvent>,
     /// What comes after them.
@@ -136,6 +139,7 @@ impl Relay {
             waited: Duration::ZERO,
             timer,
             filters,
+            growing: None,
             ready: VecDeque::new(),
             error: None,
             ended: false,
@@ -170,6 +174,11 @@ impl Relay {
         self.exchange.clamped()
     }
 
+    /// Whether this node has decided alone about limits; none where nothing was limited.
+    pub fn limits_alone(&self) -> Option<bool> {
+        self.exchange.limits_alone()
+    }
+
     /// How the limits stood when the request was let in.
     pub fn standings(&self) -> &[Standing] {
         self.exchange.standings()
@@ -191,22 +200,21 @@ impl Relay {
                 }
                 return Poll::Ready(None);
             }
+            if let Some((growing, _)) = &mut self.growing {
+                let grown = ready!(growing.as_mut().poll(cx));
+                let event = self.growing.take().map(|(_, event)| event);
+                match (self.exchange.grown(grown), event) {
+                    (Ok(()), Some(event)) => self.pay(event),
+                    (Ok(()), None) => {}
+                    (Err(error), _) => self.end_early(error),
+                }
+                continue;
+            }
             match ready!(self.poll_upstream(cx)) {
                 Some(Ok(event)) => {
                     // What is noted is what the provider said: placeholders, not values.
                     self.exchange.saw(&event);
-                    if let Err(error) = self.exchange.grow() {
-                        self.exchange.failed(Outcome::Cut, &error);
-                        self.finish_filters();
-                        self.error = Some(error);
-                        continue;
-                    }
-                    if self.filters.pass() {
-                        return Poll::Ready(Some(Ok(event)));
-                    }
-                    let mut out = Vec::new();
-                    self.filters.on_event(event, &mut out);
-                    self.ready.extend(out);
+                    self.pay(event);
                 }
                 Some(Err(mut error)) => {
                     self.exchange.failed(Outcome::Cut, &error);
@@ -221,6 +229,26 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Lets an event go on, when what it costs is reserved.
+    fn pay(&mut self, event: ChatEvent) {
+        match self.exchange.grow() {
+            Ok(None) if self.filters.pass() => self.ready.push_back(event),
+            Ok(None) => {
+                let mut out = Vec::new();
+                self.filters.on_event(event, &mut out);
+                self.ready.extend(out);
+            }
+            Ok(Some(growing)) => self.growing = Some((growing, event)),
+            Err(error) => self.end_early(error),
+        }
+    }
+
+    fn end_early(&mut self, error: ApiError) {
+        self.exchange.failed(Outcome::Cut, &error);
+        self.finish_filters();
+        self.error = Some(error);
     }
 
     /// The provider's next event, within the route's times.
@@ -275,8 +303,10 @@ impl Relay {
         };
         // A client that reads slowly holds the provider back: such a stream says nothing of the provider's pace.
         let took = self.last.duration_since(self.first);
-        let own =
-            self.error.is_none() && self.waited.as_secs_f64() >= OWN_PACE * took.as_secs_f64();
+        // One that was held came at once.
+        let own = !took.is_zero()
+            && self.error.is_none()
+            && self.waited.as_secs_f64() >= OWN_PACE * took.as_secs_f64();
         let pace = own.then(|| self.exchange.upstream_took(took)).flatten();
         flight.ended(&self.exchange.usage(), pace);
     }

@@ -2,6 +2,7 @@
 
 use crate::policy::{Direct, Listed, Policy, Recording, Route, default_timeouts};
 use crate::target::{Manner, Offer};
+use crate::validated::Checking;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_observe::metrics::{DIRECT, Metrics};
 use std::sync::Arc;
@@ -52,6 +53,7 @@ impl Policy {
             manner: Manner::default(),
             rules: rules.clone(),
             record: Recording::default(),
+            checking: Checking::default(),
             cache: None,
             sharing: self.sharing.clone(),
             metrics: metrics.route(DIRECT),
@@ -75,6 +77,7 @@ impl Policy {
             manner: pattern.manner.clone(),
             rules: pattern.rules.clone(),
             record: pattern.record,
+            checking: pattern.checking.clone(),
             cache: pattern.cache.clone(),
             sharing: pattern.sharing.clone(),
             metrics: pattern.metrics.clone(),

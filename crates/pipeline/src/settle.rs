@@ -6,6 +6,7 @@
 mod again;
 mod calls;
 mod limited;
+mod validated;
 
 use crate::cached::Keep;
 use crate::limits::Admission;
@@ -312,8 +313,8 @@ impl Exchange {
         self.upstream += took;
     }
 
-    /// An attempt gave its first content after `took`: the answer may go out.
-    pub fn committed(&mut self, target: &Target, took: Duration) {
+    /// An attempt gave its first content after `took`. Its number among the attempts.
+    pub fn answered(&mut self, target: &Target, took: Duration) -> usize {
         target.metrics.answered.add(1);
         if self.record.stream {
             if let Some(series) = target.metrics.client.of(self.operation) {
@@ -323,6 +324,18 @@ impl Exchange {
                 series.upstream_ttft.observe(took);
             }
         }
+        self.record.upstream_ttft_ms = Some(ms(took));
+        self.record.attempts.push(Attempt {
+            target: target.name.clone(),
+            fault: None,
+            status: None,
+            ms: ms(took),
+        });
+        self.record.attempts.len() - 1
+    }
+
+    /// The answer of a target may go out.
+    pub fn committed(&mut self, target: &Target) {
         let since = self
             .state
             .clock
@@ -331,17 +344,10 @@ impl Exchange {
         let overhead = since.saturating_sub(self.upstream);
         self.state.metrics.overhead.observe(overhead);
         self.record.ttft_ms = Some(ms(since));
-        self.record.upstream_ttft_ms = Some(ms(took));
         self.record.overhead_ms = Some(ms(overhead));
         self.record.target = Some(target.name.clone());
         self.record.simulated = matches!(target.provider.kind, Kind::Practice(_));
         self.record.status = 200;
-        self.record.attempts.push(Attempt {
-            target: target.name.clone(),
-            fault: None,
-            status: None,
-            ms: ms(took),
-        });
         self.target = Some(target.metrics.clone());
     }
 
@@ -431,6 +437,9 @@ impl Exchange {
             }
             keep.settle(&self.record, self.state.clock.now_ms());
         }
+        if let Some(facts) = self.validation() {
+            self.state.metrics.validation.decided(facts.verdict);
+        }
         self.count(total);
         self.state.metrics.in_flight.down();
         self.state.metrics.ended(self.record.outcome, total);
@@ -471,6 +480,17 @@ impl Exchange {
         tenant.input_tokens.add(input);
         tenant.output_tokens.add(output);
         tenant.cost_nano.add(cost);
+        if let Some(facts) = self.validation() {
+            let nano = facts.cost_nano.unwrap_or(0);
+            let nano = u64::try_from(nano).unwrap_or(0);
+            let (input, output) = (facts.turned_down.input_total(), facts.turned_down.output);
+            route.input_tokens.add(input);
+            route.output_tokens.add(output);
+            route.cost_nano.add(nano);
+            tenant.input_tokens.add(input);
+            tenant.output_tokens.add(output);
+            tenant.cost_nano.add(nano);
+        }
         if let Some(series) = route.server.of(self.operation) {
             series.duration.observe(total, failure);
             if let Some(ttft) = self.record.ttft_ms.filter(|_| self.record.stream) {

@@ -15,6 +15,7 @@ use aplomb_limits::estimate::Outputs;
 use aplomb_limits::hammer::Hammer;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::Room as LimitsRoom;
+use aplomb_limits::shared::Shared as SharedLimits;
 use aplomb_limits::store::{Ledger, Used};
 use aplomb_observe::alerts::Board;
 use aplomb_observe::evals::online::{EvalQueue, Room};
@@ -59,6 +60,8 @@ pub struct State {
     pub tasks: Tasks,
     /// What of the limits is used.
     pub limits: Arc<LimitsRoom>,
+    /// Counts them together with other nodes; none where this one is alone.
+    pub(crate) limits_shared: Option<Arc<SharedLimits>>,
     /// Keeps it over a restart; none in tests that do not restart.
     pub ledger: Option<Ledger>,
     /// What is known of users.
@@ -98,6 +101,7 @@ impl State {
             breakers: Breakers::default(),
             decisions: Decisions::default(),
             panic: AtomicBool::new(false),
+            limits_shared: None,
             ledger: None,
             trust: Trust::default(),
             hammer: Hammer::default(),

@@ -80,7 +80,15 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
         Path::Ready => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         _ => return None,
     };
-    Some(reply::json(status, &json!({ "status": word })))
+    // A node that goes on alone serves all the same.
+    let told = match gateway.state.limits_are_shared() {
+        Some(shared) if word == "ready" => {
+            let limits = if shared { "ok" } else { "degraded" };
+            json!({ "status": word, "limits": limits })
+        }
+        _ => json!({ "status": word }),
+    };
+    Some(reply::json(status, &told))
 }
 
 fn method_of(path: &Path) -> Method {
@@ -216,12 +224,20 @@ async fn route(
         Path::Model(name) => model(&policy, &access, dialect, name),
         Path::Feedback => {
             let body = read_body(body, feedback::BODY_MAX, server_timeout(&policy)).await?;
-            feedback::give(gateway, &policy, (&access, &head.headers), &body).await
+            Box::pin(feedback::give(
+                gateway,
+                &policy,
+                (&access, &head.headers),
+                &body,
+            ))
+            .await
         }
-        Path::Limits => me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())),
+        Path::Limits => {
+            me::limits(gateway, &policy, (&access, &head.headers, head.uri.query())).await
+        }
         Path::Decision(path) => {
             let asked = (path, head.uri.query());
-            me::decision(gateway, (&access, &head.headers), asked).await
+            Box::pin(me::decision(gateway, (&access, &head.headers), asked)).await
         }
         Path::Asset | Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,
@@ -319,6 +335,7 @@ async fn answer(
             let mut reply = reply::stream(dialect, &id, ReplyBody::whole(""));
             reply::describe(&mut reply, relay.record(), &relay.dropped);
             quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
+            quota::store(reply.headers_mut(), relay.limits_alone());
             *reply.body_mut() = ReplyBody::Stream(Box::new(AnswerBody::relaying(
                 relay, writer, keepalive, stop,
             )));
@@ -340,6 +357,7 @@ async fn whole(operation: Operation, envelope: Envelope, relay: Relay) -> Reply 
     );
     reply::describe(&mut reply, relay.record(), &relay.dropped);
     quota::tell(reply.headers_mut(), relay.standings(), relay.clamped());
+    quota::store(reply.headers_mut(), relay.limits_alone());
     let (events, exchange) = relay.into_whole();
     exchange.closed().await;
     *reply.body_mut() = ReplyBody::whole(fold(operation, envelope, events));
@@ -351,6 +369,7 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let mut reply = reply::error(dialect, &record.id.to_string(), &failed.error);
     reply::describe(&mut reply, record, &[]);
     quota::tell(reply.headers_mut(), failed.exchange.standings(), None);
+    quota::store(reply.headers_mut(), failed.exchange.limits_alone());
     let error = &failed.error;
     let limited = matches!(
         error.code,

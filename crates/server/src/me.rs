@@ -41,7 +41,7 @@ fn user(headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, ApiE
 ///
 /// # Errors
 /// Unknown model, or one that this key may not use.
-pub(crate) fn limits(
+pub(crate) async fn limits(
     gateway: &Gateway,
     policy: &Policy,
     (access, headers, query): (&Access, &HeaderMap, Option<&str>),
@@ -66,7 +66,7 @@ pub(crate) fn limits(
         model: model.as_deref(),
         route: route.as_deref(),
     };
-    let told = policy.limits.explain(&gateway.state, &asked);
+    let told = policy.limits.explain(&gateway.state, &asked).await;
     Ok(reply::json(StatusCode::OK, &told))
 }
 

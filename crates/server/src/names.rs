@@ -10,11 +10,13 @@ pub static X_APLOMB_TARGET: HeaderName = HeaderName::from_static("x-aplomb-targe
 pub static X_APLOMB_ATTEMPTS: HeaderName = HeaderName::from_static("x-aplomb-attempts");
 pub static X_APLOMB_OVERHEAD_MS: HeaderName = HeaderName::from_static("x-aplomb-overhead-ms");
 pub static X_APLOMB_TTFT_MS: HeaderName = HeaderName::from_static("x-aplomb-ttft-ms");
+pub static X_APLOMB_VERDICT: HeaderName = HeaderName::from_static("x-aplomb-verdict");
 pub static X_APLOMB_SIMULATED: HeaderName = HeaderName::from_static("x-aplomb-simulated");
 pub static X_APLOMB_CACHE: HeaderName = HeaderName::from_static("x-aplomb-cache");
 pub static X_APLOMB_MAX_TOKENS_CLAMPED: HeaderName =
     HeaderName::from_static("x-aplomb-max-tokens-clamped");
 pub static X_APLOMB_DROPPED: HeaderName = HeaderName::from_static("x-aplomb-dropped");
+pub static X_APLOMB_LIMITS: HeaderName = HeaderName::from_static("x-aplomb-limits");
 pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub static X_RATELIMIT_LIMIT_REQUESTS: HeaderName =

@@ -66,6 +66,14 @@ pub(crate) fn tell(headers: &mut HeaderMap, standings: &[Standing], clamped: Opt
     set(headers, &names::RATELIMIT, &list(state));
 }
 
+/// Says whether limits were counted as they should be. `alone`: this node has decided alone; none where nothing was limited.
+pub(crate) fn store(headers: &mut HeaderMap, alone: Option<bool>) {
+    if let Some(alone) = alone {
+        let word = if alone { "degraded" } else { "ok" };
+        set(headers, &names::X_APLOMB_LIMITS, word);
+    }
+}
+
 /// Share of the limit that is left.
 #[expect(clippy::cast_precision_loss, reason = "it only orders")]
 fn share(one: &Standing) -> f64 {

@@ -4,7 +4,7 @@ use crate::body::ReplyBody;
 use crate::names;
 use aplomb_core::error::ApiError;
 use aplomb_core::request::Dialect;
-use aplomb_observe::record::{CacheFacts, CacheResult, Record, Share, SharedBy};
+use aplomb_observe::record::{CacheFacts, CacheResult, Record, Share, SharedBy, ValidationFacts};
 use aplomb_providers::encode::Dropped;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -119,6 +119,9 @@ pub fn describe(reply: &mut Reply, record: &Record, dropped: &[Dropped]) {
             HeaderValue::from_static("true"),
         );
     }
+    if let Some(facts) = &record.validation {
+        set(headers, &names::X_APLOMB_VERDICT, &verdict_text(facts));
+    }
     describe_origin(headers, record);
     if !dropped.is_empty() {
         set(headers, &names::X_APLOMB_DROPPED, &dropped.join(","));
@@ -141,6 +144,19 @@ fn describe_origin(headers: &mut HeaderMap, record: &Record) {
     if let Some(age_ms) = age_ms {
         set(headers, &header::AGE, &(age_ms / 1000).to_string());
     }
+}
+
+/// What validators decided, as a header.
+fn verdict_text(facts: &ValidationFacts) -> String {
+    let mut text = facts.verdict.to_owned();
+    if !facts.by.is_empty() {
+        text.push_str("; by=");
+        text.push_str(&facts.by.join(","));
+    }
+    if facts.tries > 1 {
+        text.push_str(&format!("; tries={}", facts.tries));
+    }
+    text
 }
 
 /// What the response cache did, as a header.

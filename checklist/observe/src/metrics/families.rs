@@ -3,6 +3,7 @@
 mod latency;
 mod limits;
 mod protect;
+mod validate;
 
 use super::{
     CacheMetrics, Counter, ExportMetrics, Metrics, RouteMetrics, ShareMetrics, Snapshot,
@@ -178,6 +179,7 @@ impl Metrics {
         all.extend(latency::cache_families(&self.caches.all()));
         all.extend(limits::families(self));
         all.extend(protect::families(&self.protect));
+        all.extend(validate::families(self));
         all.extend(latency::share_families([
             (SharedBy::Content, &*self.share_content),
             (SharedBy::Key, &*self.share_key),
@@ -686,6 +688,10 @@ fn sample_of_all() -> Metrics {
     metrics.tenant("tenant").requests.add(1);
     metrics.entities(&[("EMAIL:mask".to_owned(), 1)].into());
     metrics.limit("rule");
+    metrics.validation.decided("pass");
+    let validator = metrics.validator("validator");
+    validator.failed("length");
+    validator.took("retry");
     let cache = metrics.cache("cache");
     cache.miss("absent");
     cache.unkept("size");

@@ -1,4 +1,4 @@
-//! What is counted for the response caches, for calls that are shared, for limits, and for what keeps bad traffic out.
+//! What is counted for the response caches, for calls that are shared, for limits, for what keeps bad traffic out, and for validators.
 
 use super::{Counter, Gauge, Histogram, locked};
 use std::collections::BTreeMap;
@@ -212,5 +212,74 @@ impl ShareMetrics {
     /// Finished answers by why they were not kept.
     pub fn left_out(&self) -> BTreeMap<&'static str, u64> {
         self.unkept.all()
+    }
+}
+
+/// Upper bounds of the time of checks, in seconds. From a short text to a long one with many checks.
+const CHECK_BOUNDS: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.1, 1.0,
+];
+
+/// What is counted for each validator.
+#[derive(Debug, Default)]
+pub struct ValidatorMetrics {
+    failures: Reasons,
+    steps: Reasons,
+}
+
+impl ValidatorMetrics {
+    /// An answer failed one of its checks.
+    pub fn failed(&self, check: &'static str) {
+        self.failures.add(check);
+    }
+
+    /// Something was done about it.
+    pub fn took(&self, step: &'static str) {
+        self.steps.add(step);
+    }
+
+    /// Answers by the check that they failed.
+    pub fn failures(&self) -> BTreeMap<&'static str, u64> {
+        self.failures.all()
+    }
+
+    /// What was done.
+    pub fn steps(&self) -> BTreeMap<&'static str, u64> {
+        self.steps.all()
+    }
+}
+
+/// What is counted of answers that validators look at.
+#[derive(Debug)]
+pub struct ValidationMetrics {
+    /// Time of all checks of one answer.
+    pub checks: Histogram,
+    /// How long answers were held after their first content.
+    pub hold: Histogram,
+    /// Cost in nano-dollars of answers that were turned down, where the price is known.
+    pub cost_nano: Counter,
+    verdicts: Reasons,
+}
+
+impl Default for ValidationMetrics {
+    fn default() -> Self {
+        ValidationMetrics {
+            checks: Histogram::new(CHECK_BOUNDS),
+            hold: Histogram::default(),
+            cost_nano: Counter::default(),
+            verdicts: Reasons::default(),
+        }
+    }
+}
+
+impl ValidationMetrics {
+    /// It was decided about a request.
+    pub fn decided(&self, verdict: &'static str) {
+        self.verdicts.add(verdict);
+    }
+
+    /// Requests by verdict.
+    pub fn verdicts(&self) -> BTreeMap<&'static str, u64> {
+        self.verdicts.all()
     }
 }

@@ -13,13 +13,14 @@ use aplomb_limits::counter::Now;
 use aplomb_limits::lobby::Place;
 use aplomb_limits::room::{Ask, Reservation, Turn};
 use aplomb_limits::rule::{Meter, Method};
+use aplomb_limits::shared::Refusal;
 use aplomb_limits::verdict::{self, Broken};
 use aplomb_observe::record::LimitDecision;
 use aplomb_privacy::room::with_max_output;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// What limits said of a request that was let in, or of one that was not.
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub(crate) struct Admission {
     pub(crate) growth: Option<Growth>,
     /// Told when the money is written down; none where none is counted, or nothing is written.
     pub(crate) written: Option<oneshot::Receiver<()>>,
+    /// This node has decided alone, since what nodes share was away.
+    pub(crate) alone: bool,
 }
 
 /// Longest wait for money to be written down. Chosen: a disk that is slower is failing.
@@ -71,13 +74,14 @@ impl Admission {
         self.growth.as_ref()?.need.clamped
     }
 
-    /// The answer has so many tokens by now: more is reserved where that is more than what was.
+    /// The answer has so many tokens by now: more is reserved where that is more than what was. Gives what of money has to be asked
+    /// for where nodes share it: the answer waits for that.
     ///
     /// # Errors
     /// A limit of money has nothing left.
-    pub(crate) fn grow(&mut self, tokens: u64, now: Now) -> Result<(), ApiError> {
+    pub(crate) fn grow(&mut self, tokens: u64, now: Now) -> Result<Option<Vec<Ask>>, ApiError> {
         let (Some(growth), Some(reservation)) = (&mut self.growth, &mut self.reservation) else {
-            return Ok(());
+            return Ok(None);
         };
         while let Some(reserved) = growth.tokens.filter(|reserved| tokens > *reserved) {
             let more = reservation.extend(now, |meter| match meter {
@@ -88,17 +92,41 @@ impl Admission {
         }
         while tokens > growth.paid {
             let cost = growth.need.cost_of_more(growth.paid, MORE);
-            let more = reservation.extend(now, |meter| match meter {
+            let more = |meter| match meter {
                 Meter::Cost => cost,
                 Meter::Requests
                 | Meter::Tokens
                 | Meter::InputTokens
                 | Meter::OutputTokens
                 | Meter::Concurrent => 0,
-            });
-            if let Err(broken) = more {
+            };
+            if reservation.is_shared() {
+                let asks = reservation.more(more);
+                if !asks.is_empty() {
+                    return Ok(Some(asks));
+                }
+            } else if let Err(broken) = reservation.extend(now, more) {
                 return Err(cut(&broken));
             }
+            growth.paid = growth.paid.saturating_add(MORE);
+        }
+        Ok(None)
+    }
+
+    /// What was asked for so that the answer goes on is there, or is not.
+    ///
+    /// # Errors
+    /// A limit of money has nothing left, or can't be counted.
+    pub(crate) fn grown(&mut self, more: Result<Reservation, Refusal>) -> Result<(), ApiError> {
+        let more = more.map_err(|refusal| match refusal {
+            Refusal::Over { broken, .. } => cut(&broken),
+            Refusal::Unavailable => {
+                let message = "a limit counts money, and the store that counts it is away; the answer ends here";
+                ApiError::new(ErrorCode::LimitStoreUnavailable, message)
+            }
+        })?;
+        if let (Some(growth), Some(reservation)) = (&mut self.growth, &mut self.reservation) {
+            reservation.join(more);
             growth.paid = growth.paid.saturating_add(MORE);
         }
         Ok(())
@@ -192,14 +220,20 @@ async fn let_in(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, A
         let (limits, asks, own) = entry.asks(exchange, &need, &passed);
         let rules = (limits.as_slice(), &own);
         unpriced(&limits, &need)?;
-        let broken = match state.limits.reserve(&asks, turn, state.limits_now()) {
+        let broken = match state.reserve(&asks, turn).await {
             Ok(reservation) => {
                 let bound = need.clamped.or_else(|| entry.bound());
                 exchange.will_cost(need.usual_cost());
                 exchange.admitted(reservation, rules, (began.elapsed(), need));
                 return Ok(Admitted { route, bound });
             }
-            Err(broken) => broken,
+            Err(Refusal::Over { broken, alone }) => {
+                if alone {
+                    exchange.decided_alone();
+                }
+                broken
+            }
+            Err(Refusal::Unavailable) => return Err(exchange.uncounted()),
         };
         match entry.next(&limits, &asks, &broken, began) {
             Next::Clamp(nano) if need.clamp(nano) => {}
@@ -229,7 +263,7 @@ async fn let_in(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, A
                 }
                 match one.wait {
                     Some(wait) => sleep_until(Instant::now() + wait).await,
-                    None if timeout_at(until, place.told()).await.is_err() => {
+                    None if !state.place_may_be(place, until).await => {
                         return Err(exchange.limited(rules, broken));
                     }
                     None => {}

@@ -98,7 +98,7 @@ impl Limit {
 impl Limits {
     /// How all limits stand that hold for somebody. Rules that go by the model are listed as lines where none
     /// is said, those that go by the address always.
-    pub fn explain(&self, state: &State, asked: &Asked<'_>) -> Value {
+    pub async fn explain(&self, state: &State, asked: &Asked<'_>) -> Value {
         let who = Who {
             tenant: asked.tenant,
             key: asked.key,
@@ -123,7 +123,7 @@ impl Limits {
             .iter()
             .map(|limit| limit.ask((&who, &own), &state.limit_keys, &need))
             .collect();
-        let standings = state.limits.standings(&asks, state.limits_now());
+        let standings = state.limits_stand(&asks).await;
         let limits = holds.iter().zip(&standings);
         let limits: Vec<Value> = limits
             .map(|(limit, standing)| limit.shown(standing))

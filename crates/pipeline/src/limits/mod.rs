@@ -4,12 +4,14 @@ mod admit;
 mod compile;
 pub mod explain;
 mod need;
+mod shared;
 pub mod simulate;
 mod tell;
 pub mod trust;
 
 pub(crate) use admit::{Admission, Entry, admit, written};
 pub(crate) use compile::compile;
+pub(crate) use shared::{Growing, growing};
 
 use crate::policy::{Policy, Route};
 use crate::state::State;
@@ -366,6 +368,7 @@ impl State {
         self.metrics
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
+        self.refresh_shared_limits();
         let (levels, lost) = self.trust.book.counts(self.clock.now_ms());
         for (gauge, count) in self.metrics.trust_users.iter().zip(levels) {
             gauge.set(count);

@@ -180,6 +180,7 @@ impl Exchange {
         let ledger = ledger.filter(|_| reservation.counts_money());
         let written = ledger.map(|ledger| ledger.journal.written());
         self.set_admission(Admission {
+            alone: reservation.is_alone(),
             reservation: Some(reservation),
             standings,
             growth: sized.then(|| Growth::of(need)),
@@ -239,10 +240,9 @@ impl Exchange {
             }
         }
         self.set_admission(Admission {
-            reservation: None,
+            alone: self.limits_alone() == Some(true),
             standings: broken.into_iter().map(|one| one.standing).collect(),
-            growth: None,
-            written: None,
+            ..Admission::default()
         });
         told
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::flight::{Beginning, Flight};
 use crate::policy::{Recording, Rules, Timeouts};
 use crate::target::Manner;
+use crate::validated::Checking;
 use aplomb_latency::breaker::Rule;
 use aplomb_latency::standing::Standings;
 use aplomb_observe::metrics::Metrics;
@@ -66,6 +67,7 @@ fn road(ranks: &[usize], attempts: u32) -> Road {
         },
         rules: Rules::default(),
         record: Recording::default(),
+        checking: Checking::default(),
         cache: None,
         sharing: Arc::default(),
         metrics: metrics.route("r"),

@@ -1,13 +1,15 @@
 //! What limits have to do with an exchange: what it has taken of them, and what it is charged.
 
 use super::{Exchange, ms};
-use crate::limits::Admission;
+use crate::limits::{Admission, Growing, growing};
 use crate::policy::Route;
 use aplomb_catalog::prices::Prices;
 use aplomb_core::error::ApiError;
 use aplomb_core::usage::{Usage, UsageSource};
 use aplomb_limits::key::Key;
+use aplomb_limits::room::Reservation;
 use aplomb_limits::rule::Meter;
+use aplomb_limits::shared::Refusal;
 use aplomb_limits::trust::Terms;
 use aplomb_limits::verdict::Standing;
 use aplomb_observe::record::{LimitDecision, LimitFacts, Outcome};
@@ -25,6 +27,17 @@ impl Exchange {
         self.admission
             .as_ref()
             .map_or(&[], |admission| &admission.standings)
+    }
+
+    /// Whether limits were counted: true also where this node has decided alone, since what nodes share was away. None where
+    /// nothing was limited.
+    pub fn limits_alone(&self) -> Option<bool> {
+        self.admission.as_ref().map(|admission| admission.alone)
+    }
+
+    /// This node has decided alone.
+    pub(crate) fn decided_alone(&mut self) {
+        self.admission.get_or_insert_default().alone = true;
     }
 
     /// Its caller's plan, and how far it is trusted: level and score.
@@ -89,17 +102,29 @@ impl Exchange {
         self.state.limit_keys.key("output tokens", values)
     }
 
-    /// Reserves more where the answer has become longer than what was reserved.
+    /// Reserves more where the answer has become longer than what was reserved. Gives what has to be waited for.
     ///
     /// # Errors
     /// A limit of money has nothing left.
-    pub(crate) fn grow(&mut self) -> Result<(), ApiError> {
+    pub(crate) fn grow(&mut self) -> Result<Option<Growing>, ApiError> {
         match &mut self.admission {
             Some(admission) if admission.growth.is_some() => {
                 let now = self.state.limits_now();
-                admission.grow(self.output_bytes.div_ceil(4), now)
+                let more = admission.grow(self.output_bytes.div_ceil(4), now)?;
+                Ok(more.map(|asks| growing(self.state.clone(), asks)))
             }
-            _ => Ok(()),
+            _ => Ok(None),
+        }
+    }
+
+    /// What was waited for is there, or is not.
+    ///
+    /// # Errors
+    /// A limit of money has nothing left, or can't be counted.
+    pub(crate) fn grown(&mut self, more: Result<Reservation, Refusal>) -> Result<(), ApiError> {
+        match &mut self.admission {
+            Some(admission) => admission.grown(more),
+            None => Ok(()),
         }
     }
 
@@ -142,6 +167,11 @@ impl Exchange {
         {
             usage.input = u64::try_from(self.input_bytes.div_ceil(4)).unwrap_or(u64::MAX);
             cost = self.price_at(called, &usage);
+        }
+        // Answers that were turned down are paid for too.
+        if let Some(facts) = self.validation() {
+            usage = usage.plus(&facts.turned_down);
+            cost = cost.map(|nano| nano.saturating_add(facts.cost_nano.unwrap_or(0)));
         }
         match meter {
             Meter::Requests | Meter::Concurrent => None,

@@ -143,7 +143,7 @@ async fn explain(gateway: &Arc<Gateway>, query: Option<&str>) -> Result<Reply, A
         model: model.as_deref(),
         route: route.as_deref(),
     };
-    let mut answer = policy.limits.explain(&gateway.state, &asked);
+    let mut answer = policy.limits.explain(&gateway.state, &asked).await;
     let history = history(gateway, &policy, whom).await?;
     if let (Some(answer), Value::Object(history)) = (answer.as_object_mut(), history) {
         answer.extend(history);

@@ -1,7 +1,7 @@
 //! What limits count.
 
 use super::*;
-use crate::metrics::Gauge;
+use crate::metrics::{Gauge, SharedLimitMetrics};
 
 pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
     let mut decisions = Family::counter(
@@ -32,13 +32,7 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
         "aplomb_limits_delayed_total",
         "Refusals that were told late, since their callers go on asking.",
     );
-    let gauge = |name, help, gauge: &Gauge| {
-        Family::new(name, Kind::Gauge, help).with(Vec::new(), number(gauge.get()))
-    };
-    let counter = |name, help, gauge: &Gauge| {
-        Family::counter(name, help).with(Vec::new(), number(gauge.get()))
-    };
-    vec![
+    let mut all = vec![
         decisions,
         gauge(
             "aplomb_limits_counters",
@@ -82,5 +76,63 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
             "Rows of the trail of trust that could not be kept.",
             &metrics.trust_lost,
         ),
+    ];
+    if let Some(shared) = metrics.limits_shared.get() {
+        all.extend(nodes(shared));
+    }
+    all
+}
+
+/// Limits that nodes share.
+fn nodes(shared: &SharedLimitMetrics) -> [Family; 8] {
+    [
+        gauge(
+            "aplomb_limits_shared_up",
+            "Whether limits are counted together with other nodes (1), or this node goes on alone with its share (0). Only with `store.shared`.",
+            &shared.up,
+        ),
+        gauge(
+            "aplomb_limits_shared_nodes",
+            "Nodes that share limits, this one included. Only with `store.shared`.",
+            &shared.nodes,
+        ),
+        counter(
+            "aplomb_limits_shared_alone_total",
+            "Requests that this node decided alone, since the shared store was away or too slow. Only with `store.shared`.",
+            &shared.alone,
+        ),
+        counter(
+            "aplomb_limits_shared_closed_total",
+            "Requests that were refused since money can't be counted without the shared store. Only with `store.shared`.",
+            &shared.closed,
+        ),
+        counter(
+            "aplomb_limits_shared_spared_total",
+            "Requests that were refused without asking the shared store, since a limit was known to be used up. Only with `store.shared`.",
+            &shared.spared,
+        ),
+        counter(
+            "aplomb_limits_shared_failed_total",
+            "Calls to the shared store of limits that failed or were too slow. Only with `store.shared`.",
+            &shared.failed,
+        ),
+        gauge(
+            "aplomb_limits_shared_owing",
+            "Counters of which the shared store does not know everything yet. Only with `store.shared`.",
+            &shared.owing,
+        ),
+        counter(
+            "aplomb_limits_shared_lost_total",
+            "Uses of limits that the shared store will never know. Only with `store.shared`.",
+            &shared.lost,
+        ),
     ]
+}
+
+fn gauge(name: &'static str, help: &'static str, gauge: &Gauge) -> Family {
+    Family::new(name, Kind::Gauge, help).with(Vec::new(), number(gauge.get()))
+}
+
+fn counter(name: &'static str, help: &'static str, gauge: &Gauge) -> Family {
+    Family::counter(name, help).with(Vec::new(), number(gauge.get()))
 }
