@@ -49,8 +49,73 @@ pub enum Command {
     Bans(BansArgs),
     /// Say which answers of a file pass the validators of a route, or which values fit their schemas. Needs no gateway.
     Validate(ValidateArgs),
+    /// Show what tenants and keys usually spend and which spend breakers are not closed, or close one. Asks the running gateway.
+    Breaker(BreakerArgs),
+    /// Stop serving all but the keys of `protect.panic`, at once, or go on. Asks the running gateway, else works on the store.
+    Panic(PanicArgs),
+    /// Show what was done by people and decided by the gateway, and whether that trail is whole. Works on the store itself.
+    Audit(AuditArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
+}
+
+/// Which spend breakers.
+#[derive(Args)]
+pub struct BreakerArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Close this one, such as `tenant:acme`; it learns anew what is usual.
+    #[arg(long)]
+    pub reset: Option<String>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where to turn the panic switch.
+#[derive(Args)]
+pub struct PanicArgs {
+    /// `on` or `off`; without it, how the switch stands is shown.
+    #[arg(value_enum)]
+    pub turn: Option<Turn>,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Ways to turn a switch.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Turn {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// About the audit trail.
+#[derive(Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do. Default: show the latest rows.
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
+    /// Most rows.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// One JSON object a line.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Verbs about the audit trail.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Say whether the trail is whole: no row changed, removed or inserted. Prints the number and hash of its last row.
+    Verify {
+        /// A row that was written down elsewhere and must be there: `NUMBER:HASH`, as this command printed it.
+        #[arg(long)]
+        anchor: Option<String>,
+    },
 }
 
 /// Which bans.

@@ -2,7 +2,9 @@
 
 mod admin;
 mod alerts;
+mod audit;
 mod bans;
+mod breaker;
 mod cache;
 mod check;
 mod cli;
@@ -14,6 +16,7 @@ mod limits;
 mod load;
 mod log;
 mod output;
+mod panic;
 mod privacy;
 mod records;
 mod serve;
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
         Command::Cache(args) => cache::run(&args),
         Command::Bans(args) => bans::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Breaker(args) => breaker::run(&args),
+        Command::Panic(args) => panic::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

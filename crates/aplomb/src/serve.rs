@@ -1,6 +1,7 @@
 //! `aplomb serve`: load, wire, listen, reload, drain.
 
 use crate::alerts;
+use crate::audit;
 use crate::cli::ConfigArgs;
 use crate::keys::{hasher, store};
 use crate::load::{Origin, nothing_found};
@@ -236,6 +237,59 @@ fn acceptor(origin: &Origin, server: &ServerConfig) -> Result<Option<tls::Accept
         .map_err(|error| Failure::start(format!("server.tls: {error}")))
 }
 
+/// What listens where.
+struct Listeners {
+    data: Listener,
+    admin: Listener,
+    /// For scrapers, where they have an address of their own.
+    metrics: Option<Listener>,
+    /// Addresses of the data plane and of the admin listener.
+    at: (SocketAddr, SocketAddr),
+}
+
+/// Most connections of listeners for few.
+const FEW: usize = 100;
+
+async fn listeners(
+    server: &ServerConfig,
+    metrics_at: Option<SocketAddr>,
+    tls: Option<tls::Acceptor>,
+) -> Result<Listeners, Failure> {
+    let data = bind(server.listen, "server.listen").await?;
+    let admin = bind(server.admin, "server.admin").await?;
+    let at = (
+        data.local_addr().map_err(Failure::start)?,
+        admin.local_addr().map_err(Failure::start)?,
+    );
+    let listener = |plane, socket, connections_max| Listener {
+        plane,
+        socket,
+        tls: None,
+        connections_max,
+        header_timeout: server.header_timeout.0,
+        write_timeout: server.write_timeout.0,
+    };
+    let metrics = match metrics_at {
+        Some(address) => {
+            let socket = bind(address, "observe.metrics.listen").await?;
+            let address = socket.local_addr().map_err(Failure::start)?;
+            tracing::info!(plane = "metrics", address = %address, "listening");
+            Some(listener(Plane::Metrics, socket, FEW))
+        }
+        None => None,
+    };
+    let connections_max = usize::try_from(server.connections_max).unwrap_or(usize::MAX);
+    Ok(Listeners {
+        data: Listener {
+            tls,
+            ..listener(Plane::Data, data, connections_max)
+        },
+        admin: listener(Plane::Admin, admin, FEW),
+        metrics,
+        at,
+    })
+}
+
 /// Serves until SIGTERM or SIGINT. `started` is told the bound addresses of the data plane and the admin listener.
 ///
 /// # Errors
@@ -250,36 +304,13 @@ pub async fn serve(
     let metrics_at = parsed.file.observe.metrics.listen;
     let server = parsed.file.server;
     let tls = acceptor(&origin, &server)?;
-    let data = bind(server.listen, "server.listen").await?;
-    let admin = bind(server.admin, "server.admin").await?;
-    let metrics = match metrics_at {
-        Some(address) => Some(bind(address, "observe.metrics.listen").await?),
-        None => None,
-    };
-    let (data_at, admin_at) = (
-        data.local_addr().map_err(Failure::start)?,
-        admin.local_addr().map_err(Failure::start)?,
-    );
+    let Listeners {
+        data,
+        admin,
+        metrics,
+        at: (data_at, admin_at),
+    } = listeners(&server, metrics_at, tls).await?;
     let (stop_data, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
-    let connections_max = usize::try_from(server.connections_max).unwrap_or(usize::MAX);
-    let header_timeout = server.header_timeout.0;
-    let write_timeout = server.write_timeout.0;
-    let data = Listener {
-        plane: Plane::Data,
-        socket: data,
-        tls,
-        connections_max,
-        header_timeout,
-        write_timeout,
-    };
-    let admin = Listener {
-        plane: Plane::Admin,
-        socket: admin,
-        tls: None,
-        connections_max: 100,
-        header_timeout,
-        write_timeout,
-    };
     let (admin_tasks, otel_tasks) = (Tasks::default(), Tasks::default());
     otel_tasks.spawn(gateway.state.otel.clone().run());
     tasks.spawn(data.serve(
@@ -295,23 +326,20 @@ pub async fn serve(
         Duration::from_millis(100),
     ));
     admin_tasks.spawn(alerts::watch(gateway.clone(), stop_admin.subscribe()));
-    if let Some(socket) = metrics {
-        let address = socket.local_addr().map_err(Failure::start)?;
-        let metrics = Listener {
-            plane: Plane::Metrics,
-            socket,
-            tls: None,
-            connections_max: 100,
-            header_timeout,
-            write_timeout,
-        };
+    if let Some(decisions) = gateway.state.decisions.take() {
+        admin_tasks.spawn(audit::note(
+            gateway.clone(),
+            decisions,
+            stop_admin.subscribe(),
+        ));
+    }
+    if let Some(metrics) = metrics {
         admin_tasks.spawn(metrics.serve(
             gateway.clone(),
             admin_tasks.clone(),
             stop_admin.subscribe(),
             Duration::from_millis(100),
         ));
-        tracing::info!(plane = "metrics", address = %address, "listening");
     }
     // Commands look here: the file may name port 0, and environments differ.
     std::fs::write(server.data_dir.join(ADMIN_ADDRESS), format!("{admin_at}\n"))

@@ -4,7 +4,8 @@
 use aplomb_testkit::Dialect::{Anthropic, OpenAi};
 use aplomb_testkit::client::{Request, Whole};
 use aplomb_testkit::gateway::{Gateway, Setup};
-use aplomb_testkit::wait_for;
+use aplomb_testkit::upstream::Upstream;
+use aplomb_testkit::{wait_for, wire};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,10 @@ fn a_subnet_that_scans_is_banned_and_its_ban_can_be_ended() {
     let lifted = rows["data"].as_array().unwrap().iter();
     let mut lifted = lifted.filter(|row| row["action"] == "ban.lift");
     assert_eq!(lifted.next().unwrap()["subject"], "198.51.100.0/24");
+    wait_for("the ban in the trail", || {
+        let (_, rows) = command(&gateway, &["audit"]);
+        rows.contains("198.51.100.0/24: 20 strikes").then_some(())
+    });
 }
 
 #[test]
@@ -291,4 +296,149 @@ fn what_is_wrong_in_the_file_is_told() {
         let told = told(rest);
         assert!(told.contains(expected), "{rest}: {told}");
     }
+}
+
+#[test]
+fn the_panic_switch_holds_at_once_and_over_a_restart() {
+    let setup = setup("");
+    let gateway = setup.start();
+    let (good, made) = command(&gateway, &["keys", "create", "--tenant", "ops", "--json"]);
+    assert!(good, "{made}");
+    let ops: Value = serde_json::from_str(&made).unwrap();
+    let (ops, id) = (ops["key"].as_str().unwrap(), ops["id"].as_str().unwrap());
+    let key = key(&gateway);
+    gateway.write_config(&format!(
+        "{PRACTICE}protect:\n  panic: {{ keys: [{id}] }}\n"
+    ));
+    gateway.wait_log("configuration reloaded");
+    let ask = |gateway: &Gateway, key: &str| chat(gateway).header("x-api-key", key).whole();
+    assert_eq!(ask(&gateway, &key).status, 200);
+    let (good, told) = command(&gateway, &["panic", "on"]);
+    assert!(good && told.contains("only the keys"), "{told}");
+    let refused = ask(&gateway, &key);
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (403, "panic".into())
+    );
+    assert_eq!(ask(&gateway, ops).status, 200);
+    assert_eq!(
+        chat(&gateway).whole().status,
+        401,
+        "who has no key is told no more"
+    );
+    let models = Request::new(gateway.data, "GET", "/v1/models").header("x-api-key", &key);
+    assert_eq!(models.whole().status, 403);
+    assert_eq!(gateway.metric("aplomb_protect_panic"), Some(1.0));
+    // Killed and started again, it still holds; the command works without a gateway too.
+    let setup = gateway.killed();
+    let gateway = setup.clone().start();
+    assert_eq!(ask(&gateway, &key).status, 403);
+    let setup = gateway.killed();
+    let out = setup
+        .command(&["panic", "off", "--config", "aplomb.yaml"])
+        .output()
+        .unwrap();
+    assert!(out.status.success());
+    let gateway = setup.start();
+    assert_eq!(ask(&gateway, &key).status, 200);
+    // A change by another process is seen within a second or two.
+    let (good, whole) = command(&gateway, &["audit", "verify", "--json"]);
+    assert!(good, "{whole}");
+    let whole: Value = serde_json::from_str(&whole).unwrap();
+    let (_, rows) = command(&gateway, &["audit"]);
+    for action in ["key.create", "config.reload", "panic.on", "panic.off"] {
+        assert!(rows.contains(action), "{rows}");
+    }
+    let anchor = whole["head"].as_str().unwrap();
+    assert!(command(&gateway, &["audit", "verify", "--anchor", anchor]).0);
+    let (number, _) = anchor.split_once(':').unwrap();
+    let forged = format!("{number}:{}", "0".repeat(64));
+    let (good, told) = command(&gateway, &["audit", "verify", "--anchor", &forged]);
+    assert!(
+        !good && told.contains("is not the one that was written down"),
+        "{told}"
+    );
+}
+
+/// A provider whose answers cost 5 cents each.
+fn priced(protect: &str) -> (Gateway, Upstream) {
+    let upstream = Upstream::start(|seen| wire::good(seen, &["hello"]));
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         prices: {{ up/m: {{ input: 1000, output: 1000 }} }}\n\
+         routes:\n  chat: {{ targets: [up/m] }}\nprotect:\n  spend: {protect}\n"
+    );
+    (Gateway::start(BINARY, &config), upstream)
+}
+
+#[test]
+fn no_minute_costs_more_than_the_operator_says() {
+    let (gateway, upstream) = priced("{ per_minute: 4 USD }");
+    let answers: Vec<Whole> = std::thread::scope(|scope| {
+        let ask = || chat(&gateway).body(BOUNDED.as_bytes()).whole();
+        let all: Vec<_> = (0..16)
+            .map(|_| scope.spawn(move || [ask(), ask(), ask()]))
+            .collect();
+        let all = all.into_iter().flat_map(|one| one.join().unwrap());
+        all.collect()
+    });
+    let served = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!(served > 0);
+    let spent = gateway.metric("aplomb_tenant_cost_usd_total{tenant=\"local\"}");
+    assert!(spent.unwrap() <= 4.0, "{spent:?}");
+    let refused = answers.iter().find(|answer| answer.status == 429).unwrap();
+    assert_eq!(refused.error_code(), "insufficient_quota");
+    assert_eq!(
+        refused.json()["error"]["aplomb"]["rule"],
+        "protect-spend-per-minute"
+    );
+    assert_eq!(upstream.seen().len(), served);
+}
+
+const BOUNDED: &str =
+    r#"{"model":"chat","messages":[{"role":"user","content":"Say hello."}],"max_tokens":100}"#;
+
+#[test]
+fn breakers_are_shown_and_reset() {
+    let (gateway, _upstream) = priced("{ breaker: true }");
+    let key = key(&gateway);
+    let answer = chat(&gateway).header("x-api-key", &key).whole();
+    assert_eq!(answer.status, 200);
+    let (good, shown) = command(&gateway, &["breaker"]);
+    assert!(
+        good && shown.contains("tenant:acme") && shown.contains("key:"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("closed") && shown.contains("not known yet"),
+        "{shown}"
+    );
+    let told = gateway.admin_get("/admin/v1/breaker").whole().json();
+    let acme = told["data"].as_array().unwrap().iter();
+    let acme = acme
+        .into_iter()
+        .find(|one| one["name"] == "tenant:acme")
+        .unwrap();
+    let asked: f64 = acme["asked_usd_last_minute"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(asked > 0.0, "{acme}");
+    let (good, told) = command(&gateway, &["breaker", "--reset", "tenant:acme"]);
+    assert!(good, "{told}");
+    let (good, told) = command(&gateway, &["breaker", "--reset", "tenant:nobody"]);
+    assert!(!good && told.contains("there is no breaker"), "{told}");
+    let (_, rows) = command(&gateway, &["audit"]);
+    assert!(rows.contains("spend.reset"), "{rows}");
+    let open = gateway.metric("aplomb_protect_spend_breakers{state=\"open\"}");
+    assert_eq!(open, Some(0.0));
+    let none = practice_breaker();
+    assert!(none.contains("set `protect.spend.breaker`"), "{none}");
+}
+
+fn practice_breaker() -> String {
+    let gateway = setup("").start();
+    command(&gateway, &["breaker"]).1
 }

@@ -1,8 +1,9 @@
 //! The part of the file that keeps bad traffic out.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::ConfigFile;
-use crate::scalar::{Span, text_scalar};
+use crate::scalar::{Span, Usd, text_scalar};
+use aplomb_core::money::NanoUsd;
 use aplomb_core::network::Network;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,6 +23,48 @@ pub struct ProtectConfig {
     pub arrivals: ArrivalsConfig,
     /// What happens to those that try keys and paths.
     pub guessing: GuessingConfig,
+    /// Who is served while the panic switch is on.
+    pub panic: PanicConfig,
+    /// What happens when a tenant or a key suddenly spends far more than usual.
+    pub spend: SpendConfig,
+}
+
+/// What happens when a tenant or a key suddenly spends far more than usual.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpendConfig {
+    /// Most that a tenant spends in any minute, such as `10 USD`: a limit like those under `limits`, called `protect-spend-per-minute`. Default: no bound.
+    pub per_minute: Option<Usd>,
+    /// Whether each tenant and each key has a breaker: it holds what is far above the usual of the last hour, and refuses all for a while when that goes on. Default `false`.
+    pub breaker: bool,
+    /// Nothing is unusual below so much a minute. Default `1 USD`.
+    pub from: Usd,
+    /// How long a breaker is open; twice as long each time it opens again. Default `10m`.
+    pub open: Span,
+    /// Who is not held by breakers.
+    pub allow: PanicConfig,
+}
+
+impl Default for SpendConfig {
+    fn default() -> Self {
+        SpendConfig {
+            per_minute: None,
+            breaker: false,
+            from: Usd(NanoUsd(1_000_000_000)),
+            open: Span(Duration::from_secs(600)),
+            allow: PanicConfig::default(),
+        }
+    }
+}
+
+/// Keys and tenants that are served where others are not: while the panic switch is on (`aplomb panic on`), or a breaker is open.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PanicConfig {
+    /// Public ids of keys, as `aplomb keys list` shows them.
+    pub keys: Vec<String>,
+    /// Tenants, with all their keys.
+    pub tenants: Vec<String>,
 }
 
 /// Networks that are let through or kept out. Each entry is an address, a network such as `192.0.2.0/24`, or `file:PATH` with one of them a line (`#` begins a comment; at most 16 MiB). Files are read when the configuration is.
@@ -172,6 +215,9 @@ const WINDOW_MAX: Duration = Duration::from_secs(3600);
 /// Longest time that an answer is held back. Chosen: clients give up soon after.
 const DELAY_MAX: Duration = Duration::from_secs(10);
 
+/// Longest time that a breaker is open the first time.
+const OPEN_MAX: Duration = Duration::from_secs(86_400);
+
 /// What the shapes alone can't say.
 pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     let guessing = &file.protect.guessing;
@@ -189,6 +235,24 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     if guessing.ban.0.is_zero() {
         let message = "must be longer than 0; without bans write `enabled: false`";
         error("protect.guessing.ban", message);
+    }
+    for (index, tenant) in file.protect.panic.tenants.iter().enumerate() {
+        // Tenants come with their keys too, so that an unknown one is no mistake for certain.
+        if !file.tenants.is_empty() && !file.tenants.contains_key(tenant) {
+            let path = format!("protect.panic.tenants[{index}]");
+            let message = format!("there is no tenant `{tenant}` in this file");
+            let suggestion = did_you_mean(tenant, file.tenants.keys().map(String::as_str));
+            found.push(Diagnostic::warning(path, message).suggest(suggestion));
+        }
+    }
+    let mut error = |path: &str, message: &str| found.push(Diagnostic::error(path, message));
+    let spend = &file.protect.spend;
+    if spend.open.0.is_zero() || spend.open.0 > OPEN_MAX {
+        error("protect.spend.open", "must be longer than 0 and at most 1d");
+    }
+    if spend.per_minute.is_some_and(|usd| usd.0 == NanoUsd::ZERO) {
+        let message = "must be more than 0; to stop all spending use `aplomb panic on`";
+        error("protect.spend.per_minute", message);
     }
     let arrivals = &file.protect.arrivals;
     for (name, rate) in [

@@ -5,6 +5,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+use crate::audit::{Anchor, Broken};
 use crate::key::KeyHasher;
 use crate::snapshot::{AuthError, KeySnapshot};
 use crate::store::{Act, ControlError, ControlStore, NewKey};
@@ -39,6 +40,8 @@ pub fn run(open: &dyn Fn() -> Box<dyn ControlStore>) {
     revocation_is_final(&*store);
     rotation_overlaps(&*store);
     notes_are_kept(&*store);
+    the_trail_is_whole(&*store);
+    the_panic_switch_stays_where_it_is_put(open);
     names_are_checked(&*store);
     other_handles_see_changes(open);
     threads_do_not_lose_keys(open);
@@ -138,6 +141,45 @@ fn notes_are_kept(store: &dyn ControlStore) {
         (entry.action.as_str(), entry.subject.as_str()),
         ("privacy.erase", "receipt-1")
     );
+}
+
+fn the_trail_is_whole(store: &dyn ControlStore) {
+    let verified = store.verify(None).unwrap();
+    let head = verified.head.unwrap();
+    assert_eq!(verified.rows, head.seq);
+    store.note("test.more", "x", &ACT).unwrap();
+    assert!(
+        store.verify(Some(&head)).is_ok(),
+        "a row that was written down stays"
+    );
+    let other = Anchor {
+        hash: "0".repeat(64),
+        ..head.clone()
+    };
+    assert!(matches!(
+        store.verify(Some(&other)),
+        Err(ControlError::Broken(Broken::Anchor(seq))) if seq == head.seq
+    ));
+    let later = Anchor {
+        seq: head.seq + 100,
+        ..head
+    };
+    assert!(store.verify(Some(&later)).is_err());
+}
+
+fn the_panic_switch_stays_where_it_is_put(open: &dyn Fn() -> Box<dyn ControlStore>) {
+    let (one, two) = (open(), open());
+    assert!(!one.panic().unwrap());
+    let before = two.version().unwrap();
+    one.set_panic(true, &ACT).unwrap();
+    assert!(two.panic().unwrap());
+    assert_eq!(two.audit(1).unwrap()[0].action, "panic.on");
+    let once = two.version().unwrap();
+    assert!(once > before);
+    one.set_panic(true, &ACT).unwrap();
+    assert_eq!(two.version().unwrap(), once, "it is on already");
+    two.set_panic(false, &ACT).unwrap();
+    assert!(!one.panic().unwrap());
 }
 
 fn names_are_checked(store: &dyn ControlStore) {

@@ -2,6 +2,7 @@
 //!
 //! The store is never on the request path: requests are authenticated against a [`snapshot::KeySnapshot`] in memory.
 
+pub mod audit;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod key;

@@ -1,5 +1,6 @@
 //! The control store in one SQLite file (WAL), shared by the server and the command line.
 
+use crate::audit::{Anchor, Link, Verified, Walk, hex};
 use crate::key::{KeyHash, KeyHasher, PlainKey};
 use crate::store::{Act, AuditEntry, ControlError, ControlStore, KeyRecord, NewKey, check_name};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -7,7 +8,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// Rows of the trail that are read at once.
+const PAGE: u32 = 1000;
 
 const CREATE: &str = "
 CREATE TABLE tenants (id TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL) STRICT;
@@ -20,6 +23,15 @@ CREATE TABLE audit (
   action TEXT NOT NULL, subject TEXT NOT NULL) STRICT;
 CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+";
+
+/// From schema 1 to 2: the trail becomes a chain, and there are switches.
+const CHAIN: &str = "
+ALTER TABLE audit ADD COLUMN hash BLOB;
+CREATE TABLE switches (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+";
+const NO_UPDATE: &str = "
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 ";
 
 const COLUMNS: &str = "id, tenant, name, hash, created_at_ms, expires_at_ms, revoked_at_ms, routes";
@@ -58,10 +70,89 @@ fn note(
     action: &str,
     subject: &str,
 ) -> rusqlite::Result<usize> {
+    let last: Option<(i64, Vec<u8>)> = tx
+        .query_row(
+            "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
+            [],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get::<_, Option<Vec<u8>>>(1)?.unwrap_or_default(),
+                ))
+            },
+        )
+        .optional()?;
+    // A row that is missing at the end stays missing: its number is not given again.
+    let given: Option<i64> = tx
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'audit'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let seq = given.unwrap_or(0).saturating_add(1);
+    let before = last.map(|(_, hash)| hash).unwrap_or_default();
+    let link = Link {
+        seq: from_db(seq),
+        at_ms: act.at_ms,
+        actor: act.actor,
+        action,
+        subject,
+    };
     tx.execute(
-        "INSERT INTO audit (at_ms, actor, action, subject) VALUES (?1, ?2, ?3, ?4)",
-        params![to_db(act.at_ms), act.actor, action, subject],
+        "INSERT INTO audit (seq, at_ms, actor, action, subject, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            seq,
+            to_db(act.at_ms),
+            act.actor,
+            action,
+            subject,
+            link.hash(&before)
+        ],
     )
+}
+
+fn is_panic(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT value FROM switches WHERE name = 'panic'";
+    let value: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(value.as_deref() == Some("on"))
+}
+
+/// Makes a chain of the rows of an older version.
+fn chain(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch("DROP TRIGGER audit_no_update;")?;
+    tx.execute_batch(CHAIN)?;
+    let mut before = Vec::new();
+    for row in rows(tx, "ORDER BY seq", 0)? {
+        before = row.link().hash(&before);
+        tx.execute(
+            "UPDATE audit SET hash = ?2 WHERE seq = ?1",
+            params![to_db(row.seq), before],
+        )?;
+    }
+    tx.execute_batch(NO_UPDATE)
+}
+
+/// Rows of the audit trail from the first after `after` on.
+fn rows(connection: &Connection, order: &str, after: u64) -> rusqlite::Result<Vec<AuditEntry>> {
+    let entry = |row: &Row<'_>| {
+        let hash: Option<Vec<u8>> = row.get(5)?;
+        Ok(AuditEntry {
+            seq: from_db(row.get(0)?),
+            at_ms: from_db(row.get(1)?),
+            actor: row.get(2)?,
+            action: row.get(3)?,
+            subject: row.get(4)?,
+            hash: hex(&hash.unwrap_or_default()),
+        })
+    };
+    let sql = format!(
+        "SELECT seq, at_ms, actor, action, subject, hash FROM audit WHERE seq > ?1 {order}"
+    );
+    connection
+        .prepare(&sql)?
+        .query_map([to_db(after)], entry)?
+        .collect()
 }
 
 fn find(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<KeyRecord>> {
@@ -189,6 +280,10 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     let mut found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found == 0 {
         tx.execute_batch(CREATE)?;
+        found = 1;
+    }
+    if found == 1 {
+        chain(&tx)?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
         found = SCHEMA;
     }
@@ -276,22 +371,62 @@ impl ControlStore for SqliteStore {
 
     fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ControlError> {
         let connection = self.lock();
-        let entry = |row: &Row<'_>| {
-            Ok(AuditEntry {
-                at_ms: from_db(row.get(0)?),
-                actor: row.get(1)?,
-                action: row.get(2)?,
-                subject: row.get(3)?,
-            })
+        let order = format!("ORDER BY seq DESC LIMIT {limit}");
+        rows(&connection, &order, 0).map_err(|error| self.engine(error))
+    }
+
+    fn verify(&self, anchor: Option<&Anchor>) -> Result<Verified, ControlError> {
+        let mut connection = self.lock();
+        let read = |connection: &mut Connection| {
+            // One view of the trail, whoever writes meanwhile.
+            let tx = connection.transaction()?;
+            let mut walk = Walk::new(anchor);
+            let order = format!("ORDER BY seq LIMIT {PAGE}");
+            loop {
+                let page = rows(&tx, &order, walk.last())?;
+                if page.is_empty() {
+                    break;
+                }
+                for row in &page {
+                    if let Err(broken) = walk.step(row) {
+                        return Ok(Err(broken));
+                    }
+                }
+            }
+            let given: Option<i64> = tx
+                .query_row(
+                    "SELECT seq FROM sqlite_sequence WHERE name = 'audit'",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(walk.end(given.map_or(0, from_db)))
         };
-        let sql = "SELECT at_ms, actor, action, subject FROM audit ORDER BY seq DESC LIMIT ?1";
-        let run = || {
-            connection
-                .prepare(sql)?
-                .query_map([limit], entry)?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        run().map_err(|error| self.engine(error))
+        read(&mut connection)
+            .map_err(|error| self.engine(error))?
+            .map_err(ControlError::Broken)
+    }
+
+    fn set_panic(&self, on: bool, act: &Act<'_>) -> Result<(), ControlError> {
+        self.write(|tx| {
+            if is_panic(tx)? == on {
+                return Ok(());
+            }
+            let (value, action) = if on {
+                ("on", "panic.on")
+            } else {
+                ("off", "panic.off")
+            };
+            tx.execute(
+                "INSERT OR REPLACE INTO switches VALUES ('panic', ?1)",
+                [value],
+            )?;
+            note(tx, act, action, "all").map(|_| ())
+        })
+    }
+
+    fn panic(&self) -> Result<bool, ControlError> {
+        is_panic(&self.lock()).map_err(|error| self.engine(error))
     }
 
     fn version(&self) -> Result<u64, ControlError> {

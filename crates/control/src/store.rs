@@ -1,5 +1,6 @@
 //! What a control store does. Calls block; callers use a blocking pool.
 
+use crate::audit::{Anchor, Broken, Link, Verified};
 use crate::key::{KeyHash, KeyHasher, PlainKey};
 use serde::Serialize;
 
@@ -52,14 +53,31 @@ pub struct Act<'a> {
 /// One row of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
+    /// Number of the row; no number is given twice.
+    pub seq: u64,
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// Who.
     pub actor: String,
-    /// What: `key.create`, `key.revoke`, `key.rotate`, `privacy.erase`.
+    /// What: `key.create`, `key.revoke`, `key.rotate`, `privacy.erase`, `cache.purge`, `panic.on`, `ban.begin`, ...
     pub action: String,
-    /// On what: a key id, or the number of a receipt.
+    /// On what: a key id, the number of a receipt, a network.
     pub subject: String,
+    /// SHA-256 of this row and the hash of the one before it, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl AuditEntry {
+    /// What its hash is made of, besides the hash before it.
+    pub(crate) fn link(&self) -> Link<'_> {
+        Link {
+            seq: self.seq,
+            at_ms: self.at_ms,
+            actor: &self.actor,
+            action: &self.action,
+            subject: &self.subject,
+        }
+    }
 }
 
 /// Why a call failed.
@@ -74,6 +92,9 @@ pub enum ControlError {
     /// No random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The audit trail was changed.
+    #[error("the audit trail is not whole: {0}")]
+    Broken(Broken),
     /// The file was made by a newer version.
     #[error(
         "the control store {file} has schema {found}, this version knows {known}: use a newer version"
@@ -144,6 +165,25 @@ pub trait ControlStore: Send + Sync {
     /// # Errors
     /// The engine.
     fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ControlError>;
+
+    /// Whether the audit trail is whole: every row is as it was written and where it was written, none is missing, and the row of
+    /// the anchor is there.
+    ///
+    /// # Errors
+    /// [`ControlError::Broken`] with the first row that is not, or the engine.
+    fn verify(&self, anchor: Option<&Anchor>) -> Result<Verified, ControlError>;
+
+    /// Turns the panic switch. Turning it to where it is changes nothing.
+    ///
+    /// # Errors
+    /// The engine.
+    fn set_panic(&self, on: bool, act: &Act<'_>) -> Result<(), ControlError>;
+
+    /// How the panic switch stands.
+    ///
+    /// # Errors
+    /// The engine.
+    fn panic(&self) -> Result<bool, ControlError>;
 
     /// A number that grows with every change, whichever process made it.
     ///

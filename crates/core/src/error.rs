@@ -18,6 +18,8 @@ pub enum ErrorCode {
     InvalidApiKey,
     /// The key may not use this route, or the caller may not be here.
     NotAllowed,
+    /// The operator has turned the panic switch, and this key is not on its list.
+    Panic,
     /// No such model, route or provider.
     ModelNotFound,
     /// No such path.
@@ -52,6 +54,8 @@ pub enum ErrorCode {
     BudgetExhausted,
     /// The answer became more expensive than what is left of a limit of money.
     BudgetCut,
+    /// Far more is spent than usual, and the breaker holds it.
+    SpendBreakerOpen,
     /// What limits of money need can't be written now.
     LimitStoreUnavailable,
     /// The gateway sheds load or is shutting down.
@@ -62,10 +66,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 23] = [
+    pub const ALL: [ErrorCode; 25] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
+        ErrorCode::Panic,
         ErrorCode::ModelNotFound,
         ErrorCode::NotFound,
         ErrorCode::MethodNotAllowed,
@@ -83,6 +88,7 @@ impl ErrorCode {
         ErrorCode::LimitExceeded,
         ErrorCode::BudgetExhausted,
         ErrorCode::BudgetCut,
+        ErrorCode::SpendBreakerOpen,
         ErrorCode::LimitStoreUnavailable,
         ErrorCode::Overloaded,
         ErrorCode::Internal,
@@ -94,6 +100,7 @@ impl ErrorCode {
             ErrorCode::InvalidRequest => "invalid_request",
             ErrorCode::InvalidApiKey => "invalid_api_key",
             ErrorCode::NotAllowed => "not_allowed",
+            ErrorCode::Panic => "panic",
             ErrorCode::ModelNotFound => "model_not_found",
             ErrorCode::NotFound => "not_found",
             ErrorCode::MethodNotAllowed => "method_not_allowed",
@@ -111,6 +118,7 @@ impl ErrorCode {
             ErrorCode::LimitExceeded => "rate_limit_exceeded",
             ErrorCode::BudgetExhausted => "insufficient_quota",
             ErrorCode::BudgetCut => "budget_exhausted",
+            ErrorCode::SpendBreakerOpen => "spend_breaker_open",
             ErrorCode::LimitStoreUnavailable => "limit_store_unavailable",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::Internal => "internal_error",
@@ -178,6 +186,7 @@ impl ApiError {
             ErrorCode::InvalidRequest
             | ErrorCode::InvalidApiKey
             | ErrorCode::NotAllowed
+            | ErrorCode::Panic
             | ErrorCode::ModelNotFound
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
@@ -191,6 +200,7 @@ impl ApiError {
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
             | ErrorCode::BudgetCut
+            | ErrorCode::SpendBreakerOpen
             | ErrorCode::NotCached => Fault::Client,
         };
         ApiError {
@@ -238,7 +248,7 @@ impl ApiError {
         match self.code {
             ErrorCode::InvalidRequest => 400,
             ErrorCode::InvalidApiKey => 401,
-            ErrorCode::NotAllowed => 403,
+            ErrorCode::NotAllowed | ErrorCode::Panic => 403,
             ErrorCode::ModelNotFound | ErrorCode::NotFound => 404,
             ErrorCode::MethodNotAllowed => 405,
             ErrorCode::RequestTimeout => 408,
@@ -250,7 +260,8 @@ impl ApiError {
             ErrorCode::QueueFull
             | ErrorCode::LimitExceeded
             | ErrorCode::BudgetExhausted
-            | ErrorCode::BudgetCut => 429,
+            | ErrorCode::BudgetCut
+            | ErrorCode::SpendBreakerOpen => 429,
             ErrorCode::Internal => 500,
             ErrorCode::UpstreamFailed => 502,
             ErrorCode::LimitStoreUnavailable | ErrorCode::Overloaded => 503,
@@ -265,6 +276,7 @@ impl ApiError {
             ErrorCode::InvalidRequest => None,
             ErrorCode::InvalidApiKey => Some("invalid_api_key"),
             ErrorCode::NotAllowed => Some("not_allowed"),
+            ErrorCode::Panic => Some("panic"),
             ErrorCode::ModelNotFound => Some("model_not_found"),
             ErrorCode::NotFound => Some("not_found"),
             ErrorCode::MethodNotAllowed => Some("method_not_allowed"),
@@ -281,6 +293,7 @@ impl ApiError {
             ErrorCode::LimitExceeded => Some("rate_limit_exceeded"),
             ErrorCode::BudgetExhausted => Some("insufficient_quota"),
             ErrorCode::BudgetCut => Some("budget_exhausted"),
+            ErrorCode::SpendBreakerOpen => Some("spend_breaker_open"),
             ErrorCode::LimitStoreUnavailable => Some("limit_store_unavailable"),
             ErrorCode::Overloaded => Some("overloaded"),
             ErrorCode::Internal => Some("internal_error"),
@@ -295,7 +308,10 @@ impl ApiError {
         match self.status() {
             429 if matches!(
                 self.code,
-                ErrorCode::QueueFull | ErrorCode::BudgetExhausted | ErrorCode::BudgetCut
+                ErrorCode::QueueFull
+                    | ErrorCode::BudgetExhausted
+                    | ErrorCode::BudgetCut
+                    | ErrorCode::SpendBreakerOpen
             ) =>
             {
                 "insufficient_quota"

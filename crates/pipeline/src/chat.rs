@@ -87,6 +87,9 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         Ok(admitted) => admitted,
         Err(error) => return Err(give_up(error, exchange)),
     };
+    if let Err(error) = exchange.spends() {
+        return Err(give_up(error, exchange));
+    }
     arrival.route = admitted.route.clone();
     let route = arrival.route.clone();
     // A downgrade may have changed the route.

@@ -12,6 +12,7 @@ use crate::cached::Keep;
 use crate::limits::Admission;
 use crate::limits::provider::Charged;
 use crate::policy::{Policy, Recording, Route, Target};
+use crate::screen::Watched;
 use crate::shared::Lead;
 use crate::state::State;
 use crate::tokens;
@@ -45,7 +46,7 @@ use tokio::sync::oneshot;
 
 /// One exchange while it runs.
 pub struct Exchange {
-    state: Arc<State>,
+    pub(crate) state: Arc<State>,
     record: Box<Record>,
     arrived: Instant,
     /// Time spent on upstream calls and waits between them, up to the first content.
@@ -77,6 +78,8 @@ pub struct Exchange {
     charged: Option<Charged>,
     /// What is wanted of trust; none where users have no levels.
     terms: Option<Terms>,
+    /// Its spending, where that is watched.
+    pub(crate) spend: Option<Box<Watched>>,
     /// Its part in a call that others may have joined.
     lead: Option<Box<Lead>>,
     /// The target that was asked last; none for a simulated one.
@@ -198,6 +201,11 @@ impl Exchange {
             weight: policy.weight(&caller.tenant),
             admission: None,
             charged: None,
+            spend: policy
+                .screen
+                .spend
+                .as_ref()
+                .and_then(|spend| spend.watch(caller)),
             terms: policy.limits.terms,
             lead: None,
             called: None,
@@ -419,6 +427,7 @@ impl Exchange {
         self.record.usage = reported.unwrap_or_else(|| self.estimate());
         self.record.cost_nano = self.cost();
         self.settle_limits();
+        self.settle_spend();
         self.settle_trust();
         let own = self.price_of(&self.record.usage);
         if let Some(shared) = &mut self.record.shared {

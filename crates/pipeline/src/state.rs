@@ -3,6 +3,7 @@
 use crate::cached::Caches;
 use crate::embedder::Local;
 use crate::limits::trust::Trust;
+use crate::screen::decisions::Decisions;
 use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
@@ -21,9 +22,11 @@ use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_protect::spend::Breakers;
 use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,6 +74,12 @@ pub struct State {
     pub(crate) limit_keys: Keyer,
     /// What was seen of addresses.
     pub watch: Watch,
+    /// What tenants and keys spend.
+    pub breakers: Breakers,
+    /// What the gateway itself decided, on its way to the audit trail.
+    pub decisions: Decisions,
+    /// Whether the panic switch is on, as last read from the control store.
+    pub panic: AtomicBool,
     /// When the process began, by both clocks.
     pub(crate) began: (u64, Instant),
     clients: Mutex<HashMap<(String, Duration), HttpClient>>,
@@ -89,6 +98,9 @@ impl State {
             began,
             limits: Arc::default(),
             watch: Watch::default(),
+            breakers: Breakers::default(),
+            decisions: Decisions::default(),
+            panic: AtomicBool::new(false),
             limits_shared: None,
             ledger: None,
             trust: Trust::default(),

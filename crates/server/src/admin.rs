@@ -1,11 +1,11 @@
 //! The admin listener: nothing without the token, but health.
 
-mod bans;
 mod cache;
 mod evals;
 mod grading;
 mod limits;
 mod privacy;
+mod protect;
 mod records;
 mod simulate;
 mod targets;
@@ -105,6 +105,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/targets/reset") => {
             let body = read_body(body, BODY_MAX, BODY_TIMEOUT).await?;
             let done = targets::reset(gateway, &body)?;
+            gateway.state.decided("targets.reset", done.to_string());
             Ok(reply::json(StatusCode::OK, &done))
         }
         (&Method::GET, "/admin/v1/keys") => {
@@ -114,10 +115,6 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/keys") => {
             create_key(gateway, read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        (&Method::GET, "/admin/v1/audit") => {
-            let rows = blocking(gateway, |gateway| gateway.control.audit(200)).await?;
-            Ok(reply::json(StatusCode::OK, &json!({ "data": rows })))
-        }
         (&Method::GET, "/admin/v1/requests") => records::list(gateway, head.uri.query()).await,
         (&Method::GET, path) if path.starts_with(records::REQUESTS) => {
             records::one(gateway, path, head.uri.query()).await
@@ -125,10 +122,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Result<Rep
         (&Method::POST, "/admin/v1/sql") => {
             records::sql(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
-        (&Method::GET, "/admin/v1/bans") => Ok(bans::list(gateway)),
-        (&Method::POST, "/admin/v1/bans/lift") => {
-            bans::lift(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
-        }
+        (method, path) if protect::has(path) => protect::route(gateway, (method, path), body).await,
         (_, path) if path.starts_with(limits::PATH) => {
             let asked = (&head.method, path, head.uri.query());
             limits::route(gateway, asked, body).await

@@ -12,7 +12,7 @@ use crate::models;
 use crate::names;
 use crate::quota;
 use crate::reply::{self, Reply};
-use crate::screen::Visit;
+use crate::screen::{self, Visit};
 use crate::stream::{AnswerBody, Pending};
 use aplomb_config::queue::FeedbackConfig;
 use aplomb_config::records::OnOverflow;
@@ -197,6 +197,7 @@ async fn route(
     check_framing(&head.headers)?;
     let access = authenticate(gateway, &head.headers, peer)?;
     let policy = gateway.policy();
+    screen::panics(gateway, &policy, &access)?;
     let dialect = dialect_of(&head.headers);
     match path {
         Path::Call(operation) => {
@@ -372,7 +373,7 @@ async fn failure(dialect: Dialect, failed: Failed) -> Reply {
     let error = &failed.error;
     let limited = matches!(
         error.code,
-        ErrorCode::LimitExceeded | ErrorCode::BudgetExhausted
+        ErrorCode::LimitExceeded | ErrorCode::BudgetExhausted | ErrorCode::SpendBreakerOpen
     ) && error.retry_after.is_none_or(|wait| wait > PATIENCE);
     let duplicate = error.code == ErrorCode::DuplicateInFlight;
     if limited || duplicate || record.attempts.len() > 1 || record.chain_spent {

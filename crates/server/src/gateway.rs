@@ -100,6 +100,7 @@ impl Gateway {
                     status.error = Some(error.to_string());
                 }
                 self.state.metrics.reload_ok.add(1);
+                self.state.decided("config.reload", &*self.policy().version);
                 tracing::info!("configuration reloaded");
             }
             Err(found) => {
@@ -129,6 +130,9 @@ impl Gateway {
         if self.keys_version.swap(version, Ordering::AcqRel) == version {
             return Ok(());
         }
+        self.state
+            .panic
+            .store(self.control.panic()?, Ordering::Release);
         let mut snapshot = KeySnapshot::new(&self.control.list_keys(None)?);
         let policy = self.policy();
         for key in &policy.file_keys {

@@ -1,13 +1,16 @@
 //! What happens to a request before anybody knows who is calling, and to those that nobody knows.
 
+use crate::auth::Access;
 use crate::gateway::Gateway;
 use crate::names;
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::screen::Listed;
 use aplomb_protect::address::{Header, Place};
 use aplomb_protect::watch::{Ban, Struck, TooMany};
 use http::header::{self, HeaderMap};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A request, and where it comes from.
@@ -105,6 +108,10 @@ impl<'a> Visit<'a> {
                     &metrics.bans_subnet
                 };
                 of.add(1);
+                state.decided(
+                    "ban.begin",
+                    format!("{}: {} strikes", ban.network, ban.strikes),
+                );
                 tracing::warn!(
                     strikes = ban.strikes,
                     "a network that tried keys or paths is banned; `aplomb bans` shows which"
@@ -113,6 +120,27 @@ impl<'a> Visit<'a> {
             }
         }
     }
+}
+
+/// While the panic switch is on, only some keys are served.
+///
+/// # Errors
+/// It is on, and this caller's key is not among them.
+pub(crate) fn panics(gateway: &Gateway, policy: &Policy, access: &Access) -> Result<(), ApiError> {
+    let state = &gateway.state;
+    if !state.panic.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let served = &policy.file.protect.panic;
+    if let Access::Key(grant) = access {
+        let has = |list: &[String], name: &str| list.iter().any(|one| one == name);
+        if has(&served.keys, &grant.key_id) || has(&served.tenants, &grant.tenant) {
+            return Ok(());
+        }
+    }
+    state.metrics.protect.panicked.add(1);
+    let message = "the operator has stopped this service for now";
+    Err(ApiError::new(ErrorCode::Panic, message))
 }
 
 fn banned(ban: &Ban, now_ms: u64) -> ApiError {

@@ -84,6 +84,26 @@ pub struct ProtectMetrics {
     pub bans_subnet: Counter,
     /// Bans that hold now.
     pub banned_now: Gauge,
+    /// Requests that the panic switch kept out.
+    pub panicked: Counter,
+    /// Whether the panic switch is on.
+    pub panic: Gauge,
+    /// Requests that a spend breaker refused.
+    pub spend_refused: Counter,
+    /// How often a spend breaker began to hold what is far above the usual.
+    pub spend_throttled: Counter,
+    /// How often one opened.
+    pub spend_opened: Counter,
+    /// How often one closed again.
+    pub spend_closed: Counter,
+    /// Spend breakers that are throttled now.
+    pub throttled_now: Gauge,
+    /// Those that are open.
+    pub open_now: Gauge,
+    /// Those that are half open.
+    pub half_open_now: Gauge,
+    /// Decisions that could not be noted in the audit trail.
+    pub unnoted: Counter,
 }
 
 /// Counters by a word of the code: few.

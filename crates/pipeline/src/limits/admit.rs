@@ -223,6 +223,7 @@ async fn let_in(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, A
         let broken = match state.reserve(&asks, turn).await {
             Ok(reservation) => {
                 let bound = need.clamped.or_else(|| entry.bound());
+                exchange.will_cost(need.usual_cost());
                 exchange.admitted(reservation, rules, (began.elapsed(), need));
                 return Ok(Admitted { route, bound });
             }

@@ -7,8 +7,8 @@ use aplomb_config::diagnostic::Diagnostic;
 use aplomb_config::file::{ConfigFile, ProviderKind, TenantConfig};
 use aplomb_config::limits::plans::{SegmentConfig, TrustConfig};
 use aplomb_config::limits::{
-    CalendarUnit, ConditionConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig, ScopeConfig,
-    StoreErrorConfig, WindowConfig, names,
+    CalendarUnit, ConditionConfig, ExceedConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig,
+    ScopeConfig, StoreErrorConfig, WindowConfig, names,
 };
 use aplomb_limits::calendar::{Calendar, Unit};
 use aplomb_limits::rule::{Away, Meter, Rule, Window};
@@ -16,6 +16,7 @@ use aplomb_limits::trust::score::DAY_MS;
 use aplomb_limits::trust::{Level, Terms};
 use aplomb_observe::metrics::Metrics;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Compiles the limits of a file.
 pub(crate) fn compile(
@@ -52,6 +53,22 @@ pub(crate) fn compile(
         let path = format!("tenants.{tenant}.budget");
         compiler.add(&rule, &format!("budget-{tenant}"), path);
     }
+    if let Some(usd) = &file.protect.spend.per_minute {
+        let rule = LimitRule {
+            id: None,
+            meter: MeterConfig::Cost,
+            limit: u64::try_from(usd.0.0).unwrap_or(0),
+            window: WindowConfig::Sliding(Duration::from_secs(60)),
+            per: vec![ScopeConfig::Tenant],
+            when: Vec::new(),
+            mode: ModeConfig::Enforce,
+            on_exceed: ExceedConfig::Reject,
+            burst: None,
+            on_store_error: None,
+        };
+        let path = "protect.spend.per_minute".to_owned();
+        compiler.add(&rule, "protect-spend-per-minute", path);
+    }
     for (plan, config) in &file.plans {
         for (index, (rule, name)) in config.limits.iter().zip(names(&config.limits)).enumerate() {
             let mut rule = rule.clone();
@@ -73,7 +90,7 @@ pub(crate) fn compile(
     let plan_of =
         |(tenant, config): (&String, &TenantConfig)| Some((tenant.clone(), config.plan.clone()?));
     Limits {
-        sized: all.iter().any(|limit| limit.is_sized()),
+        sized: all.iter().any(|limit| limit.is_sized()) || file.protect.spend.breaker,
         all,
         segments: segments(file),
         plans: file

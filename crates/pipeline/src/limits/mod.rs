@@ -46,7 +46,7 @@ pub struct Limit {
 #[derive(Default)]
 pub struct Limits {
     all: Vec<Limit>,
-    /// Whether one counts tokens or money.
+    /// Whether one counts tokens or money, or a breaker does.
     sized: bool,
     segments: Vec<Segment>,
     /// Plans by name: the models that their users may ask for; none for all.

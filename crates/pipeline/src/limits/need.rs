@@ -138,6 +138,18 @@ impl Need {
         u64::try_from(costs.max().unwrap_or(0)).unwrap_or(0)
     }
 
+    /// What it will probably cost, in nano-dollars.
+    pub(super) fn usual_cost(&self) -> u64 {
+        let most = self.clamped.unwrap_or(u64::MAX);
+        let usage = Usage {
+            input: self.input,
+            output: self.output.min(most.saturating_mul(self.choices)),
+            ..Usage::default()
+        };
+        let costs = self.prices.iter().map(|price| price.cost(&usage).0);
+        u64::try_from(costs.max().unwrap_or(0)).unwrap_or(0)
+    }
+
     /// What so many output tokens more cost at most.
     pub(super) fn cost_of_more(&self, output: u64, more: u64) -> u64 {
         let after = self.cost(output.saturating_add(more));

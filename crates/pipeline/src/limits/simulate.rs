@@ -59,6 +59,19 @@ pub struct Seen {
 }
 
 impl Seen {
+    fn who(&self) -> Who<'_> {
+        Who {
+            tenant: &self.tenant,
+            key: &self.key,
+            user: self.user.as_deref(),
+            session: self.session.as_deref(),
+            model: &self.model,
+            route: self.route.as_deref(),
+            host: None,
+            subnet: None,
+        }
+    }
+
     fn used(&self, meter: Meter) -> u64 {
         match meter {
             Meter::Requests | Meter::Concurrent => 1,
@@ -150,16 +163,7 @@ impl Play<'_> {
         self.end_until(one.at_ms);
         self.report.requests += 1;
         self.report.refused_then += u64::from(one.refused);
-        let who = Who {
-            tenant: &one.tenant,
-            key: &one.key,
-            user: one.user.as_deref(),
-            session: one.session.as_deref(),
-            model: &one.model,
-            route: one.route.as_deref(),
-            host: None,
-            subnet: None,
-        };
+        let who = one.who();
         let own = self.limits.standing_with(&who, |terms, given| {
             let level = given.or(one.trust)?;
             Some(Trusted {

@@ -1,5 +1,11 @@
 //! Who is let in before anybody knows who is calling: networks of the file, compiled.
 
+pub mod decisions;
+mod spend;
+
+pub use spend::Spend;
+pub(crate) use spend::Watched;
+
 use crate::policy::Sources;
 use crate::state::State;
 use aplomb_config::diagnostic::Diagnostic;
@@ -9,6 +15,7 @@ use aplomb_core::network::{Network, Networks};
 use aplomb_protect::address::{self, Header, Place};
 use aplomb_protect::watch::{Guessing, Rate, Rules};
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 
 /// Longest list of networks. Chosen: all networks of the world's hosters fit several times.
 const LIST_BYTES_MAX: usize = 16 << 20;
@@ -21,6 +28,8 @@ pub struct Screen {
     allow: Networks,
     deny: Networks,
     only: Networks,
+    /// Breakers of spending, where the file has them.
+    pub spend: Option<Spend>,
 }
 
 /// What the lists say of a place.
@@ -81,6 +90,7 @@ pub(crate) fn compile(
         allow: of("protect.networks.allow", &lists.allow),
         deny: of("protect.networks.deny", &lists.deny),
         only: of("protect.networks.only", &lists.only),
+        spend: Spend::of(&file.protect.spend),
         header: match file.server.forwarded {
             ForwardedConfig::XForwardedFor => Header::XForwardedFor,
             ForwardedConfig::Forwarded => Header::Forwarded,
@@ -152,5 +162,11 @@ impl State {
         let bans = self.watch.bans(self.clock.now_ms()).len();
         let bans = u64::try_from(bans).unwrap_or(u64::MAX);
         self.metrics.protect.banned_now.set(bans);
+        let panic = self.panic.load(Ordering::Acquire);
+        self.metrics.protect.panic.set(u64::from(panic));
+        let [throttled, open, half_open] = self.breakers.standing();
+        self.metrics.protect.throttled_now.set(throttled);
+        self.metrics.protect.open_now.set(open);
+        self.metrics.protect.half_open_now.set(half_open);
     }
 }

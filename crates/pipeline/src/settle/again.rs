@@ -94,6 +94,7 @@ impl Exchange {
             keep: self.keep.take(),
             admission: self.admission.take(),
             charged: self.charged.take(),
+            spend: self.spend.take(),
             terms: self.terms,
             lead: None,
             settled: false,

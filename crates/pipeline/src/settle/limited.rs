@@ -172,7 +172,7 @@ impl Exchange {
     ///
     /// A request that failed since the provider failed is given back. One whose client left before its answer began has used its
     /// input. An answer from the cache has used no tokens.
-    pub(super) fn charged(&self, meter: Meter) -> Option<u64> {
+    pub(crate) fn charged(&self, meter: Meter) -> Option<u64> {
         let record = &self.record;
         // Who got the answer of another request has used what that one has.
         let failed = record.outcome == Outcome::Error && record.status >= 500;

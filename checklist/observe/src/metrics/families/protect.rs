@@ -3,19 +3,20 @@
 use super::*;
 use crate::metrics::ProtectMetrics;
 
-pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 5] {
+pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 10] {
     let plain = |name, help, counter: &Counter| {
         Family::counter(name, help).with(Vec::new(), number(counter.get()))
     };
     let mut refused = Family::counter(
         "aplomb_protect_refused_total",
-        "Requests refused before their body was read, by reason: `denied` (by a list), `banned`, `address` or `subnet` (too many came from it).",
+        "Requests refused before their body was read, by reason: `denied` (by a list), `banned`, `address` `subnet` (too many came from it), or `panic` (the switch is on).",
     );
     for (reason, counter) in [
         ("denied", &metrics.denied),
         ("banned", &metrics.banned),
         ("address", &metrics.crowded_address),
         ("subnet", &metrics.crowded_subnet),
+        ("panic", &metrics.panicked),
     ] {
         refused.push(one("reason", reason), number(counter.get()));
     }
@@ -37,5 +38,32 @@ pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 5] {
             .with(one("of", "subnet"), number(metrics.bans_subnet.get())),
         Family::new("aplomb_protect_banned", Kind::Gauge, "Bans that hold now.")
             .with(Vec::new(), number(metrics.banned_now.get())),
+        Family::new("aplomb_protect_panic", Kind::Gauge, "1 while the panic switch is on.")
+            .with(Vec::new(), number(metrics.panic.get())),
+        plain(
+            "aplomb_protect_spend_refused_total",
+            "Requests that a spend breaker refused.",
+            &metrics.spend_refused,
+        ),
+        Family::counter(
+            "aplomb_protect_spend_changes_total",
+            "How often spend breakers began to stand otherwise, by how they stood then.",
+        )
+        .with(one("state", "throttled"), number(metrics.spend_throttled.get()))
+        .with(one("state", "open"), number(metrics.spend_opened.get()))
+        .with(one("state", "closed"), number(metrics.spend_closed.get())),
+        Family::new(
+            "aplomb_protect_spend_breakers",
+            Kind::Gauge,
+            "Spend breakers that are not closed, by how they stand.",
+        )
+        .with(one("state", "throttled"), number(metrics.throttled_now.get()))
+        .with(one("state", "open"), number(metrics.open_now.get()))
+        .with(one("state", "half_open"), number(metrics.half_open_now.get())),
+        plain(
+            "aplomb_audit_lost_total",
+            "Decisions of the gateway that could not be noted in the audit trail.",
+            &metrics.unnoted,
+        ),
     ]
 }

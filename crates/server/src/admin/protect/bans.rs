@@ -1,6 +1,6 @@
 //! Bans on the admin listener.
 
-use super::blocking;
+use super::super::blocking;
 use crate::gateway::Gateway;
 use crate::reply::{self, Reply};
 use aplomb_control::store::Act;
