@@ -39,6 +39,8 @@ pub struct Limit {
     per: Vec<ScopeConfig>,
     when: Vec<ConditionConfig>,
     on_exceed: ExceedConfig,
+    /// Percent of it from which on somebody wants to know.
+    soft: Vec<u8>,
     metrics: Arc<LimitMetrics>,
 }
 
