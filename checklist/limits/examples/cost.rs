@@ -8,7 +8,7 @@
 use aplomb_limits::counter::Now;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::{Ask, Room, Turn};
-use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::rule::{Away, Meter, Rule, Window};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -29,6 +29,7 @@ fn rule(name: &str, meter: Meter, limit: u64, window: Window) -> Arc<Rule> {
         window,
         burst: None,
         shadow: false,
+        away: Away::Share,
     })
 }
 

@@ -9,7 +9,7 @@ use aplomb_engines::redis::{Redis, Settings as At};
 use aplomb_limits::counter::Now;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::{Ask, Room, Turn};
-use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::rule::{Away, Meter, Rule, Window};
 use aplomb_limits::shared::{Settings, Shared};
 use aplomb_testkit::redis::RedisServer;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ fn rule(number: usize) -> Arc<Rule> {
         window: Window::Sliding(1_600),
         burst: None,
         shadow: false,
+        away: Away::Share,
     })
 }
 

@@ -20,6 +20,18 @@ pub enum Meter {
     Concurrent,
 }
 
+/// What a node does with requests under a rule while the store that nodes share is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Away {
+    /// It has its share of the limit.
+    #[default]
+    Share,
+    /// It refuses, after a grace in which it spends what its own calls give back.
+    Closed,
+    /// It has the whole limit.
+    Open,
+}
+
 /// Over which time.
 #[derive(Debug, Clone)]
 pub enum Window {
@@ -68,6 +80,8 @@ pub struct Rule {
     pub burst: Option<u64>,
     /// It refuses nothing, and counts what it would have refused.
     pub shadow: bool,
+    /// What happens while the store that nodes share is away.
+    pub away: Away,
 }
 
 impl Rule {

@@ -4,7 +4,7 @@
 use aplomb_limits::counter::Now;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::{Ask, Reservation, Room, Turn};
-use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::rule::{Away, Meter, Rule, Window};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -128,6 +128,7 @@ fn rule(meter: Meter, limit: u64) -> Rule {
         window: Window::Sliding(WINDOW),
         burst: None,
         shadow: false,
+        away: Away::Share,
     }
 }
 

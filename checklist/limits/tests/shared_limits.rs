@@ -7,7 +7,7 @@ use aplomb_limits::calendar::{Calendar, Unit};
 use aplomb_limits::counter::Now;
 use aplomb_limits::key::Keyer;
 use aplomb_limits::room::{Ask, Reservation, Room, Turn};
-use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::rule::{Away, Meter, Rule, Window};
 use aplomb_limits::shared::{Refusal, Settings, Shared};
 use aplomb_limits::store::sqlite::SqliteLedger;
 use aplomb_limits::store::{Ledger, LedgerStore};
@@ -211,6 +211,10 @@ fn rule(name: &str, meter: Meter, limit: u64, window: Window) -> Rule {
         window,
         burst: None,
         shadow: false,
+        away: match meter {
+            Meter::Cost => Away::Closed,
+            _ => Away::Share,
+        },
     }
 }
 
@@ -537,6 +541,25 @@ async fn without_the_server_each_node_has_its_share_and_what_it_used_is_told_lat
     assert_eq!(alone, 20, "its share is 50, and it has used 30");
     other.down().await;
     assert_eq!(other.count(200, &[ask(&requests, 1)]).await, 50);
+    // Rules may say otherwise.
+    let open = Rule {
+        away: Away::Open,
+        ..hours("open", Meter::Requests, 20)
+    };
+    assert_eq!(one.count(30, &[ask(&open, 1)]).await, 20);
+    let closed = Rule {
+        away: Away::Closed,
+        ..hours("closed", Meter::Requests, 20)
+    };
+    assert!(matches!(
+        one.ask(&[ask(&closed, 1)]).await,
+        Err(Refusal::Unavailable)
+    ));
+    let money = Rule {
+        away: Away::Share,
+        ..rule("money", Meter::Cost, 20, Window::Lifetime)
+    };
+    assert_eq!(one.count(30, &[ask(&money, 1)]).await, 10);
     let Err(Refusal::Over { alone, .. }) = other.ask(&[ask(&requests, 1)]).await else {
         panic!("let in");
     };

@@ -235,6 +235,8 @@ pub struct TargetMetrics {
     pub peer: OnceLock<(String, u16)>,
     /// Breakers (one a key) that are not closed.
     pub breakers_open: Gauge,
+    /// Calls that were not made since the budget of the key was used up.
+    pub over_budget: Counter,
     /// How often a breaker opened.
     pub breaker_opened: Counter,
     /// How often a key was set aside: not accepted, or without quota.
@@ -477,7 +479,7 @@ pub struct SharedLimitMetrics {
     pub nodes: Gauge,
     /// Requests that were decided alone.
     pub alone: Gauge,
-    /// Requests that were refused since money can't be counted alone.
+    /// Requests that were refused since a limit that is closed could not be counted.
     pub closed: Gauge,
     /// Requests that were refused without asking.
     pub spared: Gauge,

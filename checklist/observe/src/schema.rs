@@ -751,7 +751,7 @@ pub const FACTS: &[Column] = &[
         Name,
         4,
         false,
-        "How the answer fared with the route's validators: `pass`, `flag`, `block`; null where the route has none, or nothing was answered.",
+        "How the answer fared with the route's validators: `pass`, `fix`, `filter`, `flag`, `refrain`, `block`, or `open` where the client left before the end; null where the route has none, or nothing was answered.",
         |s| validated(s, |facts| Some(name(Some(facts.verdict))))
     ),
     column!(
@@ -759,7 +759,7 @@ pub const FACTS: &[Column] = &[
         Text,
         4,
         false,
-        "Checks that it fails, as `validator.check`, with commas.",
+        "Checks that it fails, or did before it was mended, as `validator.check`, with commas.",
         |s| validated(s, |facts| (!facts.by.is_empty())
             .then(|| Cell::Text(Cow::Owned(facts.by.join(",")))))
     ),

@@ -131,6 +131,20 @@ pub fn with_max_output(
     dialect::with_max_output(request.get(), max, absent).map(assume)
 }
 
+/// The same conversation with two turns more ([`dialect::continued`]): what the model answered, which is of the masked zone as the
+/// request is, and what the gateway says to it.
+///
+/// # Errors
+/// The body is not that of the request.
+pub fn continued(
+    request: &Masked<ChatRequest>,
+    said: &str,
+    wish: &str,
+) -> Result<Option<Masked<ChatRequest>>, ApiError> {
+    let longer = dialect::continued(request.get(), said, wish)?;
+    Ok(longer.map(assume))
+}
+
 /// Masks one text by a policy, such as a comment; without one it stays as it is.
 ///
 /// # Errors

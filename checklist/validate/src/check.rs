@@ -2,9 +2,13 @@
 
 use crate::answer::Choice;
 use crate::length::Length;
+use crate::mend;
 use crate::schema::{self, Schema};
-use aplomb_core::conversation::OutputFormat;
+use crate::smells::{self, Words};
+use aplomb_core::conversation::{Conversation, OutputFormat};
+use aplomb_core::event::FinishReason;
 use regex_automata::meta::Regex;
+use std::collections::BTreeMap;
 
 /// Why an answer fails a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,11 +66,54 @@ impl Format {
     }
 }
 
+/// From this share of words on that can't be spoken a text is gibberish. Chosen: prose in ten languages has less than a tenth.
+const SENSELESS: f32 = 0.4;
+
 /// What a check looks at besides the answer.
 #[derive(Default)]
 pub struct Asked {
     /// The form that the request asks for.
     pub format: Format,
+    /// The tools on offer, with the schemas of their arguments; none where a schema can't be used here.
+    pub tools: BTreeMap<String, Option<Schema>>,
+}
+
+impl Asked {
+    /// Of a request.
+    pub fn of(conversation: &Conversation) -> Self {
+        let tools = conversation.tools.iter();
+        let compiled = tools.map(|tool| (tool.name.clone(), Schema::new(&tool.parameters).ok()));
+        Asked {
+            format: Format::of(&conversation.output_format),
+            tools: compiled.collect(),
+        }
+    }
+
+    /// Whether tools are called as they are described.
+    fn calls(&self, choice: &Choice) -> Result<(), Failure> {
+        for (number, call) in &choice.tools {
+            let inside = |mut failure: Failure| {
+                let place = failure.place.take();
+                let place = place.map_or(String::new(), |place| format!(", {place}"));
+                failure.place = Some(format!("tool call {number}{place}"));
+                failure
+            };
+            let Some(schema) = self.tools.get(&call.name) else {
+                let message = "it calls a tool that is not on offer";
+                return Err(inside(Failure::new(message)));
+            };
+            let arguments = match call.arguments.trim() {
+                "" => "{}",
+                arguments => arguments,
+            };
+            let fits = match schema {
+                Some(schema) => schema::fits(schema, arguments),
+                None => schema::read(arguments).map(|_| ()),
+            };
+            fits.map_err(inside)?;
+        }
+        Ok(())
+    }
 }
 
 /// One check, compiled.
@@ -83,8 +130,8 @@ pub enum Check {
     ResponseFormat,
     /// The text has a match.
     Regex(Regex),
-    /// The text has no match.
-    NotRegex(Regex),
+    /// The text has no match; with the bytes of the longest one, where there is a longest.
+    NotRegex(Regex, Option<usize>),
     /// The text contains all of these.
     Contains(Vec<String>),
     /// The text contains none of these.
@@ -95,6 +142,22 @@ pub enum Check {
     EndsWith(Vec<String>),
     /// The text is one of these.
     OneOf(Vec<String>),
+    /// The text does not begin by refusing.
+    NoRefusal,
+    /// The answer was not cut off.
+    NoTruncation,
+    /// The text does not end in a loop.
+    NoRepetition,
+    /// The text has words that can be spoken.
+    NoGibberish,
+    /// The text has no characters that nobody sees.
+    NoInvisible,
+    /// Tools are called as the request describes them.
+    ToolArguments,
+    /// The text has none of these words.
+    BannedWords(Words),
+    /// The text links to these hosts only.
+    Links(Vec<String>),
 }
 
 fn unless(wrong: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
@@ -110,6 +173,18 @@ fn quoted(texts: &[String]) -> String {
     quoted.join(", ")
 }
 
+/// A text without the matches of an expression.
+fn without(text: &str, regex: &Regex) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for found in regex.find_iter(text) {
+        out.push_str(text.get(from..found.start()).unwrap_or_default());
+        from = found.end();
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
 impl Check {
     /// Its name, as in the file.
     pub fn name(&self) -> &'static str {
@@ -120,18 +195,26 @@ impl Check {
             Check::Schema(_) => "json_schema",
             Check::ResponseFormat => "response_format",
             Check::Regex(_) => "regex",
-            Check::NotRegex(_) => "not_regex",
+            Check::NotRegex(..) => "not_regex",
             Check::Contains(_) => "contains",
             Check::NotContains(_) => "not_contains",
             Check::StartsWith(_) => "starts_with",
             Check::EndsWith(_) => "ends_with",
             Check::OneOf(_) => "one_of",
+            Check::NoRefusal => "no_refusal",
+            Check::NoTruncation => "no_truncation",
+            Check::NoRepetition => "no_repetition",
+            Check::NoGibberish => "no_gibberish",
+            Check::NoInvisible => "no_invisible",
+            Check::ToolArguments => "tool_arguments",
+            Check::BannedWords(_) => "banned_words",
+            Check::Links(_) => "links",
         }
     }
 
     /// Whether it looks at the request besides the answer.
     pub fn needs_request(&self) -> bool {
-        matches!(self, Check::ResponseFormat)
+        matches!(self, Check::ResponseFormat | Check::ToolArguments)
     }
 
     /// Looks at one choice. Checks of the text do not apply where the model called tools instead.
@@ -139,10 +222,23 @@ impl Check {
     /// # Errors
     /// Why it fails.
     pub fn run(&self, choice: &Choice, asked: &Asked) -> Result<(), Failure> {
-        if let Check::NotEmpty = self {
-            let nothing = choice.text.trim().is_empty() && choice.refusal.trim().is_empty();
-            let empty = nothing && choice.tools.is_empty();
-            return unless(empty, || "it is empty".to_owned());
+        match self {
+            Check::NotEmpty => {
+                let nothing = choice.text.trim().is_empty() && choice.refusal.trim().is_empty();
+                let empty = nothing && choice.tools.is_empty();
+                return unless(empty, || "it is empty".to_owned());
+            }
+            Check::NoTruncation => {
+                let cut = choice.finish == Some(FinishReason::Length);
+                return unless(cut, || {
+                    "it was cut off by the bound on its tokens".to_owned()
+                });
+            }
+            Check::NoRefusal if !choice.refusal.trim().is_empty() => {
+                return Err(Failure::new("the model refused"));
+            }
+            Check::ToolArguments => return asked.calls(choice),
+            _ => {}
         }
         if choice.only_calls() {
             return Ok(());
@@ -150,9 +246,110 @@ impl Check {
         self.text(&choice.text, asked)
     }
 
+    /// What is wrong with a text that is not whole yet; most checks can't tell.
+    pub fn begun(&self, text: &str) -> Option<Failure> {
+        match self {
+            Check::NotRegex(..) | Check::NotContains(_) | Check::NoInvisible => {
+                self.text(text, &Asked::default()).err()
+            }
+            _ => None,
+        }
+    }
+
+    /// Bytes of the longest text that it forbids, where there is a longest.
+    pub fn reach(&self) -> Option<usize> {
+        match self {
+            Check::NotRegex(_, longest) => *longest,
+            Check::NotContains(texts) => texts.iter().map(String::len).max(),
+            _ => None,
+        }
+    }
+
+    /// A text that is mended for this check, which has to pass it; none where that can't be done.
+    pub fn fix(&self, text: &str, asked: &Asked) -> Option<String> {
+        let tried = match self {
+            Check::Json | Check::Schema(_) | Check::ResponseFormat => mend::candidates(text),
+            Check::OneOf(texts) => mend::nearest(text, texts)
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+            Check::Regex(_) | Check::StartsWith(_) | Check::EndsWith(_) => {
+                let bare = mend::unfenced(text).unwrap_or(text).trim();
+                vec![bare.to_owned()]
+            }
+            Check::NoInvisible => vec![smells::visible(text)],
+            Check::NotEmpty
+            | Check::NoRefusal
+            | Check::NoTruncation
+            | Check::NoRepetition
+            | Check::NoGibberish
+            | Check::ToolArguments
+            | Check::BannedWords(_)
+            | Check::Links(_)
+            | Check::Length(_)
+            | Check::NotRegex(..)
+            | Check::Contains(_)
+            | Check::NotContains(_) => Vec::new(),
+        };
+        let passes = |mended: &String| self.text(mended, asked).is_ok();
+        tried.into_iter().find(passes)
+    }
+
+    /// A text without what this check does not allow; none where nothing can be cut out.
+    pub fn filter(&self, text: &str) -> Option<String> {
+        let cut = match self {
+            Check::NotRegex(regex, _) => without(text, regex),
+            Check::NoInvisible => smells::visible(text),
+            Check::NotContains(texts) => texts.iter().fold(text.to_owned(), |text, needle| {
+                text.replace(needle.as_str(), "")
+            }),
+            _ => return None,
+        };
+        (cut != text).then_some(cut)
+    }
+
     fn text(&self, text: &str, asked: &Asked) -> Result<(), Failure> {
         match self {
-            Check::NotEmpty => Ok(()),
+            Check::NotEmpty | Check::NoTruncation | Check::ToolArguments => Ok(()),
+            Check::NoRefusal => unless(smells::refuses(text), || "the model refused".to_owned()),
+            Check::NoRepetition => {
+                if let Some(times) = smells::repeats(text) {
+                    let message = format!("its end says the same words {times} times");
+                    return Err(Failure::new(message));
+                }
+                smells::run(text).map_or(Ok(()), |length| {
+                    Err(Failure::new(format!("it has one character {length} times")))
+                })
+            }
+            Check::NoGibberish => {
+                let share = smells::senseless(text).unwrap_or(0.0);
+                unless(share > SENSELESS, || {
+                    format!("{:.0} % of its words can't be spoken", share * 100.0)
+                })
+            }
+            Check::NoInvisible => smells::invisible(text).map_or(Ok(()), |at| {
+                Err(Failure {
+                    place: Some(format!("byte {at}")),
+                    ..Failure::new("it has a character that nobody sees")
+                })
+            }),
+            Check::BannedWords(words) => words.find(text).map_or(Ok(()), |(at, word)| {
+                Err(Failure {
+                    place: Some(format!("byte {at}")),
+                    ..Failure::new(format!("it has the word `{word}`"))
+                })
+            }),
+            Check::Links(allowed) => {
+                let hosts = smells::hosts(text).into_iter();
+                let mut others = hosts.filter(|(_, host)| !smells::is_among(host, allowed));
+                others.next().map_or(Ok(()), |(at, host)| {
+                    Err(Failure {
+                        place: Some(format!("byte {at}")),
+                        message: "it links to a host that is not allowed".to_owned(),
+                        detail: Some(format!("it links to {host}, which is not allowed")),
+                    })
+                })
+            }
             Check::Length(length) => length
                 .wrong(text)
                 .map_or(Ok(()), |message| Err(Failure::new(message))),
@@ -162,7 +359,7 @@ impl Check {
             Check::Regex(regex) => unless(!regex.is_match(text), || {
                 "it has no match of the expression".to_owned()
             }),
-            Check::NotRegex(regex) => match regex.find(text) {
+            Check::NotRegex(regex, _) => match regex.find(text) {
                 None => Ok(()),
                 Some(found) => Err(Failure {
                     place: Some(format!("byte {}", found.start())),

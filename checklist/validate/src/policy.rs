@@ -1,8 +1,10 @@
 //! The validators of a route, compiled.
 
-use crate::check::Check;
+use crate::answer::Answer;
+use crate::check::{Asked, Check, Failure};
 use crate::length::Length;
 use crate::schema::Schema;
+use crate::smells::Words;
 use crate::verdict::By;
 use aplomb_config::validate::{
     BareCheck, BareConfig, CheckSection, SchemaConfig, StepConfig, TextsConfig, ValidatorConfig,
@@ -19,8 +21,16 @@ const REGEX_BYTES: usize = 10 << 20;
 pub enum Step {
     /// The same target is asked again.
     Retry,
+    /// The answer goes back to the model with what is wrong with it.
+    Repair,
+    /// It is mended here.
+    Fix,
+    /// What is not allowed is cut out of it.
+    Filter,
     /// Another target is asked.
     Fallback,
+    /// Another text goes out in its place.
+    Refrain,
     /// The client gets an error.
     Block,
     /// The answer goes out, and it is told what is wrong with it.
@@ -32,6 +42,10 @@ impl Step {
     pub fn name(self) -> &'static str {
         match self {
             Step::Retry => "retry",
+            Step::Repair => "repair",
+            Step::Fix => "fix",
+            Step::Filter => "filter",
+            Step::Refrain => "refrain",
             Step::Fallback => "fallback",
             Step::Block => "block",
             Step::Flag => "flag",
@@ -43,6 +57,10 @@ impl From<StepConfig> for Step {
     fn from(config: StepConfig) -> Self {
         match config {
             StepConfig::Retry => Step::Retry,
+            StepConfig::Repair => Step::Repair,
+            StepConfig::Fix => Step::Fix,
+            StepConfig::Filter => Step::Filter,
+            StepConfig::Refrain => Step::Refrain,
             StepConfig::Fallback => Step::Fallback,
             StepConfig::Block => Step::Block,
             StepConfig::Flag => Step::Flag,
@@ -58,6 +76,8 @@ pub struct Rule {
     pub check: Check,
     /// Number of its steps in [`Validation::plans`]: those who share a list take its steps together.
     pub plan: usize,
+    /// What goes out in the place of an answer that fails it.
+    pub say: String,
 }
 
 /// The validators of a route, in order.
@@ -109,7 +129,13 @@ impl Validation {
             };
             let plan = if own { plans.len() - 1 } else { 0 };
             let plan = self.plans.len() + plan;
-            rules.push(Rule { by, check, plan });
+            let say = entry.say.clone().unwrap_or_default();
+            rules.push(Rule {
+                by,
+                check,
+                plan,
+                say,
+            });
         }
         if !wrong.is_empty() {
             return Err(wrong);
@@ -117,6 +143,17 @@ impl Validation {
         self.rules.extend(rules);
         self.plans.extend(plans);
         Ok(())
+    }
+
+    /// All checks that an answer fails, by their numbers, whatever would be done about it.
+    pub fn audit(&self, answer: &Answer, asked: &Asked) -> Vec<(usize, Failure)> {
+        let rules = self.rules.iter().enumerate();
+        let failed = rules.filter_map(|(number, rule)| {
+            let mut choices = answer.choices.values();
+            let failure = choices.find_map(|choice| rule.check.run(choice, asked).err())?;
+            Some((number, failure))
+        });
+        failed.collect()
     }
 
     /// Whether a check looks at the request besides the answer.
@@ -140,6 +177,12 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
             BareCheck::NotEmpty => Check::NotEmpty,
             BareCheck::Json => Check::Json,
             BareCheck::ResponseFormat => Check::ResponseFormat,
+            BareCheck::NoRefusal => Check::NoRefusal,
+            BareCheck::NoTruncation => Check::NoTruncation,
+            BareCheck::NoRepetition => Check::NoRepetition,
+            BareCheck::NoGibberish => Check::NoGibberish,
+            BareCheck::NoInvisible => Check::NoInvisible,
+            BareCheck::ToolArguments => Check::ToolArguments,
         },
         CheckSection {
             length: Some(length),
@@ -157,7 +200,7 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
         CheckSection {
             not_regex: Some(it),
             ..
-        } => Check::NotRegex(regex(it).map_err(named("not_regex"))?),
+        } => Check::NotRegex(regex(it).map_err(named("not_regex"))?, longest(it)),
         CheckSection {
             contains: Some(it), ..
         } => Check::Contains(texts(it)),
@@ -176,6 +219,13 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
         CheckSection {
             one_of: Some(it), ..
         } => Check::OneOf(texts(it)),
+        CheckSection {
+            banned_words: Some(it),
+            ..
+        } => Check::BannedWords(Words::new(&it.0)),
+        CheckSection {
+            links: Some(it), ..
+        } => Check::Links(texts(it)),
         _ => return Err(("check", "checks nothing".to_owned())),
     })
 }
@@ -190,6 +240,12 @@ fn schema(config: &SchemaConfig, read: ReadFile<'_>) -> Result<Schema, String> {
         }
     };
     Schema::new(&value)
+}
+
+/// Bytes of the longest match of an expression that compiles, where there is a longest.
+fn longest(text: &str) -> Option<usize> {
+    let parsed = regex_automata::util::syntax::parse(text).ok()?;
+    parsed.properties().maximum_len()
 }
 
 /// Compiles an expression, for matching in linear time.

@@ -25,8 +25,16 @@ pub enum Outcome {
     /// It passes all checks.
     #[default]
     Pass,
+    /// It has begun to go out, and nothing is wrong with it so far.
+    Open,
+    /// It failed some, and was mended.
+    Fix,
+    /// It failed some, and what was not allowed was cut out.
+    Filter,
     /// It fails some, and goes out all the same.
     Flag,
+    /// It fails some, and another text went out in its place.
+    Refrain,
     /// It is not delivered.
     Block,
 }
@@ -36,7 +44,11 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Pass => "pass",
+            Outcome::Open => "open",
+            Outcome::Fix => "fix",
+            Outcome::Filter => "filter",
             Outcome::Flag => "flag",
+            Outcome::Refrain => "refrain",
             Outcome::Block => "block",
         }
     }
@@ -56,7 +68,7 @@ pub struct Taken {
 pub struct Verdict {
     /// How the last one fared.
     pub outcome: Outcome,
-    /// Checks that it fails.
+    /// Checks that it fails, or did before it was mended.
     pub by: Vec<By>,
     /// Steps on the way to it.
     pub steps: Vec<Taken>,

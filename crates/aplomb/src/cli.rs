@@ -53,6 +53,8 @@ pub enum Command {
     Panic(PanicArgs),
     /// Show what was done by people and decided by the gateway, and whether that trail is whole. Works on the store itself.
     Audit(AuditArgs),
+    /// Say which answers of a file pass the validators of a route, or which values fit their schemas. Needs no gateway.
+    Validate(ValidateArgs),
     /// Write recorded exchanges as JSON lines for fine-tuning. Only text that a privacy policy masked, unless told otherwise.
     Export(ExportArgs),
 }
@@ -277,6 +279,37 @@ pub enum CacheCommand {
     Purge(PurgeArgs),
     /// Say whether two questions have the same answer, as the guard of the semantic cache sees it. Needs no gateway.
     Compare(CompareArgs),
+}
+
+/// Which answers to check.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ValidateArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Whose validators.
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Lines `{"id", "answer", "request"}`, of which only `answer` must be there; `-` for standard input. Lines `{"id", "pass", "failed"}` are written, and pass rates on standard error.
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+    /// Other checks.
+    #[command(subcommand)]
+    pub command: Option<ValidateCommand>,
+}
+
+/// Checks that need no configuration.
+#[derive(Subcommand)]
+pub enum ValidateCommand {
+    /// Say which values fit their JSON Schemas.
+    Schema {
+        /// File, or `-` for standard input.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Read lines `{"id", "schema", "instance"}` and write lines `{"id", "valid", "errors"}`.
+        #[arg(long, required = true)]
+        jsonl: bool,
+    },
 }
 
 /// Which questions to compare.

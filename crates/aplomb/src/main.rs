@@ -21,6 +21,7 @@ mod privacy;
 mod records;
 mod serve;
 mod targets;
+mod validate;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Breaker(args) => breaker::run(&args),
         Command::Panic(args) => panic::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Users(args) => records::users(&args),
         Command::Export(args) => records::export(&args),
     };

@@ -383,3 +383,65 @@ fn a_bound_that_money_sets_makes_no_other_request_of_the_same_one() {
         "{bounds:?}"
     );
 }
+
+/// What a provider's key may be asked for is charged for each call; users are charged once.
+#[test]
+fn keys_of_providers_have_budgets_of_their_own() {
+    let first = Upstream::start(|seen| match seen.number {
+        0 => vec![Step::Send(wire::json_answer(
+            500,
+            &json!({ "error": { "message": "no" } }),
+        ))],
+        _ => wire::good(seen, &["one"]),
+    });
+    let second = Upstream::start(|seen| wire::good(seen, &["two"]));
+    let config = format!(
+        "providers:\n  one: {{ kind: openai, base_url: \"{}/v1\", api_keys: [env:UP_KEY, env:OTHER_KEY], budget: {{ requests: 2 per 1h }} }}\n  \
+         two: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY, budget: {{ tokens: 100000 per 1m }} }}\n\
+         routes:\n  both: {{ targets: [one/m, two/m] }}\n  alone: {{ targets: [one/m] }}\n\
+         limits:\n  - 5 requests per 1h per user, id user\n",
+        first.url(),
+        second.url()
+    );
+    let gateway = Setup::new(BINARY, &config)
+        .env("OTHER_KEY", "sk-other")
+        .start();
+    let said = |model: &str| {
+        let answer = gateway.chat(OpenAi, model, false).whole();
+        let text = answer.json()["choices"][0]["message"]["content"].clone();
+        (answer.status, text.as_str().unwrap_or_default().to_owned())
+    };
+    // One call fails and one answers: two of the four that both keys have.
+    assert_eq!(said("both"), (200, "one".into()));
+    assert_eq!(said("both"), (200, "one".into()));
+    assert_eq!(said("both"), (200, "one".into()));
+    assert_eq!(first.seen().len(), 4);
+    assert_eq!(said("both"), (200, "two".into()), "another target has more");
+    let over = gateway.metric("aplomb_provider_over_budget_total{target=\"one/m\"}");
+    assert!(over.unwrap() >= 2.0, "both keys: {over:?}");
+    let refused = gateway.chat(OpenAi, "alone", false).whole();
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(
+        refused.text().contains("budget of the provider `one`"),
+        "{}",
+        refused.text()
+    );
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((3590..=3600).contains(&wait), "{wait}");
+    assert_eq!(first.seen().len(), 4, "nothing more was asked");
+    // The user was charged for each request once, and the budget is kept over a restart.
+    assert_eq!(
+        gateway.chat(OpenAi, "both", false).whole().status,
+        429,
+        "five"
+    );
+    let mut gateway = gateway;
+    gateway.terminate();
+    gateway.wait_end();
+    let gateway = gateway.killed().start();
+    let still = gateway
+        .chat(OpenAi, "alone", false)
+        .header("x-aplomb-user", "bob")
+        .whole();
+    assert_eq!(still.status, 429, "{}", still.text());
+}

@@ -459,19 +459,24 @@ fn an_answer_beyond_its_bound_goes_on_while_all_nodes_have_money() {
         let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
         (answer.status, answer.text())
     };
+    // The server is told what was used when the answer has ended.
+    let given_back = |most: f64| {
+        wait_for("what was not used to be given back", || {
+            let me = Request::new(all[1].data, "GET", "/aplomb/v1/limits/me").whole();
+            let used = me.json()["limits"][0]["used"]
+                .as_str()?
+                .parse::<f64>()
+                .ok()?;
+            (used < most).then_some(())
+        });
+    };
     // 400 tokens: the bound, and twice more.
     let (status, text) = stream(&all[0]);
     assert!(status == 200 && text.contains("[DONE]"), "{text}");
+    given_back(0.5);
     // What the other one has used is not there for this one.
     assert_eq!(ask(&all[0], "ada").status, 200);
-    wait_for("what was not used to be given back", || {
-        let me = Request::new(all[1].data, "GET", "/aplomb/v1/limits/me").whole();
-        let used = me.json()["limits"][0]["used"]
-            .as_str()?
-            .parse::<f64>()
-            .ok()?;
-        (used < 1.2).then_some(())
-    });
+    given_back(1.2);
     let (status, text) = stream(&all[1]);
     assert_eq!(status, 200);
     assert!(text.contains("\"code\":\"budget_exhausted\""), "{text}");

@@ -4,6 +4,7 @@
 use aplomb_testkit::Dialect::{self, Anthropic, OpenAi};
 use aplomb_testkit::client::{Request, Whole};
 use aplomb_testkit::gateway::{Gateway, Setup};
+use aplomb_testkit::signal::Signal;
 use aplomb_testkit::upstream::{Script, Seen, Step, Upstream};
 use aplomb_testkit::wire;
 use serde_json::{Value, json};
@@ -265,7 +266,7 @@ fn what_is_wrong_with_validators_is_told_with_its_place() {
                     d: [{ json_schema: { type: object }, regex: x }]\n  \
                     e: [{ on_fail: [retry, retri] }]\n  \
                     f: [not_empty]";
-    let config = config(&upstream, validate, "validate: [g], hold: first_token");
+    let config = config(&upstream, validate, "validate: [g, f], hold: first_token");
     let setup = Setup::new(BINARY, &config);
     std::fs::write(setup.dir().join("wrong.yaml"), config).unwrap();
     let out = setup
@@ -281,13 +282,392 @@ fn what_is_wrong_with_validators_is_told_with_its_place() {
         "validate.a[2].length.words: expected `min`, `max` or both",
         "validate.b[0].json_schema: the schema can't be used",
         "validate.b[1].json_schema: the file nowhere.json can't be read",
-        "validate.c[0]: `not_emty` is not one of: not_empty, json, response_format",
+        "validate.c[0]: `not_emty` is not one of: not_empty, json, response_format, no_refusal",
         "validate.c[1].on_fail: nothing can come after `block`",
         "validate.d[0]: one entry is one check, and this one has `json_schema`, `regex`",
         "validate.e[0].on_fail[1]: `retri` is not one of: retry",
         "routes.chat.validate[0]: there is no validator `g`",
-        "routes.chat.hold: validators see an answer when it is whole",
+        "routes.chat.hold: with `first_token` the answer is out before it is checked, and `f` has the step `block`",
     ] {
         assert!(told.contains(wanted), "lacks {wanted}:\n{told}");
     }
+}
+
+const INVOICE: &str = "  invoice:\n    - json_schema: { type: object, required: [number, total], \
+                       properties: { number: { type: string }, total: { type: number } } }\n    \
+                       - on_fail: [fix, repair, repair, block]";
+
+#[test]
+fn the_model_is_told_what_is_wrong_and_may_correct_it() {
+    each(|dialect, stream| {
+        let upstream = says(&["{\"number\": \"A1\"}", "{\"number\": \"A1\", \"total\": 7}"]);
+        let gateway = gateway(&upstream, INVOICE, "validate: [invoice]");
+        let answer = gateway.chat(dialect, "chat", stream).whole();
+        assert_eq!(answer.header("x-aplomb-verdict"), Some("pass; tries=2"));
+        assert_eq!(
+            text(answer, dialect, stream),
+            "{\"number\": \"A1\", \"total\": 7}"
+        );
+        let asked = upstream.wait_seen(1).json();
+        let turns = asked["messages"].as_array().unwrap();
+        let [.., said, wish] = turns.as_slice() else {
+            panic!("{asked}");
+        };
+        assert_eq!(said["role"], "assistant");
+        assert!(said.to_string().contains("A1"), "{said}");
+        assert_eq!(wish["role"], "user");
+        assert!(
+            wish.to_string().contains("is a required property"),
+            "{wish}"
+        );
+        assert_eq!(turns.len(), 3);
+    });
+}
+
+#[test]
+fn what_can_be_mended_costs_no_call() {
+    each(|dialect, stream| {
+        let upstream =
+            says(&["Sure! Here it is:\n```json\n{'number': \"A1\", 'total': 7,}\n```\nBye."]);
+        let gateway = gateway(&upstream, INVOICE, "validate: [invoice]");
+        let answer = gateway.chat(dialect, "chat", stream).whole();
+        let verdict = answer.header("x-aplomb-verdict");
+        assert_eq!(verdict, Some("fix; by=invoice.json_schema"));
+        assert_eq!(
+            text(answer, dialect, stream),
+            "{\"number\":\"A1\",\"total\":7}"
+        );
+        assert_eq!(upstream.seen().len(), 1);
+    });
+}
+
+#[test]
+fn a_cut_answer_is_not_completed_by_invention() {
+    let upstream = says(&["{\"number\": \"A1\", \"total\": 7"]);
+    let gateway = gateway(
+        &upstream,
+        INVOICE,
+        "validate: [invoice], retry: { attempts: 1 }",
+    );
+    let answer = gateway.chat(OpenAi, "chat", true).whole();
+    assert_eq!(answer.status, 422, "{}", answer.text());
+}
+
+#[test]
+fn what_is_not_allowed_is_cut_out_or_another_text_goes_out() {
+    let upstream = says(&["the key is sk-123 and that is it", "I hate you"]);
+    let validate = "  clean:\n    - { not_regex: \"sk-[0-9]+\", on_fail: [filter, block] }\n    \
+                    - { not_contains: [hate], say: \"I'd rather not.\", on_fail: refrain }";
+    let gateway = gateway(&upstream, validate, "validate: [clean]");
+    let answer = gateway.chat(Anthropic, "chat", true).whole();
+    let verdict = answer.header("x-aplomb-verdict");
+    assert_eq!(verdict, Some("filter; by=clean.not_regex"));
+    assert_eq!(text(answer, Anthropic, true), "the key is  and that is it");
+    let answer = gateway.chat(OpenAi, "chat", false).whole();
+    let verdict = answer.header("x-aplomb-verdict");
+    assert_eq!(verdict, Some("refrain; by=clean.not_contains"));
+    assert_eq!(text(answer, OpenAi, false), "I'd rather not.");
+}
+
+/// A number that looks random and is the same each time (splitmix64).
+fn random(number: usize) -> u64 {
+    let mut x = u64::try_from(number)
+        .unwrap()
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(0x1234_5678_9abc_def0);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[test]
+fn a_provider_that_is_wrong_one_time_in_five_gives_answers_that_are_right() {
+    const GOOD: &str = "{\"number\": \"A1\", \"total\": 7}";
+    let upstream = Upstream::start(|seen| {
+        let text = match random(seen.number) % 25 {
+            0 => "{\"number\": \"A1\", \"tot",
+            1 => "Of course. {\"number\": \"A1\", \"total\": 7} Is there anything else?",
+            2 => "",
+            3 => "Die Rechnung A1 beträgt sieben Euro.",
+            4 => "{\"number\": \"A1\"}",
+            _ => GOOD,
+        };
+        answers(seen, text)
+    });
+    let gateway = gateway(
+        &upstream,
+        INVOICE,
+        "validate: [invoice], retry: { attempts: 4 }",
+    );
+    let requests = 1000u32;
+    let mut failed = 0u32;
+    for number in 0..requests {
+        let answer = gateway.chat(OpenAi, "chat", number % 2 == 0).whole();
+        if answer.status != 200 {
+            failed += 1;
+            continue;
+        }
+        let said = text(answer, OpenAi, number % 2 == 0);
+        let value: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(value["total"], 7, "a wrong answer went out");
+    }
+    let calls = upstream.seen().len();
+    let wrong = (0..calls).filter(|number| random(*number) % 25 < 5).count();
+    let a_request = f64::from(u32::try_from(calls).unwrap()) / f64::from(requests);
+    println!(
+        "{requests} requests: {calls} calls ({a_request:.3} an answer), {wrong} wrong answers, {failed} failures delivered"
+    );
+    assert!(failed < requests / 100, "{failed} failures");
+    assert!(a_request <= 1.25, "{a_request} calls an answer");
+    assert!(wrong > calls / 6, "the provider is wrong often enough");
+}
+
+const SECRETIVE: &str = "  quiet: [{ not_contains: [s3cr3t], on_fail: [retry, block] }]";
+
+/// The visible text of a stream, and its error.
+fn parts(answer: &Whole) -> (String, Option<Value>) {
+    let (mut said, mut error) = (String::new(), None);
+    for line in answer.text().lines() {
+        let Some(data) = line.strip_prefix("data: ").filter(|data| *data != "[DONE]") else {
+            continue;
+        };
+        let event: Value = serde_json::from_str(data).unwrap();
+        assert!(error.is_none(), "nothing comes after an error");
+        error = event.get("error").cloned();
+        for piece in [
+            &event["choices"][0]["delta"]["content"],
+            &event["delta"]["text"],
+        ] {
+            said.push_str(piece.as_str().unwrap_or_default());
+        }
+        let finish = &event["choices"][0]["finish_reason"];
+        assert!(error.is_none() || finish.is_null());
+    }
+    (said, error)
+}
+
+#[test]
+fn a_window_is_released_when_the_checks_have_seen_what_comes_after_it() {
+    for dialect in [OpenAi, Anthropic] {
+        let gate = Signal::new();
+        let held = gate.clone();
+        let upstream = Upstream::start(move |seen| {
+            let pieces = [
+                "so many harmless words to begin with ",
+                "and more ",
+                "s3c",
+                "r3t is the word",
+            ];
+            let events = wire::Events::text(seen, &pieces);
+            let begin = [events.begin.concat(), events.content[..2].concat()].concat();
+            let rest = [
+                events.content[2..].concat(),
+                events.finish.concat(),
+                events.end.concat(),
+            ]
+            .concat();
+            vec![
+                Step::Send([wire::stream_head(), wire::chunk(begin.as_bytes())].concat()),
+                Step::WaitFor(held.clone()),
+                Step::Send([wire::chunk(rest.as_bytes()), wire::LAST_CHUNK.to_vec()].concat()),
+            ]
+        });
+        let gateway = gateway(
+            &upstream,
+            SECRETIVE,
+            "validate: [quiet], hold: { window: 4 tokens, overlap: 2 tokens }",
+        );
+        let mut answer = gateway.chat(dialect, "chat", true).open();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("x-aplomb-verdict"), Some("open"));
+        let mut text = String::new();
+        while !text.contains("harmless words") {
+            text.push_str(&String::from_utf8(answer.bytes().unwrap().unwrap()).unwrap());
+        }
+        gate.set();
+        let rest = answer.whole().unwrap();
+        let (said, error) = parts(&rest);
+        assert!(!said.contains("s3c"), "{said}");
+        let error = error.expect("an error event");
+        assert_eq!(error["aplomb"]["check"], "not_contains");
+        let record = gateway.wait_record("cut", |record| record["outcome"] == "cut");
+        assert_eq!(record["validation"], "block");
+        assert_eq!(record["error_code"], "validation_failed");
+    }
+}
+
+#[test]
+fn what_fails_in_the_first_window_is_asked_for_again() {
+    let upstream = says(&[
+        "s3cr3t at once, and then much more text",
+        "all is well, and then much more text",
+    ]);
+    let gateway = gateway(
+        &upstream,
+        SECRETIVE,
+        "validate: [quiet], hold: { window: 4 tokens }",
+    );
+    let answer = gateway.chat(OpenAi, "chat", true).whole();
+    assert_eq!(answer.header("x-aplomb-attempts"), Some("2"));
+    assert_eq!(
+        text(answer, OpenAi, true),
+        "all is well, and then much more text"
+    );
+    let record = gateway.wait_record("done", |record| record["outcome"] == "done");
+    assert_eq!(record["validation"], "pass");
+    assert_eq!(record["validation_tries"], 2);
+    // What is not streamed is checked as a whole, and several who read one call hold it.
+    let answer = gateway.chat(OpenAi, "chat", false).whole();
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass"));
+    let answer = gateway
+        .chat(OpenAi, "chat", true)
+        .header("idempotency-key", "k")
+        .whole();
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass"));
+}
+
+#[test]
+fn what_is_only_flagged_need_not_be_held() {
+    let upstream = says(&["one two"]);
+    let validate = "  long: [{ length: { words: { min: 3 } }, on_fail: flag }]";
+    let gateway = gateway(&upstream, validate, "validate: [long], hold: first_token");
+    let answer = gateway.chat(Anthropic, "chat", true).whole();
+    assert_eq!(text(answer, Anthropic, true), "one two");
+    let record = gateway.wait_record("done", |record| record["outcome"] == "done");
+    assert_eq!(record["validation"], "flag");
+    assert_eq!(record["validation_by"], "long.length");
+}
+
+#[test]
+fn a_late_failure_may_say_something_before_the_error() {
+    let upstream = says(&["harmless words at the beginning of it and then s3cr3t"]);
+    let validate = "  quiet: [{ not_contains: [s3cr3t], on_fail: refrain, say: \" [Stopped.]\" }]";
+    let gateway = gateway(
+        &upstream,
+        validate,
+        "validate: [quiet], hold: { window: 2 tokens }",
+    );
+    let answer = gateway.chat(OpenAi, "chat", true).whole();
+    let (said, error) = parts(&answer);
+    assert!(
+        said.ends_with(" [Stopped.]") && !said.contains("s3"),
+        "{said}"
+    );
+    assert_eq!(error.unwrap()["code"], "validation_failed");
+}
+
+#[test]
+fn a_rule_is_tried_out_on_a_file_before_it_blocks() {
+    let upstream = says(&[""]);
+    let validate = "  short: [not_empty, { length: { words: { max: 3 } } }, response_format]";
+    let setup = Setup::new(BINARY, "");
+    let config = config(&upstream, validate, "validate: [short]");
+    std::fs::write(setup.dir().join("rules.yaml"), config).unwrap();
+    let lines = [
+        json!({ "id": 1, "answer": "one two" }),
+        json!({ "id": 2, "answer": "one two three four" }),
+        json!({ "id": 3, "answer": "" }),
+        json!({ "id": 4, "answer": "no", "request": { "model": "m", "messages": [{ "role": "user", "content": "?" }],
+            "response_format": { "type": "json_object" } } }),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(setup.dir().join("answers.jsonl"), text).unwrap();
+    let arguments = [
+        "validate",
+        "--config",
+        "rules.yaml",
+        "--route",
+        "chat",
+        "--file",
+        "answers.jsonl",
+    ];
+    let out = setup.command(&arguments).output().unwrap();
+    let told = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success(), "{told}");
+    let said = String::from_utf8(out.stdout).unwrap();
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let passes: Vec<bool> = said
+        .iter()
+        .map(|line| line["pass"].as_bool().unwrap())
+        .collect();
+    assert_eq!(passes, [true, false, false, false]);
+    assert_eq!(said[1]["id"], 2);
+    assert_eq!(said[1]["failed"][0]["check"], "short.length");
+    assert_eq!(said[3]["failed"][0]["check"], "short.response_format");
+    assert!(told.contains("3 of 4 ( 75 %)  short.not_empty"), "{told}");
+    assert!(told.contains("1 of 4 ( 25 %)  all checks"), "{told}");
+}
+
+#[test]
+fn values_are_checked_against_schemas_line_by_line() {
+    let setup = Setup::new(BINARY, "");
+    let lines = [
+        json!({ "id": "a", "schema": { "type": "integer" }, "instance": 3 }),
+        json!({ "id": "b", "schema": { "items": { "type": "integer" } }, "instance": [1, "x"] }),
+        json!({ "id": "c", "schema": { "type": "integr" }, "instance": 3 }),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(setup.dir().join("cases.jsonl"), text).unwrap();
+    let out = setup
+        .command(&["validate", "schema", "--jsonl", "cases.jsonl"])
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let said = String::from_utf8(out.stdout).unwrap();
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(said[0], json!({ "id": "a", "valid": true, "errors": [] }));
+    assert_eq!(said[1]["valid"], false);
+    assert_eq!(said[1]["errors"][0]["place"], "/1");
+    assert!(
+        said[2]["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("integr")
+    );
+}
+
+#[test]
+fn tool_calls_must_fit_what_the_request_describes() {
+    let call = |arguments: &str, finish: &str| {
+        let mut body = wire::whole(OpenAi, "");
+        body["choices"][0]["message"]["content"] = Value::Null;
+        body["choices"][0]["message"]["tool_calls"] = json!([{ "id": "c1", "type": "function",
+            "function": { "name": "weather", "arguments": arguments } }]);
+        body["choices"][0]["finish_reason"] = json!(finish);
+        vec![Step::Send(wire::json_answer(200, &body))]
+    };
+    let upstream = Upstream::queue(vec![
+        call("{\"town\": \"Bern\"}", "tool_calls"),
+        call("{\"city\": \"Be", "length"),
+        call("{\"city\": \"Bern\"}", "tool_calls"),
+    ]);
+    let validate =
+        "  tools: [no_truncation, tool_arguments, not_empty, { on_fail: [repair, retry, block] }]";
+    let gateway = gateway(&upstream, validate, "validate: [tools]");
+    let schema = json!({ "type": "object", "required": ["city"], "properties": { "city": { "type": "string" } } });
+    let body = json!({ "model": "chat", "messages": [{ "role": "user", "content": "weather?" }],
+        "tools": [{ "type": "function", "function": { "name": "weather", "parameters": schema } }] });
+    let answer = Request::post(gateway.data, "/v1/chat/completions", &body).whole();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass; tries=3"));
+    let called = answer.json();
+    let arguments = &called["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"];
+    assert_eq!(arguments, "{\"city\": \"Bern\"}");
+    let wish = &upstream.wait_seen(1).json()["messages"][1];
+    assert!(
+        wish.to_string().contains("is a required property"),
+        "{wish}"
+    );
+    let truncated = "aplomb_validate_failures_total{validator=\"tools\",check=\"no_truncation\"}";
+    assert_eq!(gateway.metric(truncated), Some(1.0));
 }

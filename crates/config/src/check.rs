@@ -3,13 +3,13 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
 use crate::limits::plans::PriceConfig;
-use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake};
+use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake, PerTimeConfig};
 use crate::observe::{AlertCondition, AlertTarget};
 use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
 use crate::scalar::{ByteSize, Span, Usd};
 use crate::secret::Secret;
-use crate::validate::{BareCheck, SchemaConfig, StepConfig};
+use crate::validate::{BareCheck, HoldWord, SchemaConfig, StepConfig, Tokens};
 use crate::yaml::{Data, Member, Node, join};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
@@ -330,6 +330,7 @@ fn limit_format(format: &str) -> Option<Reading> {
     Some(match format {
         "limit-rule" => |text| text.parse::<LimitRule>().map(|_| ()),
         "limit-budget" => |text| text.parse::<BudgetConfig>().map(|_| ()),
+        "limit-rate" => |text| text.parse::<PerTimeConfig>().map(|_| ()),
         "limit-price" => |text| text.parse::<PriceConfig>().map(|_| ()),
         "limit-amount" => |text| {
             let number = limits::amount(text, MeterConfig::Requests);
@@ -358,6 +359,8 @@ fn check_format(format: &str, text: &str) -> Result<(), String> {
         "alert-condition" => text.parse::<AlertCondition>().map(|_| ()),
         "alert-target" => text.parse::<AlertTarget>().map(|_| ()),
         "validation-step" => text.parse::<StepConfig>().map(|_| ()),
+        "hold" => text.parse::<HoldWord>().map(|_| ()),
+        "token-count" => text.parse::<Tokens>().map(|_| ()),
         "bare-check" => text.parse::<BareCheck>().map(|_| ()),
         "schema-reference" => SchemaConfig::reference(text).map(|_| ()),
         "secret-reference" => text.parse::<Secret>().map(|_| ()),

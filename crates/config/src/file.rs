@@ -3,6 +3,7 @@
 use crate::caches::CacheConfig;
 use crate::cors::CorsConfig;
 use crate::known::{KnownProvider, known};
+use crate::limits::ProviderBudgetConfig;
 use crate::limits::plans::{KarmaConfig, PlanConfig, SegmentConfig};
 use crate::limits::{BudgetConfig, LimitsConfig};
 use crate::observe::ObserveConfig;
@@ -178,6 +179,8 @@ pub struct ProviderConfig {
     pub models: Vec<String>,
     /// Most calls at a time for each of its keys and models: a number, or `{ adaptive: { min: 1, max: 200 } }` for one that is learned. Further calls wait in a queue that is fair to tenants and users (see `queue`). Default: no bound.
     pub concurrency: Option<ConcurrencyConfig>,
+    /// What each of its keys may be asked for, such as `{ requests: 4000 per 1m, input_tokens: 400000 per 1m }`: every call counts, also one that gives no answer. Default: no bound.
+    pub budget: Option<ProviderBudgetConfig>,
     /// Time to open a connection. Default `5s`.
     pub connect_timeout: Span,
     /// Where an OpenAI-compatible server differs; known names have theirs.
@@ -198,6 +201,7 @@ impl Default for ProviderConfig {
             headers: IndexMap::new(),
             models: Vec::new(),
             concurrency: None,
+            budget: None,
             connect_timeout: Span(Duration::from_secs(5)),
             quirks: None,
             agreement: None,
@@ -333,7 +337,7 @@ pub struct RouteConfig {
     /// Names of the validators that its answers go through, in order. Default: none.
     #[serde(default)]
     pub validate: Vec<String>,
-    /// When the first content of an answer may go out. Default `first_token`; `whole` where the route has validators.
+    /// When the content of an answer may go out: `first_token`, `whole`, or `{ window: 64 tokens, overlap: 16 tokens }`. Default `first_token`; `whole` where the route has validators.
     #[serde(default)]
     pub hold: Option<HoldConfig>,
     /// What happens to a request while the same one of the same user is in flight. Default: nothing, since equal requests of programs may be deliberate samples.

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, RouteConfig};
+use crate::scalar::text_scalar;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -17,8 +18,16 @@ const STEPS_MAX: usize = 8;
 pub enum StepConfig {
     /// The same target is asked again.
     Retry,
+    /// The answer goes back to the model with what is wrong with it, and a corrected one is asked for.
+    Repair,
+    /// It is mended without asking anybody. Tried with each answer, before all other steps.
+    Fix,
+    /// What is not allowed is cut out of it.
+    Filter,
     /// Another target is asked.
     Fallback,
+    /// An empty answer goes out in its place, or what `say` says.
+    Refrain,
     /// The client gets an error.
     Block,
     /// The answer goes out, and the record and a header say what was wrong.
@@ -27,8 +36,12 @@ pub enum StepConfig {
 
 impl StepConfig {
     /// All of them.
-    pub const ALL: [StepConfig; 4] = [
+    pub const ALL: [StepConfig; 8] = [
         StepConfig::Retry,
+        StepConfig::Repair,
+        StepConfig::Fix,
+        StepConfig::Filter,
+        StepConfig::Refrain,
         StepConfig::Fallback,
         StepConfig::Block,
         StepConfig::Flag,
@@ -38,6 +51,10 @@ impl StepConfig {
     pub fn word(self) -> &'static str {
         match self {
             StepConfig::Retry => "retry",
+            StepConfig::Repair => "repair",
+            StepConfig::Fix => "fix",
+            StepConfig::Filter => "filter",
+            StepConfig::Refrain => "refrain",
             StepConfig::Fallback => "fallback",
             StepConfig::Block => "block",
             StepConfig::Flag => "flag",
@@ -47,8 +64,12 @@ impl StepConfig {
     /// Whether nothing can come after it.
     pub fn is_last(self) -> bool {
         match self {
-            StepConfig::Retry | StepConfig::Fallback => false,
-            StepConfig::Block | StepConfig::Flag => true,
+            StepConfig::Retry
+            | StepConfig::Repair
+            | StepConfig::Fix
+            | StepConfig::Filter
+            | StepConfig::Fallback => false,
+            StepConfig::Refrain | StepConfig::Block | StepConfig::Flag => true,
         }
     }
 
@@ -230,14 +251,32 @@ pub enum BareCheck {
     Json,
     /// The text is what the request's own `response_format` asks for, whether the provider keeps to it or not.
     ResponseFormat,
+    /// The text does not begin by refusing.
+    NoRefusal,
+    /// The answer was not cut off by the bound on its tokens.
+    NoTruncation,
+    /// The text does not end in a loop.
+    NoRepetition,
+    /// The text has words that can be spoken.
+    NoGibberish,
+    /// The text has no characters that nobody sees.
+    NoInvisible,
+    /// Tools that are called are those of the request, with arguments that fit their schemas.
+    ToolArguments,
 }
 
 impl BareCheck {
     /// All of them.
-    pub const ALL: [BareCheck; 3] = [
+    pub const ALL: [BareCheck; 9] = [
         BareCheck::NotEmpty,
         BareCheck::Json,
         BareCheck::ResponseFormat,
+        BareCheck::NoRefusal,
+        BareCheck::NoTruncation,
+        BareCheck::NoRepetition,
+        BareCheck::NoGibberish,
+        BareCheck::NoInvisible,
+        BareCheck::ToolArguments,
     ];
 
     /// As it stands in the file.
@@ -246,6 +285,12 @@ impl BareCheck {
             BareCheck::NotEmpty => "not_empty",
             BareCheck::Json => "json",
             BareCheck::ResponseFormat => "response_format",
+            BareCheck::NoRefusal => "no_refusal",
+            BareCheck::NoTruncation => "no_truncation",
+            BareCheck::NoRepetition => "no_repetition",
+            BareCheck::NoGibberish => "no_gibberish",
+            BareCheck::NoInvisible => "no_invisible",
+            BareCheck::ToolArguments => "tool_arguments",
         }
     }
 }
@@ -287,7 +332,7 @@ impl JsonSchema for BareConfig {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckSection {
-    /// A check that needs no values, where an `on_fail` of its own stands beside it: `not_empty`, `json` or `response_format`.
+    /// A check that needs no values, where an `on_fail` of its own stands beside it: `not_empty`, `json`, `response_format`, `no_refusal`, `no_truncation`, `no_repetition`, `no_gibberish`, `no_invisible` or `tool_arguments`.
     pub check: Option<BareConfig>,
     /// How long the text is.
     pub length: Option<LengthConfig>,
@@ -307,6 +352,12 @@ pub struct CheckSection {
     pub ends_with: Option<TextsConfig>,
     /// The text is one of these, white space around it left out.
     pub one_of: Option<TextsConfig>,
+    /// The text has none of these words (names of competitors, swear words), also in other case, with digits for letters, doubled letters or marks between them.
+    pub banned_words: Option<TextsConfig>,
+    /// The text links to these hosts only, or to hosts below them.
+    pub links: Option<TextsConfig>,
+    /// What goes out in the place of an answer, with the step `refrain`. Default: an empty text.
+    pub say: Option<String>,
     /// What happens when an answer fails this check: steps in order, each taken once. Default: that of the list, else `block`.
     pub on_fail: Option<OnFailConfig>,
 }
@@ -325,6 +376,8 @@ impl CheckSection {
             (self.starts_with.is_some(), "starts_with"),
             (self.ends_with.is_some(), "ends_with"),
             (self.one_of.is_some(), "one_of"),
+            (self.banned_words.is_some(), "banned_words"),
+            (self.links.is_some(), "links"),
         ];
         let there = all.into_iter().filter(|(there, _)| *there);
         there.map(|(_, name)| name).collect()
@@ -403,14 +456,111 @@ impl ValidatorConfig {
     }
 }
 
-/// When the first content of an answer may go out.
+/// A number of tokens: `64 tokens`, or `64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens(pub u32);
+
+impl FromStr for Tokens {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim().strip_suffix("tokens").unwrap_or(text).trim();
+        let read = number.parse().ok().filter(|number| *number <= WINDOW_MAX);
+        read.map(Tokens).ok_or_else(|| {
+            format!("expected a number of tokens up to {WINDOW_MAX}, such as `64 tokens`")
+        })
+    }
+}
+
+impl std::fmt::Display for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} tokens", self.0)
+    }
+}
+
+text_scalar!(Tokens, "token-count", "A number of tokens: `64 tokens`.");
+
+/// Longest window. Chosen: longer than most answers; whoever wants more holds the whole.
+const WINDOW_MAX: u32 = 4096;
+
+/// Streams that are released window by window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(deny_unknown_fields)]
+pub struct WindowConfig {
+    /// Text that is gathered before a look, about four bytes a token.
+    pub window: Tokens,
+    /// Its end that is held until the next look, so that no match is cut. Default `16 tokens`; at least as long as the longest text that `not_contains` or a `not_regex` with a longest match forbids.
+    #[serde(default = "overlap")]
+    pub overlap: Tokens,
+}
+
+fn overlap() -> Tokens {
+    Tokens(16)
+}
+
+/// When the content of an answer may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum HoldConfig {
+    /// At one moment.
+    Word(HoldWord),
+    /// After a look at each window.
+    Window(WindowConfig),
+}
+
+/// When the first content of an answer may go out, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldWord {
     /// As soon as it comes.
     FirstToken,
     /// When the answer is whole: until then it can fail and be asked for again.
     Whole,
+}
+
+impl FromStr for HoldWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "first_token" => Ok(HoldWord::FirstToken),
+            "whole" => Ok(HoldWord::Whole),
+            _ => Err(format!(
+                "{}, or a section with `window`",
+                one_of(text, ["first_token", "whole"].into_iter())
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HoldConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Word(HoldWord),
+            Window(WindowConfig),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Word(word) => HoldConfig::Word(word),
+            Written::Window(window) => HoldConfig::Window(window),
+        })
+    }
+}
+
+impl JsonSchema for HoldConfig {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "HoldConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let section = WindowConfig::json_schema(generator);
+        json_schema!({ "oneOf": [{ "type": "string", "format": "hold" }, section] })
+    }
 }
 
 pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
@@ -505,8 +655,23 @@ fn attached(file: &ConfigFile, name: &str, route: &RouteConfig, found: &mut Vec<
             found.push(Diagnostic::error(path, message).suggest(suggestion));
         }
     }
-    if route.hold == Some(HoldConfig::FirstToken) && !route.validate.is_empty() {
-        let message = "validators see an answer when it is whole: with `first_token` it would be out by then. Use `whole`";
-        found.push(Diagnostic::error(format!("routes.{name}.hold"), message));
+    if route.hold != Some(HoldConfig::Word(HoldWord::FirstToken)) {
+        return;
+    }
+    let named = route
+        .validate
+        .iter()
+        .filter_map(|name| file.validate.get_key_value(name));
+    for (validator, config) in named {
+        let acts = config.entries().find_map(|(_, _, OnFailConfig(steps))| {
+            steps.into_iter().find(|step| step.needs_hold())
+        });
+        if let Some(step) = acts {
+            let message = format!(
+                "with `first_token` the answer is out before it is checked, and `{validator}` has the step `{}`: use `whole`, or a `window`",
+                step.word()
+            );
+            found.push(Diagnostic::error(format!("routes.{name}.hold"), message));
+        }
     }
 }

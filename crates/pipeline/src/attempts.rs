@@ -2,11 +2,12 @@
 
 use crate::attempt::{Ask, Begun, Filtered, attempt};
 use crate::flight::{Beginning, Flight};
+use crate::limits::provider::Charged;
 use crate::plan::{Next, Plan, Weighing};
 use crate::policy::{Route, Target};
 use crate::settle::{Exchange, HedgeEnd};
 use crate::turn::{Notice, Wish, at_once, turn};
-use crate::validated::Fate;
+use crate::validated::{Fate, Kind};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -15,6 +16,7 @@ use aplomb_latency::hedge;
 use aplomb_latency::queue::{Class, Permit};
 use aplomb_providers::call::CallContext;
 use aplomb_providers::fault::UpstreamFault;
+use aplomb_validate::watch::Watch;
 use serde::Deserialize;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -31,6 +33,10 @@ pub(crate) struct Way<'a> {
     pub route: &'a Route,
     /// What they are asked.
     pub request: &'a Masked<ChatRequest>,
+    /// Who reads what they say.
+    pub kind: Kind,
+    /// What they are asked in its place, after an answer that is to be repaired.
+    pub instead: Option<Box<Masked<ChatRequest>>>,
     /// The trace that each call is a span of.
     pub trace: &'a TraceContext,
     /// What travels upstream besides the body.
@@ -53,6 +59,8 @@ pub(crate) struct Won {
     pub begun: Begun,
     /// The call.
     pub flight: Flight,
+    /// What checks the rest of it on its way out; none where nothing does.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// Likewise, with what is needed to decide about it.
@@ -71,6 +79,8 @@ type Begins = Result<Begun, UpstreamFault>;
 struct Call<'a> {
     target: &'a Target,
     flight: Flight,
+    /// What it has taken of the budget of its key.
+    charged: Option<Charged>,
     begun_at: Instant,
 }
 
@@ -119,8 +129,8 @@ impl<'a> Way<'a> {
     /// # Errors
     /// The last failure, in the provider's words.
     pub(crate) async fn walk(
-        self,
-        mut plan: Plan,
+        &mut self,
+        plan: &mut Plan,
         exchange: &mut Exchange,
     ) -> Result<Won, ApiError> {
         let now = Instant::now().into_std();
@@ -143,14 +153,15 @@ impl<'a> Way<'a> {
                 let message = "the route has no target";
                 return Err(ApiError::new(ErrorCode::Internal, message));
             };
-            let fault = match self.call(target, &mut plan, exchange).await {
+            let fault = match self.call(target, plan, exchange).await {
                 Ok(got) => {
-                    let looked = self.look(got, &mut course, (&mut plan, &mut *exchange));
-                    match Box::pin(looked).await? {
+                    let steps = (&mut *plan, &mut *exchange);
+                    match self.look(got, &mut course, steps).await? {
                         Fate::Out(won) => return Ok(*won),
                         Fate::Broke(fault) => fault,
-                        Fate::Again(next) => {
+                        Fate::Again(next, request) => {
                             at = next;
+                            self.instead = request;
                             continue;
                         }
                     }
@@ -226,7 +237,8 @@ impl<'a> Way<'a> {
         exchange: &mut Exchange,
     ) -> Result<Got<'a>, UpstreamFault> {
         let permit = turn(target, self.wish(), (exchange, &self.notice)).await?;
-        let (call, context) = self.begin((target, permit), exchange);
+        let charged = self.charge(target, exchange).await?;
+        let (call, context) = self.begin(target, (permit, charged), exchange);
         let ask = self.ask(&context);
         let Some(delay) = self.hedge_delay(target) else {
             let end = call.end(attempt(target, &ask).await);
@@ -257,7 +269,16 @@ impl<'a> Way<'a> {
         (plan, exchange): (&mut Plan, &mut Exchange),
     ) -> Result<Got<'a>, UpstreamFault> {
         plan.hedged(at);
-        let (mut hedge, context) = self.begin(other, exchange);
+        let charged = match self.charge(other.0, exchange).await {
+            Ok(charged) => charged,
+            // A hedge is not worth a wait.
+            Err(_) => {
+                let end = call.end(first.await);
+                exchange.waited(end.took);
+                return ended(call, end, exchange);
+            }
+        };
+        let (mut hedge, context) = self.begin(other.0, (other.1, charged), exchange);
         let ask = self.ask(&context);
         let mut second = pin!(attempt(hedge.target, &ask));
         let finish = tokio::select! {
@@ -302,10 +323,27 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// Takes from the budget of a target's key.
+    async fn charge(
+        &self,
+        target: &Target,
+        exchange: &Exchange,
+    ) -> Result<Option<Charged>, UpstreamFault> {
+        // Most providers have none, and need no room for it.
+        match target.budget {
+            None => Ok(None),
+            Some(_) => {
+                let asked = (self.request.get(), self.route);
+                Box::pin(target.charge(asked, exchange)).await
+            }
+        }
+    }
+
     /// A call begins: in flight, in the trace, with headers of its own.
     fn begin(
         &self,
-        (target, permit): (&'a Target, Option<Permit>),
+        target: &'a Target,
+        (permit, charged): (Option<Permit>, Option<Charged>),
         exchange: &mut Exchange,
     ) -> (Call<'a>, CallContext) {
         let span_id = TraceContext::new_span();
@@ -324,6 +362,7 @@ impl<'a> Way<'a> {
         let call = Call {
             target,
             flight: Flight::begin(target, beginning),
+            charged,
             begun_at: Instant::now(),
         };
         (call, context)
@@ -331,7 +370,7 @@ impl<'a> Way<'a> {
 
     fn ask<'b>(&'b self, context: &'b CallContext) -> Ask<'b> {
         Ask {
-            request: self.request,
+            request: self.instead.as_deref().unwrap_or(self.request),
             context,
             timeouts: &self.route.timeouts,
             deadline: self.deadline,
@@ -390,15 +429,23 @@ fn ended<'a>(
         Ok(begun) => {
             let attempt = exchange.answered(call.target, end.took);
             call.flight.answered(end.took, &begun.limits);
+            exchange.charge(call.charged.take());
             let flight = call.flight;
             Ok(Got {
-                won: Won { begun, flight },
+                won: Won {
+                    begun,
+                    flight,
+                    watch: None,
+                },
                 target: call.target,
                 attempt,
             })
         }
         Err(fault) => {
             call.flight.failed(&fault);
+            if let Some(charged) = call.charged.take() {
+                charged.failed(&fault, exchange.state());
+            }
             exchange.attempt_failed(call.target, &fault, end.took);
             Err(fault)
         }

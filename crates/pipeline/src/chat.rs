@@ -9,6 +9,7 @@ use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
 use crate::shared::{Begun, Call, Place, Sharer, Wish};
 use crate::turn::Notice;
+use crate::validated::Kind;
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -103,7 +104,11 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         screen,
         report,
     } = guarded;
-    let filters = Filters { screen, restorer };
+    let filters = Filters {
+        watch: None,
+        screen,
+        restorer,
+    };
     exchange.masked(route.rules.shield.as_deref(), &report);
     let sent = match admitted.bounded(&request) {
         Ok(bounded) => bounded.unwrap_or_else(|| request.clone()),
@@ -194,9 +199,14 @@ struct Back<'a> {
 
 impl Back<'_> {
     /// A call for one caller.
-    async fn alone(self, call: Box<Call>, mut exchange: Exchange) -> Result<Relay, Box<Failed>> {
-        match call.walk(&mut exchange).await {
+    async fn alone(
+        mut self,
+        call: Box<Call>,
+        mut exchange: Exchange,
+    ) -> Result<Relay, Box<Failed>> {
+        match call.walk(Kind::Own, &mut exchange).await {
             Ok(won) => {
+                self.filters.watch = won.watch;
                 let timeouts = &self.route.timeouts;
                 let call = (won.begun, Some(won.flight));
                 Ok(Relay::new(

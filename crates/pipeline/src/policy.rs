@@ -3,6 +3,7 @@
 use crate::analyzer::Analyzer;
 use crate::cached::{self, Cached};
 use crate::evals;
+use crate::limits::provider::Budget;
 use crate::limits::{self, Limits};
 use crate::otlp;
 use crate::screen::{self, Screen};
@@ -86,6 +87,8 @@ pub struct Target {
     pub seat: u64,
     /// How many calls it takes at a time; none for any number.
     pub slots: Option<queue::Rule>,
+    /// What its key may be asked for; none for any number of calls.
+    pub budget: Option<Arc<Budget>>,
 }
 
 /// Where requests for one model name go.
@@ -186,6 +189,8 @@ pub struct FileKey {
 pub struct Listed {
     /// The provider with each of its keys, at least once.
     pub keys: Vec<Arc<Provider>>,
+    /// What each of these keys may be asked for; empty for any number of calls.
+    pub budgets: Vec<Arc<Budget>>,
     /// Model names from the file.
     pub models: Vec<String>,
     /// What it is known to have agreed to.
@@ -283,6 +288,7 @@ impl Policy {
                 providers.insert(
                     name.clone(),
                     Listed {
+                        budgets: budgets((name, config), keys.len(), sources, &mut errors),
                         keys,
                         models: config.models.clone(),
                         agreement: Arc::new(shields::known(config.agreement.as_ref())),
@@ -540,6 +546,24 @@ fn file_keys(file: &ConfigFile) -> Vec<FileKey> {
 }
 
 /// A provider with each of its keys; once without one if it has none.
+fn budgets(
+    (name, config): (&str, &ProviderConfig),
+    keys: usize,
+    sources: &Sources<'_>,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Arc<Budget>> {
+    let Some(budget) = &config.budget else {
+        return Vec::new();
+    };
+    let one = |key| Budget::new(budget, (name, key), sources.state).map(Arc::new);
+    let all: Result<Vec<_>, String> = (0..keys).map(one).collect();
+    all.unwrap_or_else(|message| {
+        let path = format!("providers.{name}.budget");
+        errors.push(Diagnostic::error(path, message));
+        Vec::new()
+    })
+}
+
 fn with_each_key(
     name: &str,
     config: &ProviderConfig,

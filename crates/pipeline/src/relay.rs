@@ -5,6 +5,7 @@ use crate::flight::Flight;
 use crate::limits::Growing;
 use crate::policy::Timeouts;
 use crate::settle::{DURABLE_WAIT, Exchange};
+use crate::validated::error;
 use aplomb_core::error::ApiError;
 use aplomb_core::event::ChatEvent;
 use aplomb_limits::verdict::Standing;
@@ -15,6 +16,8 @@ use aplomb_providers::encode::Dropped;
 use aplomb_providers::fault::FaultKind;
 use aplomb_providers::limits::Limits;
 use aplomb_providers::stream::EventStream;
+use aplomb_validate::course::Late;
+use aplomb_validate::watch::Watch;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -59,6 +62,8 @@ const OWN_PACE: f64 = 0.8;
 
 /// What an answer goes through between the provider and the client, in this order.
 pub struct Filters {
+    /// Checks a stream while it goes out.
+    pub watch: Option<Box<Watch>>,
     /// Looks for personal data that the model invents.
     pub screen: Option<Screen>,
     /// Puts back what was masked.
@@ -68,7 +73,39 @@ pub struct Filters {
 impl Filters {
     /// Whether events pass untouched.
     fn pass(&self) -> bool {
-        self.screen.is_none() && self.restorer.is_empty()
+        self.watch.is_none() && self.screen.is_none() && self.restorer.is_empty()
+    }
+
+    /// The answer ends with an error where a check wants that.
+    fn checked(&mut self, event: ChatEvent, out: &mut Vec<ChatEvent>) -> Result<(), Box<Late>> {
+        let Some(watch) = &mut self.watch else {
+            self.on_event(event, out);
+            return Ok(());
+        };
+        let mut passed = Vec::new();
+        let fate = watch.on_event(event, &mut passed);
+        for event in passed {
+            self.on_event(event, out);
+        }
+        fate
+    }
+
+    /// Likewise for the end of an answer.
+    fn checked_end(
+        &mut self,
+        exchange: &mut Exchange,
+        out: &mut Vec<ChatEvent>,
+    ) -> Result<(), Box<Late>> {
+        let Some(watch) = &mut self.watch else {
+            return Ok(());
+        };
+        let mut passed = Vec::new();
+        watch.on_end(&mut passed)?;
+        exchange.validated(&watch.course.verdict);
+        for event in passed {
+            self.on_event(event, out);
+        }
+        Ok(())
     }
 
     fn on_event(&mut self, event: ChatEvent, out: &mut Vec<ChatEvent>) {
@@ -223,6 +260,13 @@ impl Relay {
                     self.finish_filters();
                 }
                 None => {
+                    let mut out = Vec::new();
+                    let fate = self.filters.checked_end(&mut self.exchange, &mut out);
+                    self.ready.extend(out);
+                    if let Err(late) = fate {
+                        self.late(*late);
+                        continue;
+                    }
                     self.finish_filters();
                     self.exchange.done();
                     self.acked = self.exchange.close().map(durable);
@@ -231,17 +275,43 @@ impl Relay {
         }
     }
 
+    /// A check ends the answer, of which something is out.
+    fn late(&mut self, late: Late) {
+        let error = error(&late.blocked);
+        // What is held does not go out.
+        if let Some(watch) = self.filters.watch.take() {
+            self.exchange.validated(&watch.course.verdict);
+        }
+        if let Some(text) = late.say.filter(|text| !text.is_empty()) {
+            let said = ChatEvent::Text {
+                choice: 0,
+                text,
+                logprobs: None,
+            };
+            self.ready.push_back(said);
+        }
+        self.end_early(error);
+    }
+
     /// Lets an event go on, when what it costs is reserved.
     fn pay(&mut self, event: ChatEvent) {
         match self.exchange.grow() {
-            Ok(None) if self.filters.pass() => self.ready.push_back(event),
-            Ok(None) => {
-                let mut out = Vec::new();
-                self.filters.on_event(event, &mut out);
-                self.ready.extend(out);
-            }
+            Ok(None) => self.pass_on(event),
             Ok(Some(growing)) => self.growing = Some((growing, event)),
             Err(error) => self.end_early(error),
+        }
+    }
+
+    /// Takes an event through the filters.
+    fn pass_on(&mut self, event: ChatEvent) {
+        if self.filters.pass() {
+            return self.ready.push_back(event);
+        }
+        let mut out = Vec::new();
+        let fate = self.filters.checked(event, &mut out);
+        self.ready.extend(out);
+        if let Err(late) = fate {
+            self.late(*late);
         }
     }
 

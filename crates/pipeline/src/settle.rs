@@ -10,6 +10,7 @@ mod validated;
 
 use crate::cached::Keep;
 use crate::limits::Admission;
+use crate::limits::provider::Charged;
 use crate::policy::{Policy, Recording, Route, Target};
 use crate::screen::Watched;
 use crate::shared::Lead;
@@ -73,6 +74,8 @@ pub struct Exchange {
     weight: u32,
     /// What it has taken of limits, and how they stood then.
     admission: Option<Box<Admission>>,
+    /// What its last answered call has taken of the budget of a provider's key.
+    charged: Option<Charged>,
     /// What is wanted of trust; none where users have no levels.
     terms: Option<Terms>,
     /// Its spending, where that is watched.
@@ -202,6 +205,7 @@ impl Exchange {
                 .spend
                 .as_ref()
                 .and_then(|spend| spend.watch(caller)),
+            charged: None,
             terms: policy.limits.terms,
             lead: None,
             called: None,

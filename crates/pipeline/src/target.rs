@@ -1,5 +1,6 @@
 //! What routes call: a model of a provider with one of its keys, and how a route goes about its targets.
 
+use crate::limits::provider::Budget;
 use crate::policy::{Listed, Policy, Target};
 use aplomb_config::file::RouteConfig;
 use aplomb_config::queue::{ClassConfig, ConcurrencyConfig, LearnByConfig};
@@ -31,6 +32,8 @@ pub struct Offer {
     pub rank: usize,
     /// Share among the route's targets.
     pub weight: f64,
+    /// What the key may be asked for; none for any number of calls.
+    pub budget: Option<Arc<Budget>>,
 }
 
 impl Listed {
@@ -47,6 +50,7 @@ impl Listed {
                 agreement: self.agreement.clone(),
                 rank,
                 weight,
+                budget: self.budgets.get(key).cloned(),
             })
     }
 }
@@ -72,6 +76,7 @@ impl Policy {
             rank: offer.rank,
             weight: offer.weight,
             slots: self.slots(&provider.name),
+            budget: offer.budget.clone(),
             metrics,
             name: name.into(),
             model: model.into(),

@@ -149,7 +149,7 @@ fn go_duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aplomb_limits::rule::Rule;
+    use aplomb_limits::rule::{Away, Rule};
     use aplomb_limits::verdict::Level;
     use std::sync::Arc;
 
@@ -167,6 +167,7 @@ mod tests {
             window,
             burst: None,
             shadow: false,
+            away: Away::Share,
         };
         let after = (ms > 0).then(|| Duration::from_millis(ms));
         Standing {

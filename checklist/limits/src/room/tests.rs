@@ -1,6 +1,6 @@
 use super::*;
 use crate::key::Keyer;
-use crate::rule::Window;
+use crate::rule::{Away, Window};
 use std::time::Duration;
 
 const HOUR: u64 = 3_600_000;
@@ -21,6 +21,7 @@ fn rule(meter: Meter, limit: u64, window: Window) -> Arc<Rule> {
         window,
         burst: None,
         shadow: false,
+        away: Away::Share,
     })
 }
 

@@ -7,7 +7,7 @@
 //!
 //! **While the server is away** each node goes on alone, with its share of every limit: the limit by the number of nodes that lived
 //! last, and at least 1, against what this node itself has used in the window. All nodes together let in at most the limit once more than
-//! was let in before. Limits of money are not shared out like that: for [`GRACE_MS`] a node spends what its own calls give
+//! was let in before. Limits of money are not shared out like that unless they say so ([`Away`]): for [`GRACE_MS`] a node spends what its own calls give
 //! back, which the server still counts, and then nothing; so they are never passed. What is used meanwhile is told when the server is
 //! back, before it is asked again. A server that has forgotten everything hears from each node what that node has used, and is
 //! asked when all nodes have told it.
@@ -28,7 +28,7 @@ pub use mirror::COUNTERS_MAX;
 
 use crate::counter::Now;
 use crate::room::{Ask, Reservation, Room, Turn};
-use crate::rule::Meter;
+use crate::rule::Away;
 use crate::verdict::{Broken, Level, Standing};
 use aplomb_engines::redis::Redis;
 use known::Known;
@@ -75,7 +75,7 @@ pub struct Settings {
 pub struct Counts {
     /// Requests that were decided without the server, since it was away.
     pub alone: AtomicU64,
-    /// Requests that were refused since a limit of money can't be counted without the server.
+    /// Requests that were refused since a limit that is closed then can't be counted without the server.
     pub closed: AtomicU64,
     /// Requests that were refused without asking, since a limit was known to be used up.
     pub spared: AtomicU64,
@@ -94,7 +94,7 @@ pub enum Refusal {
         /// Whether the server was not asked since it is away.
         alone: bool,
     },
-    /// A limit of money can't be counted now.
+    /// A limit that is closed while the server is away can't be counted.
     Unavailable,
 }
 
@@ -340,7 +340,7 @@ impl Shared {
         }
     }
 
-    /// Decides without the server: by this node's share of the limits, and by what it has to give back where they count money.
+    /// Decides without the server: by this node's share of the limits, and by what it has to give back where they are closed.
     fn alone(
         self: &Arc<Self>,
         room: &Arc<Room>,
@@ -350,13 +350,9 @@ impl Shared {
         self.counts.alone.fetch_add(1, Ordering::Relaxed);
         let nodes = self.link.nodes();
         let share = |ask: &Ask| Ask {
-            limit: match ask.rule.meter {
-                Meter::Cost => ask.limit,
-                Meter::Requests
-                | Meter::Tokens
-                | Meter::InputTokens
-                | Meter::OutputTokens
-                | Meter::Concurrent => (ask.limit / nodes).max(1),
+            limit: match ask.rule.away {
+                Away::Closed | Away::Open => ask.limit,
+                Away::Share => (ask.limit / nodes).max(1),
             },
             ..ask.clone()
         };
@@ -379,7 +375,7 @@ impl Shared {
             if spared {
                 continue;
             }
-            if ask.rule.meter == Meter::Cost && !ask.rule.shadow && ask.amount > 0 {
+            if ask.rule.away == Away::Closed && !ask.rule.shadow && ask.amount > 0 {
                 let graced = self.link.down_for_ms(now) < GRACE_MS;
                 if !graced || !self.mirror.spend(spot, amount) {
                     // What was taken before is given back.

@@ -496,6 +496,13 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     each(&mut opened, label, all, |target| {
         number(target.breaker_opened.get())
     });
+    let mut over = Family::counter(
+        "aplomb_provider_over_budget_total",
+        "Calls that were not made since the budget of the provider's key was used up, by target.",
+    );
+    each(&mut over, label, all, |target| {
+        number(target.over_budget.get())
+    });
     let mut aside = Family::counter(
         "aplomb_keys_set_aside_total",
         "How often a key was set aside, by target that found it: not accepted, or without quota.",
@@ -503,7 +510,9 @@ fn target_families(all: &Named<TargetMetrics>) -> Vec<Family> {
     each(&mut aside, label, all, |target| {
         number(target.keys_aside.get())
     });
-    let mut families = vec![calls, faults, used, cost, unknown, open, opened, aside];
+    let mut families = vec![
+        calls, faults, used, cost, unknown, open, opened, over, aside,
+    ];
     families.extend(latency::target_times(all));
     families.extend(latency::queue_families(all));
     families

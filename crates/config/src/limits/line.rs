@@ -6,7 +6,7 @@
 use super::words::{Word, words};
 use super::{
     CalendarUnit, ConditionConfig, ExceedConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig,
-    ScopeConfig, WindowConfig,
+    ScopeConfig, StoreErrorConfig, WindowConfig,
 };
 use crate::diagnostic::did_you_mean;
 use crate::scalar::{Span, Usd};
@@ -412,20 +412,51 @@ struct Options {
     mode: Option<ModeConfig>,
     burst: Option<u64>,
     id: Option<String>,
+    on_store_error: Option<StoreErrorConfig>,
 }
 
-const OPTIONS: [&str; 5] = ["on exceed", "burst", "shadow", "enforce", "id"];
+const OPTIONS: [&str; 6] = [
+    "on exceed",
+    "on store error",
+    "burst",
+    "shadow",
+    "enforce",
+    "id",
+];
+
+/// What a node does while the store that nodes share is away.
+fn store_error(reader: &mut Reader<'_>) -> Result<StoreErrorConfig, Mistake> {
+    let expected = "`local share`, `fail closed` or `fail open`";
+    let at = reader.at();
+    let (first, second) = (reader.next(expected)?, reader.next(expected)?);
+    let known = StoreErrorConfig::ALL.into_iter();
+    let mut known = known.filter(|one| one.words() == [first.text, second.text]);
+    known.next().ok_or_else(|| Mistake {
+        at,
+        ..Mistake::new(format!("expected {expected}"))
+    })
+}
 
 impl Options {
     fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), Mistake> {
         let word = reader.next("an option such as `on exceed queue 20s`")?;
         let twice = match word.text {
+            "on" if reader.take("store") => {
+                if !reader.take("error") {
+                    let at = reader.at();
+                    return Err(Mistake {
+                        at,
+                        ..Mistake::new("expected `error` after `on store`")
+                    });
+                }
+                self.on_store_error.replace(store_error(reader)?).is_some()
+            }
             "on" => {
                 if !reader.take("exceed") {
                     let at = reader.at();
                     return Err(Mistake {
                         at,
-                        ..Mistake::new("expected `exceed` after `on`")
+                        ..Mistake::new("expected `exceed` or `store error` after `on`")
                     });
                 }
                 self.on_exceed.replace(exceeded(reader)?).is_some()
@@ -543,5 +574,6 @@ pub(super) fn rule(text: &str) -> Result<LimitRule, Mistake> {
         mode: options.mode.unwrap_or_default(),
         on_exceed: options.on_exceed.unwrap_or_default(),
         burst: options.burst,
+        on_store_error: options.on_store_error,
     })
 }

@@ -41,6 +41,20 @@ pub enum MeterConfig {
     Concurrent,
 }
 
+impl MeterConfig {
+    /// As it is written where a meter is named.
+    pub fn name(self) -> &'static str {
+        match self {
+            MeterConfig::Requests => "requests",
+            MeterConfig::Tokens => "tokens",
+            MeterConfig::InputTokens => "input_tokens",
+            MeterConfig::OutputTokens => "output_tokens",
+            MeterConfig::Cost => "cost",
+            MeterConfig::Concurrent => "concurrent",
+        }
+    }
+}
+
 /// A period of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CalendarUnit {
@@ -210,6 +224,36 @@ pub enum ModeConfig {
     Shadow,
 }
 
+/// What a node does with requests under a rule while the store that nodes share is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreErrorConfig {
+    /// It has its share of the limit.
+    LocalShare,
+    /// It refuses, after a grace in which it spends what its own calls give back.
+    FailClosed,
+    /// It has the whole limit.
+    FailOpen,
+}
+
+impl StoreErrorConfig {
+    /// All of them.
+    pub(crate) const ALL: [StoreErrorConfig; 3] = [
+        StoreErrorConfig::LocalShare,
+        StoreErrorConfig::FailClosed,
+        StoreErrorConfig::FailOpen,
+    ];
+
+    /// Its two words.
+    pub(crate) fn words(self) -> [&'static str; 2] {
+        match self {
+            StoreErrorConfig::LocalShare => ["local", "share"],
+            StoreErrorConfig::FailClosed => ["fail", "closed"],
+            StoreErrorConfig::FailOpen => ["fail", "open"],
+        }
+    }
+}
+
 /// What happens to a request that is over a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ExceedConfig {
@@ -253,6 +297,8 @@ pub struct LimitRule {
     pub on_exceed: ExceedConfig,
     /// Most at once, for a steady pace within the window.
     pub burst: Option<u64>,
+    /// What a node does while the store that nodes share is away, where it is said.
+    pub on_store_error: Option<StoreErrorConfig>,
 }
 
 impl LimitRule {
@@ -356,6 +402,9 @@ impl fmt::Display for LimitRule {
         if let Some(burst) = self.burst {
             write!(f, ", burst {burst}")?;
         }
+        if let Some(error) = self.on_store_error {
+            write!(f, ", on store error {}", error.words().join(" "))?;
+        }
         if self.mode == ModeConfig::Shadow {
             f.write_str(", shadow")?;
         }
@@ -416,6 +465,9 @@ struct LimitSection {
     /// Most at once: what is above comes at a steady pace within the window. Default: the whole limit may come at once.
     #[serde(default)]
     burst: Option<u64>,
+    /// What a node does while `store.shared` is away: `local_share` (it has its share of the limit), `fail_closed` (for 30 seconds it spends what its own calls give back, then status 503), or `fail_open` (it has the whole limit). Default `fail_closed` for `cost`, else `local_share`.
+    #[serde(default)]
+    on_store_error: Option<StoreErrorConfig>,
 }
 
 impl LimitSection {
@@ -447,6 +499,7 @@ impl LimitSection {
             mode: self.mode,
             on_exceed: exceed(&text(&self.on_exceed))?,
             burst: self.burst,
+            on_store_error: self.on_store_error,
         })
     }
 }
@@ -521,6 +574,77 @@ text_scalar!(
     "Money over a time: `500 USD per month`."
 );
 
+/// What each key of a provider may be asked for. Calls that would be more go to another target; where there is none, they are refused with
+/// status 429.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderBudgetConfig {
+    /// Calls, such as `4000 per 1m`. Default: any number.
+    pub requests: Option<PerTimeConfig>,
+    /// Input and output tokens, such as `400000 per 1m`. Default: any number.
+    pub tokens: Option<PerTimeConfig>,
+    /// Input tokens. Default: any number.
+    pub input_tokens: Option<PerTimeConfig>,
+    /// Output tokens. Default: any number.
+    pub output_tokens: Option<PerTimeConfig>,
+    /// Money, such as `200 USD per 1d`. Default: any amount.
+    pub cost: Option<BudgetConfig>,
+}
+
+impl ProviderBudgetConfig {
+    /// As rules.
+    pub fn rules(&self) -> Vec<LimitRule> {
+        let rates = [
+            (MeterConfig::Requests, &self.requests),
+            (MeterConfig::Tokens, &self.tokens),
+            (MeterConfig::InputTokens, &self.input_tokens),
+            (MeterConfig::OutputTokens, &self.output_tokens),
+        ];
+        let rates = rates.into_iter().filter_map(|(meter, rate)| {
+            let rate = rate.as_ref()?;
+            Some(LimitRule {
+                meter,
+                ..rate.0.clone()
+            })
+        });
+        rates
+            .chain(self.cost.iter().map(|cost| cost.0.clone()))
+            .collect()
+    }
+}
+
+/// How much of a budget's meter in which time: `4000 per 1m`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerTimeConfig(LimitRule);
+
+impl FromStr for PerTimeConfig {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let wrong = || Mistake::new("expected a number and a time, such as `4000 per 1m`");
+        let (number, time) = text.trim().split_once(' ').ok_or_else(wrong)?;
+        let rule: LimitRule = format!("{number} requests {}", time.trim()).parse()?;
+        let plain = rule.per.is_empty() && rule.when.is_empty() && rule.id.is_none();
+        if !plain || rule.limit == 0 || rule.on_exceed != ExceedConfig::Reject {
+            return Err(wrong());
+        }
+        Ok(PerTimeConfig(rule))
+    }
+}
+
+impl fmt::Display for PerTimeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(&text.replacen(" requests", "", 1))
+    }
+}
+
+text_scalar!(
+    PerTimeConfig,
+    "limit-rate",
+    "So many in a time: `4000 per 1m`."
+);
+
 /// All that is wrong with the limits, plans and segments of a file; warnings are left out.
 pub fn mistakes(file: &ConfigFile) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -546,6 +670,7 @@ impl Default for LimitsConfig {
             mode: ModeConfig::Enforce,
             on_exceed: ExceedConfig::Reject,
             burst: None,
+            on_store_error: None,
         };
         let minute = WindowConfig::Sliding(Duration::from_secs(60));
         LimitsConfig(vec![

@@ -33,6 +33,7 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     }
     plans(file, found);
     trust(file, found);
+    providers(file, found);
     for (tenant, config) in &file.tenants {
         if let Some(budget) = &config.budget {
             let path = format!("tenants.{tenant}.budget");
@@ -125,6 +126,22 @@ fn plans(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
             sense.window();
             sense.contradictions();
             sense.meets();
+        }
+    }
+}
+
+/// Budgets of providers' keys.
+fn providers(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    for (name, provider) in &file.providers {
+        for rule in provider.budget.iter().flat_map(|budget| budget.rules()) {
+            let mut sense = Sense {
+                file,
+                rule: &rule,
+                path: format!("providers.{name}.budget.{}", rule.meter.name()),
+                found,
+            };
+            sense.window();
+            sense.contradictions();
         }
     }
 }
@@ -311,8 +328,9 @@ impl Sense<'_> {
         }
         for scope in &self.rule.per {
             if *scope == ScopeConfig::ProviderKey {
-                let message = "limits of a provider's key are not available";
-                let hint = "`providers.<name>.concurrency` bounds its calls at a time";
+                let message = "what a provider's key may be asked for stands with the provider";
+                let hint =
+                    "`providers.<name>.budget` says what each key of a provider may be asked for";
                 self.suggest("per", message, Some(hint));
             }
         }

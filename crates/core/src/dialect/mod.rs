@@ -8,6 +8,7 @@ pub mod anthropic;
 mod cap;
 mod head;
 pub mod openai;
+mod turns;
 
 use crate::conversation::Conversation;
 use crate::error::ApiError;
@@ -50,6 +51,19 @@ pub fn with_max_output(
     absent: &'static str,
 ) -> Result<ChatRequest, ApiError> {
     cap::apply(request, max, absent)
+}
+
+/// The same conversation with two turns more: what the model said (left out where it is empty), and what the user says to it.
+/// `None` for requests that have no turns.
+///
+/// # Errors
+/// The body is not that of the request.
+pub fn continued(
+    request: &ChatRequest,
+    said: &str,
+    wish: &str,
+) -> Result<Option<ChatRequest>, ApiError> {
+    turns::continued(request, said, wish)
 }
 
 /// The neutral form of a chat request, for a target that speaks another dialect.

@@ -8,10 +8,10 @@ use aplomb_config::file::{ConfigFile, ProviderKind, TenantConfig};
 use aplomb_config::limits::plans::{SegmentConfig, TrustConfig};
 use aplomb_config::limits::{
     CalendarUnit, ConditionConfig, ExceedConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig,
-    ScopeConfig, WindowConfig, names,
+    ScopeConfig, StoreErrorConfig, WindowConfig, names,
 };
 use aplomb_limits::calendar::{Calendar, Unit};
-use aplomb_limits::rule::{Meter, Rule, Window};
+use aplomb_limits::rule::{Away, Meter, Rule, Window};
 use aplomb_limits::trust::score::DAY_MS;
 use aplomb_limits::trust::{Level, Terms};
 use aplomb_observe::metrics::Metrics;
@@ -64,6 +64,7 @@ pub(crate) fn compile(
             mode: ModeConfig::Enforce,
             on_exceed: ExceedConfig::Reject,
             burst: None,
+            on_store_error: None,
         };
         let path = "protect.spend.per_minute".to_owned();
         compiler.add(&rule, "protect-spend-per-minute", path);
@@ -265,10 +266,22 @@ fn meter(meter: MeterConfig) -> Meter {
 }
 
 fn one(
-    rule: &LimitRule,
+    config: &LimitRule,
     name: &str,
     (metrics, multiplier): (&Metrics, f64),
 ) -> Result<Limit, String> {
+    Ok(Limit {
+        rule: Arc::new(rule(config, name, multiplier)?),
+        text: config.to_string(),
+        per: config.per.clone(),
+        when: config.when.clone(),
+        on_exceed: config.on_exceed.clone(),
+        metrics: metrics.limit(name),
+    })
+}
+
+/// A rule as it is counted, whose limit may be multiplied by so much.
+pub(super) fn rule(rule: &LimitRule, name: &str, multiplier: f64) -> Result<Rule, String> {
     let window = match &rule.window {
         WindowConfig::Sliding(span) => {
             Window::Sliding(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
@@ -286,20 +299,19 @@ fn one(
         WindowConfig::Lifetime => Window::Lifetime,
         WindowConfig::Concurrent => Window::Concurrent,
     };
-    Ok(Limit {
-        rule: Arc::new(Rule {
-            name: name.into(),
-            meter: meter(rule.meter),
-            limit: rule.limit,
-            most: multiplied(rule.limit, multiplier),
-            window,
-            burst: rule.burst,
-            shadow: rule.mode == ModeConfig::Shadow,
-        }),
-        text: rule.to_string(),
-        per: rule.per.clone(),
-        when: rule.when.clone(),
-        on_exceed: rule.on_exceed.clone(),
-        metrics: metrics.limit(name),
+    Ok(Rule {
+        name: name.into(),
+        meter: meter(rule.meter),
+        limit: rule.limit,
+        most: multiplied(rule.limit, multiplier),
+        window,
+        burst: rule.burst,
+        shadow: rule.mode == ModeConfig::Shadow,
+        away: match (rule.on_store_error, rule.meter) {
+            (Some(StoreErrorConfig::LocalShare), _) => Away::Share,
+            (Some(StoreErrorConfig::FailOpen), _) => Away::Open,
+            (Some(StoreErrorConfig::FailClosed), _) | (None, MeterConfig::Cost) => Away::Closed,
+            (None, _) => Away::Share,
+        },
     })
 }

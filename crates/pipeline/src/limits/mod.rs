@@ -4,6 +4,7 @@ mod admit;
 mod compile;
 pub mod explain;
 mod need;
+pub(crate) mod provider;
 mod shared;
 pub mod simulate;
 mod tell;

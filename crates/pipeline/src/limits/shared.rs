@@ -117,10 +117,10 @@ impl State {
 }
 
 impl Exchange {
-    /// A limit of money can't be counted now: nothing is spent that nobody would know of.
+    /// A limit can't be counted now that is closed then: nothing is spent that nobody would know of.
     pub(super) fn uncounted(&mut self) -> ApiError {
         self.decided_alone();
-        let message = "a limit counts money, and the store that counts it is away";
+        let message = "a limit can't be counted now: the store that counts it is away";
         let mut error = ApiError::new(ErrorCode::LimitStoreUnavailable, message);
         error.retry_after = Some(AGAIN);
         error

@@ -49,6 +49,7 @@ fn road(ranks: &[usize], attempts: u32) -> Road {
             rank: *rank,
             weight: 1.0,
             slots: None,
+            budget: None,
             model: model.into(),
             provider: provider.clone(),
         }

@@ -94,6 +94,7 @@ impl Exchange {
             keep: self.keep.take(),
             admission: self.admission.take(),
             spend: self.spend.take(),
+            charged: self.charged.take(),
             terms: self.terms,
             lead: None,
             settled: false,

@@ -1,6 +1,7 @@
 //! What limits have to do with an exchange: what it has taken of them, and what it is charged.
 
 use super::{Exchange, ms};
+use crate::limits::provider::Charged;
 use crate::limits::{Admission, Growing, growing};
 use crate::policy::Route;
 use aplomb_catalog::prices::Prices;
@@ -128,8 +129,29 @@ impl Exchange {
         }
     }
 
+    /// A call that has answered took this of the budget of its key. What an answer took that was turned down stays taken.
+    pub(crate) fn charge(&mut self, charged: Option<Charged>) {
+        self.charged = charged;
+    }
+
+    /// What the call has used of the budget of its provider's key.
+    fn settle_provider(&mut self) {
+        let Some(charged) = self.charged.take() else {
+            return;
+        };
+        let (usage, cost) = (self.record.usage, self.record.cost_nano);
+        charged.settle(&self.state, |meter| match meter {
+            Meter::Requests | Meter::Concurrent => None,
+            Meter::Tokens => Some(usage.input_total().saturating_add(usage.output)),
+            Meter::InputTokens => Some(usage.input_total()),
+            Meter::OutputTokens => Some(usage.output),
+            Meter::Cost => cost.map(|nano| u64::try_from(nano).unwrap_or(0)),
+        });
+    }
+
     /// Puts what was used in the place of what was taken of limits.
     pub(super) fn settle_limits(&mut self) {
+        self.settle_provider();
         let Some(mut admission) = self.admission.take() else {
             return;
         };

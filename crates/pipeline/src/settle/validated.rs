@@ -8,6 +8,7 @@ use aplomb_latency::class::Charge;
 use aplomb_observe::record::ValidationFacts;
 use aplomb_providers::call::Kind;
 use aplomb_providers::fault::UpstreamFault;
+use aplomb_validate::course::Course;
 use aplomb_validate::verdict::{By, Outcome, Verdict};
 use std::time::Duration;
 
@@ -33,25 +34,21 @@ impl Exchange {
     }
 
     /// An answer was looked at.
-    pub(crate) fn judged(&self, verdict: &Verdict, took: Duration) {
+    pub(crate) fn judged(&self, course: &Course, took: Duration) {
         let metrics = &self.state.metrics;
         metrics.validation.checks.observe(took);
-        for by in &verdict.by {
+        for by in course.failed_first() {
             metrics.validator(&by.validator).failed(by.check);
-        }
-    }
-
-    /// The last step of a verdict is taken.
-    pub(crate) fn stepped(&self, verdict: &Verdict) {
-        if let Some(taken) = verdict.steps.last() {
-            let metrics = self.state.metrics.validator(&taken.by.validator);
-            metrics.took(taken.step.name());
         }
     }
 
     /// It was decided about an answer.
     pub(crate) fn validated(&mut self, verdict: &Verdict) {
         let facts = self.record.validation.get_or_insert_default();
+        for taken in verdict.steps.iter().skip(facts.steps.len()) {
+            let metrics = self.state.metrics.validator(&taken.by.validator);
+            metrics.took(taken.step.name());
+        }
         facts.verdict = verdict.outcome.name();
         facts.tries = verdict.tries;
         facts.by = verdict.by.iter().map(By::to_string).collect();
@@ -59,9 +56,11 @@ impl Exchange {
         facts.steps = steps
             .map(|taken| (taken.by.to_string(), taken.step.name()))
             .collect();
-        if verdict.outcome != Outcome::Pass
-            && let Some(keep) = self.keep.take()
-        {
+        let sound = matches!(
+            verdict.outcome,
+            Outcome::Pass | Outcome::Open | Outcome::Fix | Outcome::Filter
+        );
+        if !sound && let Some(keep) = self.keep.take() {
             keep.leave("validation");
         }
     }

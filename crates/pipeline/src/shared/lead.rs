@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::policy::{Route, Timeouts};
 use crate::settle::Exchange;
 use crate::turn::Notice;
+use crate::validated::Kind;
 use aplomb_core::error::ApiError;
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::TraceContext;
@@ -107,7 +108,7 @@ impl Sharer {
         tokio::pin!(left);
         let walked = tokio::select! {
             biased;
-            walked = call.walk(&mut exchange) => Ok(walked),
+            walked = call.walk(Kind::Shared, &mut exchange) => Ok(walked),
             heard = &mut left => Err(heard),
         };
         let heard = match walked {
@@ -146,7 +147,7 @@ impl Sharer {
         bounds: Bounds,
     ) {
         let state = exchange.state().clone();
-        let Won { begun, flight } = won;
+        let Won { begun, flight, .. } = won;
         let head = Arc::new(Head {
             target: exchange.record().target.clone().unwrap_or_default(),
             simulated: exchange.record().simulated,
@@ -193,10 +194,17 @@ impl Call {
     ///
     /// # Errors
     /// The last failure.
-    pub(crate) async fn walk(self: Box<Self>, exchange: &mut Exchange) -> Result<Won, ApiError> {
-        let way = Way {
+    pub(crate) async fn walk(
+        self: Box<Self>,
+        kind: Kind,
+        exchange: &mut Exchange,
+    ) -> Result<Won, ApiError> {
+        let mut plan = self.plan;
+        let mut way = Way {
             route: &self.route,
             request: &self.request,
+            instead: None,
+            kind,
             trace: &self.trace,
             context: self.context,
             deadline: self.deadline,
@@ -205,7 +213,7 @@ impl Call {
             class: self.class,
             notice: self.notice,
         };
-        way.walk(self.plan, exchange).await
+        way.walk(&mut plan, exchange).await
     }
 }
 

@@ -16,7 +16,15 @@ fn size(event: &ChatEvent) -> usize {
     text.saturating_add(EVENT_BYTES)
 }
 
-/// Reads the rest of an answer.
+/// Bytes of visible text.
+fn text(event: &ChatEvent) -> usize {
+    match event {
+        ChatEvent::Text { text, .. } => text.len(),
+        _ => 0,
+    }
+}
+
+/// Reads the rest of an answer, or so many bytes of its text. Whether it is whole.
 ///
 /// Cancel safe: dropping the future ends the upstream call.
 ///
@@ -24,15 +32,16 @@ fn size(event: &ChatEvent) -> usize {
 /// It broke off, stood still for longer than `idle`, or is larger than a whole answer may be.
 pub(crate) async fn gather(
     begun: &mut Begun,
-    idle: Duration,
-    deadline: Instant,
-) -> Result<(), UpstreamFault> {
+    enough: usize,
+    (idle, deadline): (Duration, Instant),
+) -> Result<bool, UpstreamFault> {
+    let mut texts: usize = begun.held.iter().map(text).sum();
     let mut bytes = begun.held.iter().map(size).fold(0, usize::saturating_add);
-    loop {
+    while texts < enough {
         let until = deadline.min(Instant::now() + idle);
         let next = timeout_at(until, poll_fn(|cx| begun.events.poll_next(cx))).await;
         match next {
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(true),
             Ok(Some(event)) => {
                 let event = event?;
                 bytes = bytes.saturating_add(size(&event));
@@ -42,6 +51,7 @@ pub(crate) async fn gather(
                         "the provider's answer is too large to be held",
                     ));
                 }
+                texts += text(&event);
                 begun.held.push_back(event);
             }
             // It is given up, or it is whole but for its closing mark: the next round tells.
@@ -49,4 +59,5 @@ pub(crate) async fn gather(
             Err(_) => begun.events.give_up(FaultKind::Idle),
         }
     }
+    Ok(false)
 }

@@ -8,37 +8,75 @@ mod hold;
 mod look;
 
 pub(crate) use compile::{check, compile};
-pub(crate) use look::Fate;
+pub(crate) use look::{Fate, error};
 
-use aplomb_config::validate::HoldConfig;
-use aplomb_core::request::Operation;
+use aplomb_config::validate::{HoldConfig, HoldWord};
+use aplomb_core::request::{ChatRequest, Operation};
 use aplomb_validate::policy::Validation;
+use aplomb_validate::watch::Window;
 use std::sync::Arc;
+
+/// Who reads what a call says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One client.
+    Own,
+    /// Several.
+    Shared,
+}
+
+/// When a stream may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Hold {
+    /// As it comes.
+    #[default]
+    FirstToken,
+    /// Window by window.
+    Window(Window),
+    /// When it is whole.
+    Whole,
+}
 
 /// When an answer may go out, and what it is checked for.
 #[derive(Clone, Default)]
 pub struct Checking {
-    /// Whether its stream is held until it is whole.
-    whole: bool,
+    /// When its stream may go out.
+    hold: Hold,
     /// Its route's validators; none where it has none.
     validation: Option<Arc<Validation>>,
 }
 
 impl Checking {
     fn new(hold: Option<HoldConfig>, validation: Option<Validation>) -> Self {
-        let whole = match hold {
-            Some(HoldConfig::FirstToken) => false,
-            Some(HoldConfig::Whole) => true,
-            None => validation.is_some(),
+        let tokens = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let hold = match hold {
+            Some(HoldConfig::Word(HoldWord::FirstToken)) => Hold::FirstToken,
+            Some(HoldConfig::Word(HoldWord::Whole)) => Hold::Whole,
+            Some(HoldConfig::Window(window)) => Hold::Window(Window {
+                tokens: tokens(window.window.0),
+                overlap: tokens(window.overlap.0),
+            }),
+            None if validation.is_some() => Hold::Whole,
+            None => Hold::FirstToken,
         };
         Checking {
-            whole,
+            hold,
             validation: validation.map(Arc::new),
         }
     }
 
+    /// When the stream of a request may go out.
+    fn hold(&self, request: &ChatRequest, call: Kind) -> Hold {
+        match self.hold {
+            // The parts of a stream that several read, or of one with several choices, are not released one by one.
+            Hold::Window(_) if call == Kind::Shared || request.choices > 1 => Hold::Whole,
+            Hold::FirstToken if call == Kind::Shared && self.validation.is_some() => Hold::Whole,
+            hold => hold,
+        }
+    }
+
     /// The validators for the answers of an operation.
-    pub(crate) fn validation(&self, operation: Operation) -> Option<&Arc<Validation>> {
+    pub fn validation(&self, operation: Operation) -> Option<&Arc<Validation>> {
         let answers = match operation {
             Operation::ChatCompletions | Operation::Completions | Operation::Messages => true,
             Operation::CountTokens | Operation::Embeddings => false,

@@ -103,7 +103,7 @@ fn nodes(shared: &SharedLimitMetrics) -> [Family; 8] {
         ),
         counter(
             "aplomb_limits_shared_closed_total",
-            "Requests that were refused since money can't be counted without the shared store. Only with `store.shared`.",
+            "Requests that were refused since a limit that is closed without the shared store could not be counted. Only with `store.shared`.",
             &shared.closed,
         ),
         counter(

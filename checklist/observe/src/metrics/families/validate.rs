@@ -5,7 +5,7 @@ use super::*;
 pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
     let mut verdicts = Family::counter(
         "aplomb_validate_verdicts_total",
-        "Requests by how their answer fared with validators: `pass`, `flag`, `block`.",
+        "Requests by how their answer fared with validators: `pass`, `fix`, `filter`, `flag`, `refrain`, `block`, or `open` where the client left before the end.",
     );
     for (verdict, count) in metrics.validation.verdicts() {
         verdicts.push(one("verdict", verdict), number(count));
