@@ -325,14 +325,7 @@ pub async fn serve(
         stop_admin.subscribe(),
         Duration::from_millis(100),
     ));
-    admin_tasks.spawn(alerts::watch(gateway.clone(), stop_admin.subscribe()));
-    if let Some(decisions) = gateway.state.decisions.take() {
-        admin_tasks.spawn(audit::note(
-            gateway.clone(),
-            decisions,
-            stop_admin.subscribe(),
-        ));
-    }
+    watch_over(&gateway, &admin_tasks, &stop_admin);
     if let Some(metrics) = metrics {
         admin_tasks.spawn(metrics.serve(
             gateway.clone(),
@@ -384,6 +377,14 @@ fn close(state: &State) {
     }
     if let Some(keeper) = &state.trust.keeper {
         keeper.close();
+    }
+}
+
+/// Starts what looks at the alert rules, and what writes the audit trail.
+fn watch_over(gateway: &Arc<Gateway>, tasks: &Tasks, stop: &watch::Sender<bool>) {
+    tasks.spawn(alerts::watch(gateway.clone(), stop.subscribe()));
+    if let Some(decisions) = gateway.state.decisions.take() {
+        tasks.spawn(audit::note(gateway.clone(), decisions, stop.subscribe()));
     }
 }
 
