@@ -145,6 +145,18 @@ pub fn continued(
     Ok(longer.map(assume))
 }
 
+/// Puts an instruction of the operator before the turns of a masked request; `None` where it takes none.
+///
+/// # Errors
+/// The body is not that of the request.
+pub fn instructed(
+    request: &Masked<ChatRequest>,
+    instruction: &str,
+) -> Result<Option<Masked<ChatRequest>>, ApiError> {
+    let longer = dialect::instructed(request.get(), instruction)?;
+    Ok(longer.map(assume))
+}
+
 /// Masks one text by a policy, such as a comment; without one it stays as it is.
 ///
 /// # Errors

@@ -1,11 +1,13 @@
 //! The checks.
 
 use crate::answer::Choice;
+use crate::grounding::Context;
 use crate::length::Length;
 use crate::mend;
+use crate::relevance;
 use crate::schema::{self, Schema};
 use crate::smells::{self, Words};
-use aplomb_core::conversation::{Conversation, OutputFormat};
+use aplomb_core::conversation::{Conversation, Message, OutputFormat, Part, Role};
 use aplomb_core::event::FinishReason;
 use regex_automata::meta::Regex;
 use std::collections::BTreeMap;
@@ -76,6 +78,56 @@ pub struct Asked {
     pub format: Format,
     /// The tools on offer, with the schemas of their arguments; none where a schema can't be used here.
     pub tools: BTreeMap<String, Option<Schema>>,
+    /// What is asked: the last turn of the user, as far as it is a question.
+    pub question: String,
+    /// What answers are to be found in; none where no check asks for it.
+    pub context: Option<Context>,
+}
+
+/// Words before a question that stands behind its context.
+const MARKS: &[&str] = &["question:", "frage:", "pregunta:", "domanda:", "query:"];
+
+/// Bytes of a turn above which it holds a context besides its question. Chosen: questions of people are shorter.
+const QUESTION_BYTES: usize = 600;
+
+/// The texts of parts, also of what tools gave.
+fn texts(parts: &[Part], out: &mut Vec<String>) {
+    for part in parts {
+        match part {
+            Part::Text { text, .. } => out.push(text.clone()),
+            Part::ToolResult { content, .. } => texts(content, out),
+            Part::File {
+                source: aplomb_core::conversation::Source::Text(text),
+                ..
+            } => out.push(text.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// The question in a turn: what stands behind its mark, else the last paragraph of a long one.
+fn question(turn: &str) -> &str {
+    let lower = turn.to_ascii_lowercase();
+    let marked = MARKS
+        .iter()
+        .filter_map(|mark| Some(lower.rfind(mark)? + mark.len()))
+        .max();
+    if let Some(at) = marked {
+        let behind = turn.get(at..).unwrap_or(turn).trim();
+        return behind.split("\n\n").next().unwrap_or(behind);
+    }
+    if turn.len() < QUESTION_BYTES && !turn.contains("\n\n") {
+        return turn.trim();
+    }
+    let paragraphs = || {
+        turn.split("\n\n")
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+    };
+    let asks = paragraphs().filter(|one| one.ends_with('?'));
+    asks.last()
+        .or_else(|| paragraphs().last())
+        .unwrap_or_default()
 }
 
 impl Asked {
@@ -86,7 +138,80 @@ impl Asked {
         Asked {
             format: Format::of(&conversation.output_format),
             tools: compiled.collect(),
+            ..Asked::default()
         }
+    }
+
+    /// Finds the question in a conversation, and the context: what was given with it, or what stands in it besides.
+    #[must_use]
+    pub fn with_context(
+        mut self,
+        conversation: &Conversation,
+        given: Option<&str>,
+        instruction: Option<&str>,
+    ) -> Self {
+        let mut known = Vec::new();
+        texts(&conversation.system, &mut known);
+        let mut last = None;
+        for Message { role, parts, .. } in &conversation.messages {
+            let mut turn = Vec::new();
+            texts(parts, &mut turn);
+            match role {
+                Role::Assistant => {}
+                Role::System => known.append(&mut turn),
+                Role::User => {
+                    if parts.iter().any(|part| matches!(part, Part::Text { .. })) {
+                        last = Some(known.len());
+                    }
+                    known.push(turn.join("\n\n"));
+                }
+            }
+        }
+        if let Some(turn) = last.and_then(|at| known.get_mut(at)) {
+            self.question = question(turn).to_owned();
+            if let Some(at) = turn.rfind(&self.question) {
+                turn.replace_range(at..at + self.question.len(), "");
+            }
+        }
+        known.retain(|text| Some(text.as_str()) != instruction);
+        self.context = Some(match given {
+            Some(given) => Context::new(given),
+            None => Context::new(&known.join("\n")),
+        });
+        self
+    }
+
+    /// Whether the context supports so much of a text.
+    fn grounds(&self, text: &str, min: f32) -> Result<(), Failure> {
+        let Some(context) = &self.context else {
+            return Ok(());
+        };
+        let found = context.ground(text);
+        let Some((first, ..)) = found.unsupported().next().filter(|_| found.share() < min) else {
+            return Ok(());
+        };
+        let reasons: Vec<String> = found
+            .unsupported()
+            .take(8)
+            .map(|(number, _, reason)| format!("{number}: {}", reason.name()))
+            .collect();
+        let quoted: Vec<String> = found
+            .unsupported()
+            .take(8)
+            .map(|(_, sentence, reason)| format!("\"{}\" ({})", sentence.text, reason.name()))
+            .collect();
+        Err(Failure {
+            place: Some(format!("sentence {first}")),
+            message: format!(
+                "{:.0} % of its claims are in the context; not its sentences {}",
+                found.share() * 100.0,
+                reasons.join(", ")
+            ),
+            detail: Some(format!(
+                "the context does not support this: {}",
+                quoted.join("; ")
+            )),
+        })
     }
 
     /// Whether tools are called as they are described.
@@ -158,6 +283,12 @@ pub enum Check {
     BannedWords(Words),
     /// The text links to these hosts only.
     Links(Vec<String>),
+    /// The text is about the question.
+    Relevance(f32),
+    /// So much of the text is in the context.
+    Grounding(f32),
+    /// Likewise, or the text is this refusal.
+    ClosedDomain(String, f32),
 }
 
 fn unless(wrong: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
@@ -171,6 +302,15 @@ fn unless(wrong: bool, message: impl FnOnce() -> String) -> Result<(), Failure> 
 fn quoted(texts: &[String]) -> String {
     let quoted: Vec<String> = texts.iter().map(|text| format!("`{text}`")).collect();
     quoted.join(", ")
+}
+
+/// Whether a text is this refusal, but for case and marks.
+fn is_refusal(text: &str, refuse: &str) -> bool {
+    let bare = |text: &str| {
+        let letters = text.chars().filter(|c| c.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect::<String>()
+    };
+    bare(text) == bare(refuse)
 }
 
 /// A text without the matches of an expression.
@@ -209,12 +349,23 @@ impl Check {
             Check::ToolArguments => "tool_arguments",
             Check::BannedWords(_) => "banned_words",
             Check::Links(_) => "links",
+            Check::Relevance(_) => "relevance",
+            Check::Grounding(_) => "grounding",
+            Check::ClosedDomain(..) => "closed_domain",
         }
     }
 
     /// Whether it looks at the request besides the answer.
     pub fn needs_request(&self) -> bool {
-        matches!(self, Check::ResponseFormat | Check::ToolArguments)
+        matches!(self, Check::ResponseFormat | Check::ToolArguments) || self.needs_context()
+    }
+
+    /// Whether it lays the answer beside what was asked or given.
+    pub fn needs_context(&self) -> bool {
+        matches!(
+            self,
+            Check::Relevance(_) | Check::Grounding(_) | Check::ClosedDomain(..)
+        )
     }
 
     /// Looks at one choice. Checks of the text do not apply where the model called tools instead.
@@ -286,6 +437,9 @@ impl Check {
             | Check::ToolArguments
             | Check::BannedWords(_)
             | Check::Links(_)
+            | Check::Relevance(_)
+            | Check::Grounding(_)
+            | Check::ClosedDomain(..)
             | Check::Length(_)
             | Check::NotRegex(..)
             | Check::Contains(_)
@@ -350,6 +504,15 @@ impl Check {
                     })
                 })
             }
+            Check::Relevance(min) => {
+                let score = relevance::score(&asked.question, text);
+                unless(score < *min, || {
+                    format!("its score as an answer to the question is {score:.2}")
+                })
+            }
+            Check::Grounding(min) => asked.grounds(text, *min),
+            Check::ClosedDomain(refuse, _) if is_refusal(text, refuse) => Ok(()),
+            Check::ClosedDomain(_, min) => asked.grounds(text, *min),
             Check::Length(length) => length
                 .wrong(text)
                 .map_or(Ok(()), |message| Err(Failure::new(message))),

@@ -95,6 +95,11 @@ impl Course {
         }
     }
 
+    /// Whether answers are laid beside a context, which takes longer than other checks.
+    pub fn compares(&self) -> bool {
+        self.validation.needs_context()
+    }
+
     /// Looks at the beginning of an answer, of which nothing is out yet.
     pub fn judge_begun(&mut self, answer: Answer) -> Next {
         self.open = true;

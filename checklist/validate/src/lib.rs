@@ -13,10 +13,13 @@
 pub mod answer;
 pub mod check;
 pub mod course;
+pub mod grounding;
 pub mod length;
 pub mod mend;
 pub mod policy;
+pub mod relevance;
 pub mod schema;
 pub mod smells;
 pub mod verdict;
 pub mod watch;
+pub mod words;

@@ -119,7 +119,7 @@ impl Validation {
                     continue;
                 }
             };
-            let own = entry.on_fail.is_some();
+            let own = entry.on_fail.is_some() || entry.closed_domain.is_some();
             if own {
                 plans.push(steps(&on_fail.0));
             }
@@ -129,7 +129,8 @@ impl Validation {
             };
             let plan = if own { plans.len() - 1 } else { 0 };
             let plan = self.plans.len() + plan;
-            let say = entry.say.clone().unwrap_or_default();
+            let refuse = entry.closed_domain.as_ref().map(|it| it.refuse.clone());
+            let say = entry.say.clone().or(refuse).unwrap_or_default();
             rules.push(Rule {
                 by,
                 check,
@@ -154,6 +155,22 @@ impl Validation {
             Some((number, failure))
         });
         failed.collect()
+    }
+
+    /// Whether a check lays the answer beside what was asked or given.
+    pub fn needs_context(&self) -> bool {
+        self.rules.iter().any(|rule| rule.check.needs_context())
+    }
+
+    /// What models are told before everything else, for closed domains.
+    pub fn instruction(&self) -> Option<String> {
+        let mut refusals = self.rules.iter().filter_map(|rule| match &rule.check {
+            Check::ClosedDomain(refuse, _) => Some(refuse),
+            _ => None,
+        });
+        refusals.next().map(|refuse| {
+            format!("Answer only from the context that is given in this conversation, and add nothing to it. If the answer is not in it, say exactly this and nothing else: {refuse}")
+        })
     }
 
     /// Whether a check looks at the request besides the answer.
@@ -226,6 +243,18 @@ fn compile(entry: &CheckSection, read: ReadFile<'_>) -> Result<Check, (&'static 
         CheckSection {
             links: Some(it), ..
         } => Check::Links(texts(it)),
+        CheckSection {
+            relevance: Some(it),
+            ..
+        } => Check::Relevance(it.min),
+        CheckSection {
+            grounding: Some(it),
+            ..
+        } => Check::Grounding(it.min),
+        CheckSection {
+            closed_domain: Some(it),
+            ..
+        } => Check::ClosedDomain(it.refuse.clone(), it.min),
         _ => return Err(("check", "checks nothing".to_owned())),
     })
 }

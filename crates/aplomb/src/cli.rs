@@ -301,6 +301,24 @@ pub struct ValidateArgs {
 /// Checks that need no configuration.
 #[derive(Subcommand)]
 pub enum ValidateCommand {
+    /// Say which sentences of answers are in their contexts.
+    Grounding {
+        /// File, or `-` for standard input.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Read lines `{"id", "context", "answer"}` and write lines `{"id", "grounded", "sentences": [{"text", "supported", "reason"}]}`.
+        #[arg(long, required = true)]
+        jsonl: bool,
+    },
+    /// Say which answers are about their questions.
+    Relevance {
+        /// File, or `-` for standard input.
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Read lines `{"id", "question", "answer"}` and write lines `{"id", "score", "relevant"}`.
+        #[arg(long, required = true)]
+        jsonl: bool,
+    },
     /// Say which values fit their JSON Schemas.
     Schema {
         /// File, or `-` for standard input.

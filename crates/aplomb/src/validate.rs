@@ -8,7 +8,9 @@ use aplomb_core::dialect;
 use aplomb_core::request::Operation;
 use aplomb_validate::answer::Answer;
 use aplomb_validate::check::Asked;
+use aplomb_validate::grounding::{Context, Reason, Sentence};
 use aplomb_validate::policy::Validation;
+use aplomb_validate::relevance;
 use aplomb_validate::schema::Schema;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -22,6 +24,8 @@ use std::path::Path;
 pub fn run(args: &ValidateArgs) -> Result<(), Failure> {
     match (&args.command, &args.route, &args.file) {
         (Some(ValidateCommand::Schema { file, .. }), ..) => schema(file),
+        (Some(ValidateCommand::Grounding { file, .. }), ..) => grounding(file),
+        (Some(ValidateCommand::Relevance { file, .. }), ..) => relevance(file),
         (None, Some(route), Some(file)) => answers(args, route, file),
         (None, ..) => Err(Failure::wrong("expected `--route` and `--file`")),
     }
@@ -51,6 +55,42 @@ fn schema(file: &Path) -> Result<(), Failure> {
 }
 
 #[derive(Deserialize)]
+struct Told {
+    id: Value,
+    context: String,
+    answer: String,
+}
+
+fn grounding(file: &Path) -> Result<(), Failure> {
+    let expected = "an object with `id`, `context` and `answer`";
+    jsonl::each(jsonl::open(file)?, expected, |told: Told| {
+        let found = Context::new(&told.context).ground(&told.answer);
+        let sentence = |one: &Sentence| {
+            let reason = one.reason.map(Reason::name);
+            json!({ "text": one.text, "supported": reason.is_none(), "reason": reason })
+        };
+        let sentences: Vec<Value> = found.sentences.iter().map(sentence).collect();
+        json!({ "id": told.id, "grounded": found.is_whole(), "sentences": sentences })
+    })
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    id: Value,
+    question: String,
+    answer: String,
+}
+
+fn relevance(file: &Path) -> Result<(), Failure> {
+    let expected = "an object with `id`, `question` and `answer`";
+    jsonl::each(jsonl::open(file)?, expected, |pair: Pair| {
+        let score = relevance::score(&pair.question, &pair.answer);
+        let rounded = (f64::from(score) * 1e4).round() / 1e4;
+        json!({ "id": pair.id, "score": rounded, "relevant": score >= relevance::MIN })
+    })
+}
+
+#[derive(Deserialize)]
 struct Item {
     #[serde(default)]
     id: Value,
@@ -58,6 +98,9 @@ struct Item {
     /// Body of the request, for checks that look at it.
     #[serde(default)]
     request: Option<Value>,
+    /// What the answer is to be found in, where that is not in the request.
+    #[serde(default)]
+    context: Option<String>,
 }
 
 impl Item {
@@ -66,7 +109,10 @@ impl Item {
         let read =
             body.and_then(|body| dialect::read(Operation::ChatCompletions, Bytes::from(body)).ok());
         let conversation = read.and_then(|request| dialect::conversation(&request).ok());
-        conversation.map_or_else(Asked::default, |conversation| Asked::of(&conversation))
+        conversation.map_or_else(Asked::default, |conversation| {
+            let asked = Asked::of(&conversation);
+            asked.with_context(&conversation, self.context.as_deref(), None)
+        })
     }
 }
 

@@ -241,6 +241,49 @@ pub struct LengthConfig {
     pub tokens: Option<BoundsConfig>,
 }
 
+/// How much an answer must be about its question.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RelevanceConfig {
+    /// Least score, 0 to 1. Default 0.35.
+    pub min: f32,
+}
+
+impl Default for RelevanceConfig {
+    fn default() -> Self {
+        RelevanceConfig { min: 0.35 }
+    }
+}
+
+/// How much of an answer must be in the context.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroundingConfig {
+    /// Least share of sentences that the context supports, 0 to 1, of those that claim something. Default 0.8.
+    pub min: f32,
+}
+
+impl Default for GroundingConfig {
+    fn default() -> Self {
+        GroundingConfig { min: 0.8 }
+    }
+}
+
+/// Answers that come from the context alone.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosedDomainConfig {
+    /// What is said where the context has no answer. The model is asked to say it, and it goes out in the place of an answer that is not in the context.
+    pub refuse: String,
+    /// Least share of sentences that the context supports, 0 to 1, of those that claim something. Default 1.
+    #[serde(default = "whole")]
+    pub min: f32,
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
 /// A check that needs no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -356,6 +399,12 @@ pub struct CheckSection {
     pub banned_words: Option<TextsConfig>,
     /// The text links to these hosts only, or to hosts below them.
     pub links: Option<TextsConfig>,
+    /// The text is about the question: the last turn of the user. A lexical score: how much of its words comes back.
+    pub relevance: Option<RelevanceConfig>,
+    /// The sentences of the text are in the context: the header `x-aplomb-context`, else what stands in the messages besides the question.
+    pub grounding: Option<GroundingConfig>,
+    /// Likewise, and the model is told to answer from the context only. Without an `on_fail` of its own an answer that fails is replaced by `refuse`, whatever the list says.
+    pub closed_domain: Option<ClosedDomainConfig>,
     /// What goes out in the place of an answer, with the step `refrain`. Default: an empty text.
     pub say: Option<String>,
     /// What happens when an answer fails this check: steps in order, each taken once. Default: that of the list, else `block`.
@@ -378,6 +427,9 @@ impl CheckSection {
             (self.one_of.is_some(), "one_of"),
             (self.banned_words.is_some(), "banned_words"),
             (self.links.is_some(), "links"),
+            (self.relevance.is_some(), "relevance"),
+            (self.grounding.is_some(), "grounding"),
+            (self.closed_domain.is_some(), "closed_domain"),
         ];
         let there = all.into_iter().filter(|(there, _)| *there);
         there.map(|(_, name)| name).collect()
@@ -450,7 +502,13 @@ impl ValidatorConfig {
             .map(|(index, entry)| (index, &entry.0))
             .filter(|(_, entry)| !entry.checks().is_empty())
             .map(move |(index, entry)| {
-                let on_fail = entry.on_fail.clone().unwrap_or_else(|| default.clone());
+                let on_fail = entry
+                    .on_fail
+                    .clone()
+                    .unwrap_or_else(|| match entry.closed_domain {
+                        Some(_) => OnFailConfig(vec![StepConfig::Refrain]),
+                        None => default.clone(),
+                    });
                 (index, entry, on_fail)
             })
     }
@@ -603,6 +661,22 @@ fn entry((name, validator): (&str, &ValidatorConfig), index: usize, found: &mut 
     }
     if let Some(length) = &section.length {
         length_sense(length, &format!("{path}.length"), &mut error);
+    }
+    let shares = [
+        ("relevance", section.relevance.map(|it| it.min)),
+        ("grounding", section.grounding.map(|it| it.min)),
+        (
+            "closed_domain",
+            section.closed_domain.as_ref().map(|it| it.min),
+        ),
+    ];
+    for (name, min) in shares {
+        if min.is_some_and(|min| !(0.0..=1.0).contains(&min)) {
+            error(
+                format!("{path}.{name}.min"),
+                "expected a number from 0 to 1".to_owned(),
+            );
+        }
     }
     if let Some(OnFailConfig(steps)) = &section.on_fail {
         let path = format!("{path}.on_fail");

@@ -9,7 +9,7 @@ use crate::relay::{Filters, Relay};
 use crate::settle::Exchange;
 use crate::shared::{Begun, Call, Place, Sharer, Wish};
 use crate::turn::Notice;
-use crate::validated::Kind;
+use crate::validated::{self, Kind};
 use aplomb_core::error::ApiError;
 use aplomb_core::id::TraceContext;
 use aplomb_core::masked::Masked;
@@ -52,6 +52,8 @@ pub struct Arrival {
     pub downgrades: Downgrades,
     /// What the caller says about the sharing of its call.
     pub share: Wish,
+    /// What answers are to be found in, where the caller says so.
+    pub given: Option<String>,
 }
 
 /// A request that got no answer. The exchange in it settles when it is dropped.
@@ -110,8 +112,13 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
         restorer,
     };
     exchange.masked(route.rules.shield.as_deref(), &report);
-    let sent = match admitted.bounded(&request) {
-        Ok(bounded) => bounded.unwrap_or_else(|| request.clone()),
+    let sent = admitted.bounded(&request);
+    let sent = sent.and_then(|bounded| {
+        validated::instructed(&route.checking, bounded.unwrap_or_else(|| request.clone()))
+    });
+    let given = arrival.context_of(&exchange);
+    let (sent, given) = match sent.and_then(|sent| Ok((sent, given?))) {
+        Ok(sent) => sent,
         Err(error) => return Err(give_up(error, exchange)),
     };
     exchange.asked(&sent);
@@ -158,7 +165,7 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
     if let Err(error) = limits::written(&mut exchange).await {
         return Err(give_up(error, exchange));
     }
-    let call = arrival.call(sent, plan, (&exchange, deadline));
+    let call = arrival.call((sent, given), plan, (&exchange, deadline));
     match sharer {
         None => back.alone(call, exchange).await,
         // Most requests share nothing, and need no room for it.
@@ -167,10 +174,26 @@ pub async fn chat(mut arrival: Box<Arrival>, mut exchange: Exchange) -> Result<R
 }
 
 impl Arrival {
+    /// What answers are to be found in, masked, where the route checks for that. Such an answer is for this caller alone: what
+    /// is right by one context may be wrong by another.
+    ///
+    /// # Errors
+    /// What the privacy policy refuses.
+    fn context_of(&mut self, exchange: &Exchange) -> Result<Option<Masked<String>>, ApiError> {
+        let checks = self.route.checking.validation(self.request.operation);
+        let compares = checks.is_some_and(|checks| checks.needs_context());
+        let Some(given) = self.given.take().filter(|_| compares) else {
+            return Ok(None);
+        };
+        self.share.alone = true;
+        self.cache.no_store = true;
+        guard::mask_given(&self.route.rules, &given, exchange).map(Some)
+    }
+
     /// The upstream call for what was masked.
     fn call(
         self: Box<Self>,
-        request: Masked<ChatRequest>,
+        (request, given): (Masked<ChatRequest>, Option<Masked<String>>),
         plan: Plan,
         (exchange, deadline): (&Exchange, Instant),
     ) -> Box<Call> {
@@ -178,6 +201,7 @@ impl Arrival {
         Box::new(Call {
             route: self.route,
             request,
+            given,
             trace: self.trace,
             context: self.context,
             plan,

@@ -5,11 +5,12 @@ use crate::plan::Plan;
 use crate::policy::{Route, Rules};
 use crate::settle::Exchange;
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_core::masked::Masked;
 use aplomb_core::request::ChatRequest;
 use aplomb_privacy::agreements::Agreement;
 use aplomb_privacy::mask::{More, Report};
 use aplomb_privacy::policy::OnError;
-use aplomb_privacy::room::{Guarded, Who, guard};
+use aplomb_privacy::room::{Guarded, Who, guard, guard_text};
 
 /// Longest body that is masked on the spot. Chosen: some milliseconds; longer ones go to a thread that may block.
 const ON_THE_SPOT_BYTES: usize = 128 * 1024;
@@ -50,6 +51,25 @@ pub(crate) async fn mask(
         work()
     };
     guarded.map_err(|refusal| ApiError::new(ErrorCode::PrivacyRefused, refusal.to_string()))
+}
+
+/// Masks what a caller gives beside a request, with the same placeholders as the request.
+///
+/// # Errors
+/// What the policy refuses.
+pub(crate) fn mask_given(
+    rules: &Rules,
+    text: &str,
+    exchange: &Exchange,
+) -> Result<Masked<String>, ApiError> {
+    let record = exchange.record();
+    let user = record.user.as_deref().unwrap_or(&record.key_id);
+    let who = Who {
+        tenant: &record.tenant,
+        user,
+    };
+    let masked = guard_text(rules.shield.as_deref(), who, text);
+    masked.map_err(|refusal| ApiError::new(ErrorCode::PrivacyRefused, refusal.to_string()))
 }
 
 /// What the analyzer finds. If it fails, the policy decides.

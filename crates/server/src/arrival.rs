@@ -19,6 +19,8 @@ use aplomb_pipeline::shared::Wish;
 use aplomb_protect::address::Place;
 use aplomb_providers::call::CallContext;
 use aplomb_providers::stream::Typed;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap};
 use http_body::Body;
@@ -199,6 +201,20 @@ fn share(headers: &HeaderMap) -> Result<Wish, ApiError> {
     })
 }
 
+/// What answers are to be found in: `x-aplomb-context`, base64 of UTF-8. Its size is bounded by that of all headers.
+///
+/// # Errors
+/// It can't be read: to pass over it would be to check answers by something else.
+fn given(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(&names::X_APLOMB_CONTEXT) else {
+        return Ok(None);
+    };
+    let bytes = STANDARD.decode(value.as_bytes().trim_ascii());
+    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let wrong = || ApiError::invalid("", "the header x-aplomb-context is not UTF-8 in base64");
+    text.map(Some).ok_or_else(wrong)
+}
+
 /// A request whose sender is known.
 pub struct Asked<'a> {
     /// Number of the request.
@@ -240,6 +256,7 @@ pub fn admit(
         return Err(ApiError::new(ErrorCode::NotAllowed, message));
     }
     let share = share(headers)?;
+    let given = given(headers)?;
     let route = policy.resolve(&request.model, &gateway.state.metrics)?;
     let trace = text(headers, &names::TRACEPARENT).and_then(TraceContext::parse);
     let context = CallContext {
@@ -276,6 +293,7 @@ pub fn admit(
             limits: policy.limits.clone(),
             downgrades: policy.downgrades(|name| access.may_use(name)),
             share,
+            given,
         }),
         exchange,
     ))

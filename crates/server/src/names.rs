@@ -34,6 +34,7 @@ pub static X_RATELIMIT_RESET_TOKENS: HeaderName =
 pub static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub static X_APLOMB_USER: HeaderName = HeaderName::from_static("x-aplomb-user");
+pub static X_APLOMB_CONTEXT: HeaderName = HeaderName::from_static("x-aplomb-context");
 pub static X_APLOMB_TAGS: HeaderName = HeaderName::from_static("x-aplomb-tags");
 pub static X_APLOMB_SESSION: HeaderName = HeaderName::from_static("x-aplomb-session");
 pub static X_APLOMB_DEADLINE_MS: HeaderName = HeaderName::from_static("x-aplomb-deadline-ms");

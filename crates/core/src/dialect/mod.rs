@@ -66,6 +66,17 @@ pub fn continued(
     turns::continued(request, said, wish)
 }
 
+/// A request with an instruction before its first turn, after those that it has; `None` for operations that take none.
+///
+/// # Errors
+/// The body is not that of the request.
+pub fn instructed(
+    request: &ChatRequest,
+    instruction: &str,
+) -> Result<Option<ChatRequest>, ApiError> {
+    turns::instructed(request, instruction)
+}
+
 /// The neutral form of a chat request, for a target that speaks another dialect.
 ///
 /// # Errors

@@ -6,13 +6,88 @@ use crate::json::{Edit, apply};
 use crate::request::{ChatRequest, Operation};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Turns<'a> {
     #[serde(borrow, default)]
     messages: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    system: Option<&'a RawValue>,
+}
+
+/// Where an instruction goes, and as what.
+fn instruction(request: &ChatRequest, text: &str, wish: &str) -> Result<Option<Edit>, ApiError> {
+    let wrong = || ApiError::new(ErrorCode::Internal, "the request body can't be read again");
+    let turns: Turns<'_> = head::parse(text)?;
+    let messages = head::place(text, turns.messages).ok_or_else(wrong)?;
+    Ok(Some(match (request.operation, turns.system) {
+        (Operation::ChatCompletions, _) => {
+            let empty = turns.messages.is_some_and(|raw| {
+                raw.get()
+                    .get(1..)
+                    .is_some_and(|rest| rest.trim_start() == "]")
+            });
+            let comma = if empty { "" } else { "," };
+            let turn = json!({ "role": "system", "content": wish });
+            let at = messages.start + 1;
+            Edit {
+                range: at..at,
+                text: format!("{turn}{comma}"),
+            }
+        }
+        (Operation::Messages, None) => {
+            // Beside the member that is surely there.
+            let at = text.find('{').map_or(0, |at| at + 1);
+            Edit {
+                range: at..at,
+                text: format!("\"system\":{},", json!(wish)),
+            }
+        }
+        (Operation::Messages, Some(raw)) => {
+            let range = head::place(text, turns.system).ok_or_else(wrong)?;
+            let system = match serde_json::from_str(raw.get()) {
+                Ok(Value::Array(mut blocks)) => {
+                    blocks.push(json!({ "type": "text", "text": wish }));
+                    Value::Array(blocks)
+                }
+                Ok(Value::String(own)) => {
+                    json!([{ "type": "text", "text": own }, { "type": "text", "text": wish }])
+                }
+                _ => json!(wish),
+            };
+            Edit {
+                range,
+                text: system.to_string(),
+            }
+        }
+        (Operation::Completions | Operation::Embeddings | Operation::CountTokens, _) => {
+            return Ok(None);
+        }
+    }))
+}
+
+pub(super) fn instructed(
+    request: &ChatRequest,
+    wish: &str,
+) -> Result<Option<ChatRequest>, ApiError> {
+    let wrong = |_| ApiError::new(ErrorCode::Internal, "the request body can't be read again");
+    if !matches!(
+        request.operation,
+        Operation::ChatCompletions | Operation::Messages
+    ) {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(&request.body).map_err(wrong)?;
+    let Some(edit) = instruction(request, text, wish)? else {
+        return Ok(None);
+    };
+    let body = Bytes::from(apply(text.as_bytes(), vec![edit]));
+    Ok(Some(ChatRequest {
+        model: request.model.clone(),
+        ..read(request.operation, body)?
+    }))
 }
 
 pub(super) fn continued(
@@ -84,6 +159,39 @@ mod tests {
                 r#"{{"model":"m","max_tokens":5,"messages":[{turn},{{"role":"user","content":"again"}}]}}"#
             )),
         );
+    }
+
+    #[test]
+    fn an_instruction_stands_before_the_first_turn() {
+        let turn = r#"{"role":"user","content":"q"}"#;
+        let rule = r#"{"role":"system","content":"rule"}"#;
+        for (operation, body, expected) in [
+            (
+                Operation::ChatCompletions,
+                format!(r#"{{"model":"m","messages":[{turn}]}}"#),
+                format!(r#"{{"model":"m","messages":[{rule},{turn}]}}"#),
+            ),
+            (
+                Operation::Messages,
+                format!(r#"{{"model":"m","max_tokens":5,"messages":[{turn}]}}"#),
+                format!(r#"{{"system":"rule","model":"m","max_tokens":5,"messages":[{turn}]}}"#),
+            ),
+            (
+                Operation::Messages,
+                format!(r#"{{"model":"m","system":"own","max_tokens":5,"messages":[{turn}]}}"#),
+                format!(
+                    r#"{{"model":"m","system":[{{"text":"own","type":"text"}},{{"text":"rule","type":"text"}}],"max_tokens":5,"messages":[{turn}]}}"#
+                ),
+            ),
+        ] {
+            let request = read(operation, Bytes::from(body)).unwrap();
+            let found = instructed(&request, "rule").unwrap().unwrap();
+            let (found, expected): (Value, Value) = (
+                serde_json::from_slice(&found.body).unwrap(),
+                serde_json::from_str(&expected).unwrap(),
+            );
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub route: Arc<Route>,
     /// What is asked.
     pub request: Masked<ChatRequest>,
+    /// What the caller gives for answers to be found in.
+    pub given: Option<Masked<String>>,
     /// The trace of the first caller.
     pub trace: TraceContext,
     /// What travels upstream besides the body.
@@ -203,6 +205,7 @@ impl Call {
         let mut way = Way {
             route: &self.route,
             request: &self.request,
+            given: self.given.as_ref(),
             instead: None,
             kind,
             trace: &self.trace,

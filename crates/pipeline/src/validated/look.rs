@@ -57,6 +57,11 @@ impl<'a> Way<'a> {
             && let Ok(conversation) = dialect::conversation(request)
         {
             asked = Asked::of(&conversation);
+            if validation.needs_context() {
+                let given = self.given.map(|given| given.get().as_str());
+                let instruction = validation.instruction();
+                asked = asked.with_context(&conversation, given, instruction.as_deref());
+            }
         }
         Some(Box::new(Course::new(validation.clone(), asked)))
     }
@@ -196,7 +201,7 @@ async fn judge(
     (answer, whole): (Answer, bool),
     exchange: &mut Exchange,
 ) -> Result<(Box<Course>, Next), ApiError> {
-    let long = answer.bytes() > ON_THE_SPOT_BYTES;
+    let long = answer.bytes() > ON_THE_SPOT_BYTES || course.compares();
     let work = move || {
         let since = Instant::now();
         let next = match whole {

@@ -11,10 +11,29 @@ pub(crate) use compile::{check, compile};
 pub(crate) use look::{Fate, error};
 
 use aplomb_config::validate::{HoldConfig, HoldWord};
+use aplomb_core::error::ApiError;
+use aplomb_core::masked::Masked;
 use aplomb_core::request::{ChatRequest, Operation};
+use aplomb_privacy::room;
 use aplomb_validate::policy::Validation;
 use aplomb_validate::watch::Window;
 use std::sync::Arc;
+
+/// A request with what its route's validators tell models before everything else.
+///
+/// # Errors
+/// Its body can't be read again.
+pub(crate) fn instructed(
+    checking: &Checking,
+    request: Masked<ChatRequest>,
+) -> Result<Masked<ChatRequest>, ApiError> {
+    let checks = checking.validation(request.get().operation);
+    let Some(instruction) = checks.and_then(|checks| checks.instruction()) else {
+        return Ok(request);
+    };
+    let longer = room::instructed(&request, &instruction)?;
+    Ok(longer.unwrap_or(request))
+}
 
 /// Who reads what a call says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +82,11 @@ impl Checking {
             hold,
             validation: validation.map(Arc::new),
         }
+    }
+
+    /// Whether answers go out as they come and nobody looks at them.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.hold == Hold::FirstToken && self.validation.is_none()
     }
 
     /// When the stream of a request may go out.
