@@ -671,3 +671,132 @@ fn tool_calls_must_fit_what_the_request_describes() {
     let truncated = "aplomb_validate_failures_total{validator=\"tools\",check=\"no_truncation\"}";
     assert_eq!(gateway.metric(truncated), Some(1.0));
 }
+
+const DOCS: &str = "The Orion blender costs 89 dollars and has a warranty of two years. The Vega blender costs 120 dollars.";
+
+/// What a client asks of the documents, in either dialect.
+fn asks(gateway: &Gateway, dialect: Dialect, stream: bool, question: &str) -> Request {
+    let path = match dialect {
+        OpenAi => "/v1/chat/completions",
+        Anthropic => "/v1/messages",
+    };
+    let said = json!([
+        { "role": "user", "content": format!("Documents: {DOCS}\n\nQuestion: {question}") }
+    ]);
+    let body = json!({ "model": "chat", "max_tokens": 50, "stream": stream, "messages": said });
+    Request::new(gateway.data, "POST", path).body(body.to_string().as_bytes())
+}
+
+#[test]
+fn what_is_not_in_the_context_is_asked_for_again() {
+    each(|dialect, stream| {
+        let upstream = says(&["The Orion costs 120 dollars.", "The Orion costs $89."]);
+        let list = "  docs: [{ grounding: { min: 0.8 } }, { on_fail: [repair, block] }]";
+        let gateway = gateway(&upstream, list, "validate: [docs]");
+        let answer = asks(&gateway, dialect, stream, "What does the Orion cost?").whole();
+        assert_eq!(answer.header("x-aplomb-verdict"), Some("pass; tries=2"));
+        assert_eq!(text(answer, dialect, stream), "The Orion costs $89.");
+        let told = upstream.wait_seen(1).json().to_string();
+        assert!(told.contains("the context does not support this"), "{told}");
+    });
+}
+
+#[test]
+fn a_context_in_a_header_is_looked_into_instead() {
+    let upstream = says(&["The Lyra costs 30 dollars."]);
+    let list = "  docs: [grounding: { min: 1 }]";
+    let gateway = gateway(&upstream, list, "validate: [docs]");
+    let ask = || asks(&gateway, OpenAi, false, "What does the Lyra cost?");
+    assert_eq!(ask().whole().status, 422);
+    // `The Lyra costs 30 dollars a piece.`
+    let given = ask().header(
+        "x-aplomb-context",
+        "VGhlIEx5cmEgY29zdHMgMzAgZG9sbGFycyBhIHBpZWNlLg==",
+    );
+    assert_eq!(given.whole().header("x-aplomb-verdict"), Some("pass"));
+    let unread = ask().header("x-aplomb-context", "no base64!").whole();
+    assert_eq!(unread.status, 400, "{}", unread.text());
+}
+
+#[test]
+fn a_closed_domain_is_told_to_the_model_and_kept_to() {
+    each(|dialect, stream| {
+        let upstream = says(&[
+            "The Orion is made of titanium in a factory near Oslo.",
+            "The Orion costs 89 dollars.",
+            "Not in the documents.",
+        ]);
+        let list = "  docs: [closed_domain: { refuse: \"Not in the documents.\" }]";
+        let gateway = gateway(&upstream, list, "validate: [docs]");
+        let ask = || asks(&gateway, dialect, stream, "What is the Orion made of?").whole();
+        let refused = ask();
+        let verdict = Some("refrain; by=docs.closed_domain");
+        assert_eq!(refused.header("x-aplomb-verdict"), verdict);
+        assert_eq!(text(refused, dialect, stream), "Not in the documents.");
+        let told = upstream.wait_seen(0).json().to_string();
+        assert!(
+            told.contains("say exactly this and nothing else: Not in the documents."),
+            "{told}"
+        );
+        for expected in ["The Orion costs 89 dollars.", "Not in the documents."] {
+            let answer = ask();
+            assert_eq!(answer.header("x-aplomb-verdict"), Some("pass"));
+            assert_eq!(text(answer, dialect, stream), expected);
+        }
+    });
+}
+
+#[test]
+fn an_answer_to_another_question_is_not_relevant() {
+    let upstream = says(&[
+        "Cats sleep most of the day.",
+        "The Orion has a warranty of two years.",
+    ]);
+    let list = "  apt: [{ relevance: { min: 0.35 } }, { on_fail: [retry, block] }]";
+    let gateway = gateway(&upstream, list, "validate: [apt]");
+    let answer = asks(
+        &gateway,
+        OpenAi,
+        false,
+        "How long is the warranty of the Orion?",
+    )
+    .whole();
+    assert_eq!(answer.header("x-aplomb-verdict"), Some("pass; tries=2"));
+}
+
+#[test]
+fn grounding_and_relevance_are_judged_in_files() {
+    let setup = Setup::new(BINARY, "");
+    let run = |command: &str, input: Value| -> Value {
+        std::fs::write(setup.dir().join("in.jsonl"), input.to_string()).unwrap();
+        let out = setup
+            .command(&["validate", command, "--jsonl", "in.jsonl"])
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let answer = "The Orion costs 89 dollars. The Vega costs 130 dollars.";
+    let told = run(
+        "grounding",
+        json!({ "id": 1, "context": DOCS, "answer": answer }),
+    );
+    let expected = json!({ "id": 1, "grounded": false, "sentences": [
+        { "text": "The Orion costs 89 dollars.", "supported": true, "reason": null },
+        { "text": "The Vega costs 130 dollars.", "supported": false, "reason": "number" },
+    ] });
+    assert_eq!(told, expected);
+    let told = run(
+        "relevance",
+        json!({ "id": "r", "question": "What does the Orion cost?", "answer": answer }),
+    );
+    assert_eq!(
+        (&told["id"], &told["relevant"]),
+        (&json!("r"), &json!(true))
+    );
+    assert!(told["score"].as_f64().unwrap() > 0.35, "{told}");
+}
