@@ -151,3 +151,53 @@ fn the_limits_lines_have_their_evidence() {
     let soft = "aplomb_limits_decisions_total{rule=\"each\",decision=\"soft\"}";
     assert_eq!(gateway.metric(soft), Some(1.0));
 }
+
+#[test]
+fn the_validate_lines_have_their_evidence() {
+    let upstream = Upstream::start(|seen| match seen.number {
+        0 => wire::good(seen, &["The lamp costs 70 euros."]),
+        1 | 4 => wire::good(seen, &["The lamp costs 50 euros."]),
+        2 => wire::good(seen, &["It was built by robots on Mars."]),
+        _ => wire::good(seen, &["The lamp can't be bought anywhere."]),
+    });
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  main: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         prices:\n  main/good: {{ input: 1000 USD, output: 1000 USD }}\n\
+         routes:\n  docs: {{ targets: [main/good], validate: [docs] }}\n  \
+         odd: {{ targets: [main/good], validate: [odd] }}\n  bare: {{ targets: [main/good] }}\n\
+         validate:\n  docs:\n    - {{ grounding: {{ min: 1 }}, on_fail: [retry, flag] }}\n    \
+         - {{ closed_domain: {{ refuse: no }} }}\n  odd: [{{ length: {{ words: {{ max: 2 }} }}, on_fail: flag }}]\n"
+    );
+    let gateway = Gateway::start(BINARY, &config);
+    let body = |model: &str| {
+        let said = "The lamp costs 50 euros.\n\nQuestion: What does the lamp cost?";
+        json!({ "model": model, "messages": [{ "role": "user", "content": said }] }).to_string()
+    };
+    // Right at the second try; refused after two; flagged; not looked at.
+    for route in ["docs", "docs", "odd", "bare"] {
+        let request = Request::new(gateway.data, "POST", "/v1/chat/completions");
+        assert_eq!(request.body(body(route).as_bytes()).whole().status, 200);
+    }
+    wait_for("the records", || {
+        (gateway.records().len() == 4).then_some(())
+    });
+    let questions = questions(include_str!("../../../docs/validate.md"));
+    let [basic, advanced, expert] = &questions[..] else {
+        panic!("the page has other questions: {questions:?}");
+    };
+    let row = |route: &str, delivered: u64, checked: f64, mended: f64, failing: f64| json!({ "route": route, "delivered": delivered, "checked": checked, "mended": mended, "failing": failing });
+    let expected = [
+        row("bare", 1, 0.0, 0.0, 0.0),
+        row("docs", 2, 1.0, 1.0, 0.0),
+        row("odd", 1, 1.0, 0.0, 1.0),
+    ];
+    assert_eq!(ask(&gateway, basic), expected);
+    let found = ask(&gateway, advanced);
+    let docs = json!({ "route": "docs", "checked": 2, "beside_the_point": 0, "not_in_context": 2, "refused": 1 });
+    assert_eq!((found.len(), &found[1]), (3, &docs));
+    let found = ask(&gateway, expert);
+    assert_eq!((found.len(), &found[0]["most_tries"]), (2, &json!(2)));
+    let turned_down = found[0]["turned_down_usd"].as_f64().unwrap();
+    assert!(turned_down > 0.0, "{found:?}");
+}
