@@ -4,7 +4,9 @@ use aplomb_config::validate::ValidatorConfig;
 use aplomb_validate::answer::Answer;
 use aplomb_validate::check::Asked;
 use aplomb_validate::course::Course;
+use aplomb_validate::grounding::Context;
 use aplomb_validate::policy::Validation;
+use aplomb_validate::relevance;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::Arc;
@@ -44,6 +46,43 @@ fn time(config: Value) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     Ok((at(ROUNDS / 2), at(ROUNDS * 99 / 100)))
 }
 
+/// Milliseconds that ten sentences take, laid beside a context of 2 kB and a question.
+fn compared() -> (f64, f64, f64) {
+    let context: String = (1..=28)
+        .map(|n| {
+            format!(
+                "The part number {n} costs {} euros and weighs {} grams, but it has no cover. ",
+                n * 7,
+                n * 31
+            )
+        })
+        .collect();
+    let answer: String = (1..=10)
+        .map(|n| format!("Part {n} costs {} euros. ", n * 7))
+        .collect();
+    let mut times: Vec<[f64; 3]> = Vec::new();
+    for _ in 0..50 {
+        let since = Instant::now();
+        let ready = Context::new(&context);
+        let read = since.elapsed();
+        ready.ground(&answer);
+        let laid = since.elapsed();
+        relevance::score("What does part 5 cost, and what does it weigh?", &answer);
+        let all = since.elapsed();
+        times.push([read, laid - read, all - laid].map(|time| time.as_secs_f64() * 1e3));
+    }
+    let median = |pick: fn(&[f64; 3]) -> f64| {
+        let mut all: Vec<f64> = times.iter().map(pick).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(25).copied().unwrap_or_default()
+    };
+    (
+        median(|[a, _, _]| *a),
+        median(|[_, b, _]| *b),
+        median(|[_, _, c]| *c),
+    )
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let schema = json!({ "type": "object", "required": ["number", "lines", "total"], "additionalProperties": false, "properties": {
         "number": { "type": "string", "pattern": "^INV-[0-9]+$" }, "total": { "type": "number", "minimum": 0 },
@@ -69,5 +108,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (median, p99) = time(config)?;
         writeln!(out, "{median:>7.1} us (p99 {p99:.1})  {name}")?;
     }
+    let (read, laid, relevance) = compared();
+    writeln!(
+        out,
+        "{read:.2} ms to read a context, {laid:.2} ms for ten sentences beside it, {relevance:.2} ms for relevance"
+    )?;
     Ok(())
 }

@@ -10,7 +10,7 @@ mod facts;
 
 use crate::length::sentences;
 use crate::words::{Index, Word, fold, same, share, words};
-use facts::{Fact, facts, unit};
+use facts::{Fact, counts, dates, facts, unit};
 use std::collections::HashSet;
 
 /// Characters of a context that are read. Chosen: some tens of documents; what comes after is not found.
@@ -650,13 +650,9 @@ fn swapped(said: &[Word], clause: &[Word]) -> bool {
 
 /// Whether a word that the whole context has not stands in the place of another: all other words are the same and as many, or
 /// those beside it are.
-fn slot(
-    content: &[&Word],
-    clause: &Clause,
-    (all, counts): (&Index, impl Fn(&Word) -> bool),
-) -> bool {
+fn slot(content: &[&Word], clause: &Clause, (all, fits): (&Index, impl Fn(&Word) -> bool)) -> bool {
     let said = Index::of(content.iter().copied());
-    let theirs: Vec<&Word> = clause.words.iter().filter(|word| counts(word)).collect();
+    let theirs: Vec<&Word> = clause.words.iter().filter(|word| fits(word)).collect();
     let lone: Vec<usize> = (0..content.len())
         .filter(|at| {
             content
@@ -691,12 +687,7 @@ fn slot(
 
 /// Whether a word says something, and is no number.
 fn tells(word: &Word) -> bool {
-    word.content
-        && unit(&word.text).is_none()
-        && !matches!(
-            facts(std::slice::from_ref(word)).first(),
-            Some(Fact::Quantity { .. } | Fact::Code(_))
-        )
+    word.content && unit(&word.text).is_none() && !counts(&word.text)
 }
 
 /// Short forms after which a sentence goes on, without their mark.
@@ -819,9 +810,7 @@ fn names(said: &[Word]) -> Vec<&Word> {
         let followed = said
             .get(at + 1)
             .is_some_and(|next| next.capital && next.content);
-        let calendar = facts(std::slice::from_ref(word))
-            .iter()
-            .any(|fact| !matches!(fact, Fact::Code(_)));
+        let calendar = dates(&word.text) || counts(&word.text);
         let digit = word.text.contains(|c: char| c.is_ascii_digit());
         word.capital
             && word.content

@@ -1,6 +1,8 @@
 //! What a text tells in numbers, dates and codes, in one form however it is written.
 
 use crate::words::Word;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,31 +126,67 @@ const TIMES: &[(&str, usize)] = &[
     ),
 ];
 
-fn among(list: &str, word: &str) -> bool {
-    list.split(' ').any(|one| one == word)
+/// What a word can be.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    unit: Option<&'static str>,
+    month: Option<u8>,
+    weekday: Option<u8>,
+    number: Option<u32>,
+    zeros: Option<usize>,
 }
 
-fn place(lists: &[&str], word: &str) -> Option<u8> {
-    let at = lists.iter().position(|list| among(list, word))?;
-    u8::try_from(at + 1).ok()
+static LEXICON: LazyLock<HashMap<&'static str, Entry>> = LazyLock::new(|| {
+    let mut all: HashMap<&'static str, Entry> = HashMap::new();
+    let mut add = |list: &'static str, set: &dyn Fn(&mut Entry)| {
+        for word in list.split(' ') {
+            set(all.entry(word).or_default());
+        }
+    };
+    for list in UNITS {
+        add(list, &|entry| entry.unit = list.split(' ').next());
+    }
+    for (list, at) in MONTHS.iter().zip(1..) {
+        add(list, &|entry| entry.month = Some(at));
+    }
+    for (list, at) in WEEKDAYS.iter().zip(1..) {
+        add(list, &|entry| entry.weekday = Some(at));
+    }
+    for (list, value) in NUMBERS {
+        add(list, &|entry| entry.number = Some(*value));
+    }
+    for (list, zeros) in TIMES {
+        add(list, &|entry| entry.zeros = Some(*zeros));
+    }
+    all
+});
+
+fn entry(word: &str) -> Entry {
+    LEXICON.get(word).copied().unwrap_or_default()
 }
 
 /// The one form of a unit.
 pub fn unit(word: &str) -> Option<&'static str> {
-    let list = UNITS.iter().find(|list| among(list, word))?;
-    list.split(' ').next()
+    entry(word).unit
+}
+
+/// Whether a word is a number, or a code with one.
+pub fn counts(word: &str) -> bool {
+    word.contains(|c: char| c.is_ascii_digit()) || entry(word).number.is_some()
+}
+
+/// Whether a word is a month or a day of the week.
+pub fn dates(word: &str) -> bool {
+    let known = entry(word);
+    known.month.is_some() || known.weekday.is_some()
 }
 
 fn times(word: &str) -> Option<usize> {
-    TIMES
-        .iter()
-        .find(|(list, _)| among(list, word))
-        .map(|(_, zeros)| *zeros)
+    entry(word).zeros
 }
 
 fn spelled(word: &str) -> Option<String> {
-    let found = NUMBERS.iter().find(|(list, _)| among(list, word));
-    found.map(|(_, value)| value.to_string())
+    entry(word).number.map(|value| value.to_string())
 }
 
 /// Digits with a point where parts of one follow, and no zeros that do not count.
@@ -295,7 +333,8 @@ pub fn facts(words: &[Word]) -> Vec<Fact> {
             multiply(&mut all, near(-1), zeros);
         } else if let Some(value) = spelled(&word.text) {
             all.push(plain(value));
-        } else if let Some(month) = place(&MONTHS, &word.text)
+        } else if let Some(month) = entry(&word.text)
+            .month
             .filter(|_| beside || word.capital && word.text != "may" && word.text != "mar")
         {
             all.push(Fact::Month(month));
@@ -309,7 +348,7 @@ pub fn facts(words: &[Word]) -> Vec<Fact> {
             });
             let day = days.find(|day: &u8| (1..=31).contains(day));
             all.extend(day.map(|day| Fact::Day(day, month)));
-        } else if let Some(day) = place(&WEEKDAYS, &word.text) {
+        } else if let Some(day) = entry(&word.text).weekday {
             all.push(Fact::Weekday(day));
         } else if let Some(named) = unit(&word.text)
             && near(-1).is_some_and(|before| {
