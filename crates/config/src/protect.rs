@@ -77,8 +77,8 @@ pub struct ChallengeConfig {
     pub mode: ChallengeModeConfig,
     /// What. Default `proof_of_work`.
     pub kind: ChallengeKindConfig,
-    /// Rounds of PBKDF2 in one try; the gateway does as many for each challenge it makes. Default 1000; 100 to 100000.
-    #[schemars(range(min = 100, max = 100_000))]
+    /// Rounds of PBKDF2 in one try; the gateway does as many for each challenge it makes. Default 1000; 100 to 10000.
+    #[schemars(range(min = 100, max = 10_000))]
     pub cost: u32,
     /// Most tries for a solution; it takes at least half as many. Default 10000; 2 to 1000000.
     #[schemars(range(min = 2, max = 1_000_000))]
@@ -306,8 +306,8 @@ fn sites(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         let message = "`untrusted` is not available yet; use `always`, `on_attack` or `never`";
         error("protect.challenge.mode", message);
     }
-    if !(100..=100_000).contains(&challenge.cost) {
-        error("protect.challenge.cost", "must be from 100 to 100000");
+    if !(100..=10_000).contains(&challenge.cost) {
+        error("protect.challenge.cost", "must be from 100 to 10000");
     }
     if !(2..=1_000_000).contains(&challenge.tries) {
         error("protect.challenge.tries", "must be from 2 to 1000000");
