@@ -565,6 +565,12 @@ impl Reservation {
         })
     }
 
+    /// How the rules stood when it was let in, and what it took of each.
+    pub fn taken_amounts(&self) -> impl Iterator<Item = (Standing, u64)> {
+        let amounts = self.taken.iter().map(|taken| taken.ask.amount);
+        self.standings().zip(amounts)
+    }
+
     /// Takes more of some meters, under all of their rules or under none.
     ///
     /// # Errors

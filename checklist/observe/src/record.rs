@@ -161,6 +161,8 @@ pub enum LimitDecision {
     Downgraded,
     /// A rule that is only tried out would have refused it.
     Shadow,
+    /// With it a share of the limit was reached from which on somebody wants to know.
+    Soft,
 }
 
 impl LimitDecision {
@@ -171,6 +173,7 @@ impl LimitDecision {
             LimitDecision::Queued => "queued",
             LimitDecision::Downgraded => "downgraded",
             LimitDecision::Shadow => "shadow",
+            LimitDecision::Soft => "soft",
         }
     }
 }

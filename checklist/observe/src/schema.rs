@@ -649,7 +649,7 @@ pub const FACTS: &[Column] = &[
         Name,
         3,
         false,
-        "What it did: `refused`, `queued`, `downgraded`, or `shadow` where it would have refused.",
+        "What it did: `refused`, `queued`, `downgraded`, `shadow` where it would have refused, `soft` where a share of it was reached that the file names.",
         |s| name(s.record.limit.as_ref().map(|limit| limit.decision.name()))
     ),
     column!(

@@ -326,14 +326,7 @@ pub async fn serve(
         stop_admin.subscribe(),
         Duration::from_millis(100),
     ));
-    admin_tasks.spawn(alerts::watch(gateway.clone(), stop_admin.subscribe()));
-    if let Some(decisions) = gateway.state.decisions.take() {
-        admin_tasks.spawn(audit::note(
-            gateway.clone(),
-            decisions,
-            stop_admin.subscribe(),
-        ));
-    }
+    watch_over(&gateway, &admin_tasks, &stop_admin);
     if let Some(metrics) = metrics {
         admin_tasks.spawn(metrics.serve(
             gateway.clone(),
@@ -350,6 +343,7 @@ pub async fn serve(
     follow(&gateway.state);
     let (limits, stop_limits) = (Tasks::default(), watch::Sender::new(false));
     limits.spawn(gateway.state.clone().share_limits(stop_limits.subscribe()));
+    limits.spawn(gateway.state.clone().hear_others());
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;
@@ -361,6 +355,7 @@ pub async fn serve(
     gateway.state.evals.stop();
     evals.wait(Duration::from_secs(1)).await;
     stop_limits.send_replace(true);
+    gateway.state.hear_no_more();
     if !limits.wait(LAST_LIMITS).await {
         tracing::warn!("the shared store did not take the last uses of limits in time");
     }
@@ -385,6 +380,14 @@ fn close(state: &State) {
     }
     if let Some(keeper) = &state.trust.keeper {
         keeper.close();
+    }
+}
+
+/// Starts what looks at the alert rules, and what writes the audit trail.
+fn watch_over(gateway: &Arc<Gateway>, tasks: &Tasks, stop: &watch::Sender<bool>) {
+    tasks.spawn(alerts::watch(gateway.clone(), stop.subscribe()));
+    if let Some(decisions) = gateway.state.decisions.take() {
+        tasks.spawn(audit::note(gateway.clone(), decisions, stop.subscribe()));
     }
 }
 

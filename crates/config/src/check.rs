@@ -3,7 +3,9 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::evals::{MoneyRate, Share};
 use crate::limits::plans::PriceConfig;
-use crate::limits::{self, BudgetConfig, LimitRule, MeterConfig, Mistake, PerTimeConfig};
+use crate::limits::{
+    self, BudgetConfig, LimitRule, MeterConfig, Mistake, PerTimeConfig, PercentConfig,
+};
 use crate::observe::{AlertCondition, AlertTarget};
 use crate::protect::{NetworkSource, RateConfig};
 use crate::resilience::HedgeAfter;
@@ -329,6 +331,7 @@ type Reading = fn(&str) -> Result<(), Mistake>;
 fn limit_format(format: &str) -> Option<Reading> {
     Some(match format {
         "limit-rule" => |text| text.parse::<LimitRule>().map(|_| ()),
+        "limit-share" => |text| text.parse::<PercentConfig>().map(|_| ()),
         "limit-budget" => |text| text.parse::<BudgetConfig>().map(|_| ()),
         "limit-rate" => |text| text.parse::<PerTimeConfig>().map(|_| ()),
         "limit-price" => |text| text.parse::<PriceConfig>().map(|_| ()),

@@ -80,6 +80,10 @@ pub enum Measure {
     Spend,
     /// Share of thumbs that point down, 0 to 1.
     ThumbsDownRate,
+    /// Requests with which a soft share of a limit was reached.
+    LimitsSoft,
+    /// Requests that limits refused.
+    LimitsRefused,
     /// Mean of a score, 0 to 1.
     Score(String),
     /// Measures (scores, lengths, refusals, languages) whose distribution has shifted on the last whole day.
@@ -136,6 +140,8 @@ fn measure(name: &str) -> Option<Measure> {
         "spend_per_minute" => Measure::SpendPerMinute,
         "spend" => Measure::Spend,
         "thumbs_down_rate" => Measure::ThumbsDownRate,
+        "limits_soft" => Measure::LimitsSoft,
+        "limits_refused" => Measure::LimitsRefused,
         "drift" => Measure::Drift,
         _ => return None,
     })
@@ -168,6 +174,8 @@ fn value(measure: &Measure, text: &str) -> Result<f64, String> {
         }
         Measure::RequestsPerMinute
         | Measure::TokensPerMinute
+        | Measure::LimitsSoft
+        | Measure::LimitsRefused
         | Measure::Score(_)
         | Measure::Drift => number(text).ok_or("expected a number"),
     };
@@ -195,7 +203,7 @@ impl FromStr for AlertCondition {
         let measure = measure(name).ok_or_else(|| {
             format!(
                 "`{name}` is not known; expected one of error_rate, gone_rate, ttft_p50/p90/p95/p99, total_p95, overhead_p95, requests_per_minute, \
-                 tokens_per_minute, spend_per_minute, spend, thumbs_down_rate, score.NAME, drift"
+                 tokens_per_minute, spend_per_minute, spend, thumbs_down_rate, limits_soft, limits_refused, score.NAME, drift"
             )
         })?;
         let value = value(&measure, rest.get(1..).unwrap_or_default())?;

@@ -190,6 +190,7 @@ fn value(schema: &Value, root: &Value) -> String {
         (Some("schema-reference"), _) => "`file:PATH`".into(),
         (Some("target"), _) => "`provider/model`".into(),
         (Some("limit-rule"), _) => "rule".into(),
+        (Some("limit-share"), _) => "percent".into(),
         (Some("limit-budget"), _) => "US dollars over a time".into(),
         (Some("limit-rate"), _) => "number over a time".into(),
         (Some("limit-price"), _) => "US dollars for a period".into(),

@@ -50,6 +50,8 @@ pub(super) fn measure(
         Measure::ErrorRate
         | Measure::GoneRate
         | Measure::ThumbsDownRate
+        | Measure::LimitsSoft
+        | Measure::LimitsRefused
         | Measure::Score(_)
         | Measure::Drift => number(0),
     };
@@ -83,6 +85,16 @@ fn question(measure: &Measure, route: Option<&str>, since_ms: u64) -> (String, b
             true,
         )
     };
+    let limited = |decision: &str| {
+        let of = route.map_or_else(String::new, |route| {
+            format!(" AND route = {}", quoted(route))
+        });
+        let from = "FROM requests WHERE limit_decision";
+        (
+            format!("SELECT count(*) {from} = '{decision}' AND at >= {since_us}{of}"),
+            false,
+        )
+    };
     match measure {
         Measure::ErrorRate => share("failures"),
         Measure::GoneRate => share("gone"),
@@ -100,6 +112,8 @@ fn question(measure: &Measure, route: Option<&str>, since_ms: u64) -> (String, b
             ),
             true,
         ),
+        Measure::LimitsSoft => limited("soft"),
+        Measure::LimitsRefused => limited("refused"),
         Measure::Score(rubric) => (
             format!(
                 "SELECT avg(score), count(score) FROM scores WHERE rubric = {} AND at >= {since_us}",

@@ -59,6 +59,8 @@ pub struct LimitMetrics {
     pub downgraded: Counter,
     /// Requests that it would have refused, if it were kept.
     pub shadow: Counter,
+    /// Requests with which a share of the limit was reached from which on somebody wants to know.
+    pub soft: Counter,
 }
 
 /// What is counted of requests before anybody knows who is calling.

@@ -6,7 +6,7 @@
 use super::words::{Word, words};
 use super::{
     CalendarUnit, ConditionConfig, ExceedConfig, FieldConfig, LimitRule, MeterConfig, ModeConfig,
-    ScopeConfig, StoreErrorConfig, WindowConfig,
+    PercentConfig, ScopeConfig, StoreErrorConfig, WindowConfig,
 };
 use crate::diagnostic::did_you_mean;
 use crate::scalar::{Span, Usd};
@@ -413,12 +413,14 @@ struct Options {
     burst: Option<u64>,
     id: Option<String>,
     on_store_error: Option<StoreErrorConfig>,
+    soft: Vec<PercentConfig>,
 }
 
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 7] = [
     "on exceed",
     "on store error",
     "burst",
+    "soft",
     "shadow",
     "enforce",
     "id",
@@ -435,6 +437,27 @@ fn store_error(reader: &mut Reader<'_>) -> Result<StoreErrorConfig, Mistake> {
         at,
         ..Mistake::new(format!("expected {expected}"))
     })
+}
+
+/// Shares of the limit: `80% 95%`.
+fn shares(reader: &mut Reader<'_>) -> Result<Vec<PercentConfig>, Mistake> {
+    let mut shares = vec![share(reader)?];
+    while reader
+        .words
+        .peek()
+        .is_some_and(|word| word.text.ends_with('%'))
+    {
+        shares.push(share(reader)?);
+    }
+    Ok(shares)
+}
+
+fn share(reader: &mut Reader<'_>) -> Result<PercentConfig, Mistake> {
+    let at = reader.at();
+    let word = reader.next("a share of the limit such as `80%`")?;
+    word.text
+        .parse()
+        .map_err(|mistake: Mistake| Mistake { at, ..mistake })
 }
 
 impl Options {
@@ -460,6 +483,10 @@ impl Options {
                     });
                 }
                 self.on_exceed.replace(exceeded(reader)?).is_some()
+            }
+            "soft" => {
+                let before = std::mem::replace(&mut self.soft, shares(reader)?);
+                !before.is_empty()
             }
             "shadow" => self.mode.replace(ModeConfig::Shadow).is_some(),
             "enforce" => self.mode.replace(ModeConfig::Enforce).is_some(),
@@ -575,5 +602,6 @@ pub(super) fn rule(text: &str) -> Result<LimitRule, Mistake> {
         on_exceed: options.on_exceed.unwrap_or_default(),
         burst: options.burst,
         on_store_error: options.on_store_error,
+        soft: options.soft,
     })
 }

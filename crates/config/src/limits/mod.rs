@@ -303,7 +303,35 @@ pub struct LimitRule {
     pub burst: Option<u64>,
     /// What a node does while the store that nodes share is away, where it is said.
     pub on_store_error: Option<StoreErrorConfig>,
+    /// Shares of the limit from which on somebody wants to know.
+    pub soft: Vec<PercentConfig>,
 }
+
+/// A share of a limit: `80%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PercentConfig(pub u8);
+
+impl FromStr for PercentConfig {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let number = text
+            .strip_suffix('%')
+            .and_then(|text| text.parse::<u8>().ok());
+        let number = number.filter(|number| (1..=99).contains(number));
+        number
+            .map(PercentConfig)
+            .ok_or_else(|| Mistake::new("expected a share of the limit from `1%` to `99%`"))
+    }
+}
+
+impl fmt::Display for PercentConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+text_scalar!(PercentConfig, "limit-share", "A share of a limit: `80%`.");
 
 impl LimitRule {
     /// The name that is given, or one made of what it counts: the same as long as only the amount changes.
@@ -409,6 +437,12 @@ impl fmt::Display for LimitRule {
         if let Some(error) = self.on_store_error {
             write!(f, ", on store error {}", error.words().join(" "))?;
         }
+        if !self.soft.is_empty() {
+            f.write_str(", soft")?;
+        }
+        for share in &self.soft {
+            write!(f, " {share}")?;
+        }
         if self.mode == ModeConfig::Shadow {
             f.write_str(", shadow")?;
         }
@@ -472,6 +506,10 @@ struct LimitSection {
     /// What a node does while `store.shared` is away: `local_share` (it has its share of the limit), `fail_closed` (for 30 seconds it spends what its own calls give back, then status 503), or `fail_open` (it has the whole limit). Default `fail_closed` for `cost`, else `local_share`.
     #[serde(default)]
     on_store_error: Option<StoreErrorConfig>,
+    /// Shares of the limit, such as `[80%, 95%]`: a request with which one is reached is noted, and alerts can go by that (`limits_soft > 0`). Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 4))]
+    soft: Vec<PercentConfig>,
 }
 
 impl LimitSection {
@@ -504,6 +542,7 @@ impl LimitSection {
             on_exceed: exceed(&text(&self.on_exceed))?,
             burst: self.burst,
             on_store_error: self.on_store_error,
+            soft: self.soft,
         })
     }
 }
@@ -675,6 +714,7 @@ impl Default for LimitsConfig {
             on_exceed: ExceedConfig::Reject,
             burst: None,
             on_store_error: None,
+            soft: Vec::new(),
         };
         let minute = WindowConfig::Sliding(Duration::from_secs(60));
         LimitsConfig(vec![

@@ -148,7 +148,7 @@ prop_compose! {
         meter in 0..6usize, limit in 0u64..1_000_000, window in 1u64..10_000_000, scopes in 0usize..4,
         when in prop::collection::vec((0..7usize, any::<bool>(), word()), 0..3),
         (shadow, exceed, burst, id) in (any::<bool>(), 0..3u8, prop::option::of(1u64..9), prop::option::of("[a-z-]{1,9}")),
-        model in word(), store in prop::option::of(0..3usize),
+        model in word(), store in prop::option::of(0..3usize), soft in prop::collection::vec(1u8..100, 0..3),
     ) -> LimitRule {
         let meter = [MeterConfig::Requests, MeterConfig::Tokens, MeterConfig::InputTokens, MeterConfig::OutputTokens,
             MeterConfig::Cost, MeterConfig::Concurrent][meter];
@@ -172,6 +172,7 @@ prop_compose! {
             },
             burst,
             on_store_error: store.map(|at| StoreErrorConfig::ALL[at]),
+            soft: soft.into_iter().map(PercentConfig).collect(),
         }
     }
 }

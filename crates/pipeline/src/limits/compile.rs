@@ -65,6 +65,7 @@ pub(crate) fn compile(
             on_exceed: ExceedConfig::Reject,
             burst: None,
             on_store_error: None,
+            soft: Vec::new(),
         };
         let path = "protect.spend.per_minute".to_owned();
         compiler.add(&rule, "protect-spend-per-minute", path);
@@ -277,6 +278,7 @@ fn one(
         per: config.per.clone(),
         when: config.when.clone(),
         on_exceed: config.on_exceed.clone(),
+        soft: config.soft.iter().map(|share| share.0).collect(),
         metrics: metrics.limit(name),
     })
 }

@@ -171,6 +171,7 @@ impl Exchange {
                 self.decided(limit, LimitDecision::Shadow, detail);
             }
         }
+        self.soft((limits, own), &reservation);
         if self.limit_decision() == Some(LimitDecision::Queued) {
             self.held_back(waited);
         }
@@ -186,6 +187,38 @@ impl Exchange {
             growth: sized.then(|| Growth::of(need)),
             written,
         });
+    }
+
+    /// Notes the rules whose soft shares are reached with this request.
+    fn soft(&mut self, (limits, own): (&[&Limit], &Own), reservation: &Reservation) {
+        for (standing, amount) in reservation.taken_amounts() {
+            let of = |limit: &&&Limit| limit.rule.name == standing.rule.name;
+            let Some(limit) = limits.iter().find(of) else {
+                continue;
+            };
+            let before = standing.level.used.saturating_sub(amount);
+            let reached = |share: u8| {
+                let from = (u128::from(standing.limit) * u128::from(share)).div_ceil(100);
+                u128::from(before) < from && from <= u128::from(standing.level.used)
+            };
+            if !limit.soft.iter().any(|share| reached(*share)) {
+                continue;
+            }
+            limit.metrics.soft.add(1);
+            if self.limit_decision().is_none() {
+                let one = Broken {
+                    at: 0,
+                    standing,
+                    amount,
+                    wait: None,
+                };
+                let mut detail = detail(limit, &one, &[], own);
+                if let Some(detail) = detail.as_object_mut() {
+                    detail.remove("violated");
+                }
+                self.decided(limit, LimitDecision::Soft, detail);
+            }
+        }
     }
 
     /// It goes to another route.

@@ -6,7 +6,7 @@ use crate::metrics::{Gauge, SharedLimitMetrics};
 pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
     let mut decisions = Family::counter(
         "aplomb_limits_decisions_total",
-        "Requests with which a limit did something, by rule and decision: `refused`, `queued`, `downgraded`, or `shadow` (it would have refused).",
+        "Requests with which a limit did something, by rule and decision: `refused`, `queued`, `downgraded`, `shadow` (it would have refused), or `soft` (a share of the limit was reached).",
     );
     for (name, limit) in metrics.limits.all() {
         for (decision, count) in [
@@ -14,6 +14,7 @@ pub(super) fn families(metrics: &Metrics) -> Vec<Family> {
             ("queued", &limit.queued),
             ("downgraded", &limit.downgraded),
             ("shadow", &limit.shadow),
+            ("soft", &limit.soft),
         ] {
             let labels = two(("rule", &name), ("decision", decision));
             decisions.push(labels, number(count.get()));
