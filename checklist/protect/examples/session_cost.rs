@@ -79,7 +79,7 @@ fn main() {
     };
     let proofs: Vec<String> = (0..9000)
         .map(|n| {
-            let challenge = challenger.create(work(1), "shop", &draw(n), NOW);
+            let challenge = challenger.create(work(1), ("shop", subnet), &draw(n), NOW);
             let key = solve(nonce(n), salt, 1);
             STANDARD.encode(format!(
                 r#"{{"challenge":{challenge},"solution":{{"counter":1,"derivedKey":"{key}"}}}}"#
@@ -89,10 +89,10 @@ fn main() {
     println!("a proof of work is checked and remembered:");
     cost(1000, |n| {
         let proof = proofs.get(usize::try_from(n).unwrap()).unwrap();
-        assert_eq!(challenger.verify(proof, "shop", NOW), Ok(()));
+        assert_eq!(challenger.verify(proof, ("shop", subnet), NOW), Ok(()));
     });
     println!("a challenge of cost 1000 is made:");
     cost(100, |n| {
-        black_box(challenger.create(work(1000), "shop", &draw(n), NOW));
+        black_box(challenger.create(work(1000), ("shop", subnet), &draw(n), NOW));
     });
 }

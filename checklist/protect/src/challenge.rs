@@ -8,8 +8,12 @@
 //! Unlike the reference, members of the parameters in another order are another text, and refused. What a solution proves is work,
 //! not a person, and it costs less than a cent: it bounds how fast sessions are made, not how many.
 //!
+//! Each ten solutions from one subnet in ten minutes double the tries of its next challenges, up to sixteen times.
+//!
 //! Solutions are remembered by one node; on another one, each counts once more.
 
+use crate::sketch::Sketch;
+use aplomb_core::network::Network;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,6 +32,13 @@ const KEY_BYTES: usize = 32;
 pub const PROOF_BYTES_MAX: usize = 4096;
 /// Most solutions that are remembered in the time of a challenge. Chosen: 900 a second for five minutes, in 20 MB.
 const SPENT_MAX: usize = 1 << 18;
+
+/// For so long a solution makes the next challenges of its subnet harder.
+const RECENT_MS: u64 = 600_000;
+/// So many solutions double the tries. Chosen: a household stays below, an office of a hundred pays the most.
+const RECENT_FREE: u64 = 10;
+/// Most doublings. Chosen: sixteen times the work is a minute on a phone, and still ends.
+const DOUBLED_MAX: u64 = 4;
 
 type Sha256Mac = Hmac<Sha256>;
 
@@ -81,6 +92,8 @@ pub struct Challenger {
     signature: Sha256Mac,
     key_signature: Sha256Mac,
     spent: Spent,
+    /// Solutions by subnet.
+    solved: Sketch,
 }
 
 #[derive(Deserialize)]
@@ -172,12 +185,35 @@ impl Challenger {
             signature: mac(&sign(&whole, b"challenge parameters")),
             key_signature: mac(&sign(&whole, b"challenge key")),
             spent: Spent::default(),
+            solved: Sketch::new(RECENT_MS),
         }
     }
 
-    /// A challenge for a site, as `{parameters, signature}`. Costs one derivation.
-    pub fn create(&self, work: Work, site: &str, draw: &Draw, now_ms: u64) -> Value {
-        let half = work.tries.max(2) / 2;
+    fn place(&self, subnet: Network) -> u64 {
+        let digest = sign(&self.signature, subnet.to_string().as_bytes());
+        let (first, _) = digest.split_at(8);
+        first
+            .iter()
+            .fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    }
+
+    /// How many times harder it is for a subnet.
+    fn harder(&self, subnet: Network, now_ms: u64) -> u32 {
+        let recent = self.solved.get(self.place(subnet), now_ms);
+        let doubled = (recent / RECENT_FREE).min(DOUBLED_MAX);
+        1 << doubled
+    }
+
+    /// A challenge for a page of a site that is read in a subnet, as `{parameters, signature}`. Costs one derivation.
+    pub fn create(
+        &self,
+        work: Work,
+        (site, subnet): (&str, Network),
+        draw: &Draw,
+        now_ms: u64,
+    ) -> Value {
+        let tries = work.tries.saturating_mul(self.harder(subnet, now_ms));
+        let half = tries.max(2) / 2;
         let counter = half + draw.place % half;
         let key = derive(&draw.nonce, counter, &draw.salt, work.cost);
         let (told, _) = key.split_at(KEY_BYTES / 2);
@@ -202,7 +238,12 @@ impl Challenger {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn verify(&self, proof: &str, site: &str, now_ms: u64) -> Result<(), Refused> {
+    pub fn verify(
+        &self,
+        proof: &str,
+        (site, subnet): (&str, Network),
+        now_ms: u64,
+    ) -> Result<(), Refused> {
         let proof = read(proof).ok_or(Refused::Unreadable)?;
         let Challenge {
             parameters,
@@ -231,7 +272,9 @@ impl Challenger {
         if !is_signed(&self.key_signature, &key, &key_signature) {
             return Err(Refused::Wrong);
         }
-        self.spent.spend(nonce, expires_ms, now_ms)
+        self.spent.spend(nonce, expires_ms, now_ms)?;
+        self.solved.add(self.place(subnet), now_ms);
+        Ok(())
     }
 }
 

@@ -80,7 +80,7 @@ pub struct ChallengeConfig {
     /// Rounds of PBKDF2 in one try; the gateway does as many for each challenge it makes. Default 1000; 100 to 10000.
     #[schemars(range(min = 100, max = 10_000))]
     pub cost: u32,
-    /// Most tries for a solution; it takes at least half as many. Default 10000; 2 to 1000000.
+    /// Most tries for a solution; it takes at least half as many. Each ten solutions from one subnet in ten minutes double it, up to sixteen times. Default 10000; 2 to 1000000.
     #[schemars(range(min = 2, max = 1_000_000))]
     pub tries: u32,
     /// How long a challenge may be solved. Default `5m`; 10 s to 15 minutes.

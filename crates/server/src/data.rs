@@ -210,7 +210,7 @@ async fn route(
         let body = read_body(body, session::BODY_MAX, server_timeout(&policy)).await?;
         let asked = session::Asked::of(&policy, &head.headers, &body)?;
         return match path {
-            Path::Challenge => session::challenge(gateway, &policy, &asked),
+            Path::Challenge => session::challenge(gateway, &policy, (&asked, &visit.place)),
             _ => session::begin(gateway, &policy, (&asked, &visit.place)),
         };
     }

@@ -107,7 +107,7 @@ fn no_random() -> ApiError {
 pub(crate) fn challenge(
     gateway: &Gateway,
     policy: &Policy,
-    asked: &Asked,
+    (asked, place): (&Asked, &Place),
 ) -> Result<Reply, ApiError> {
     let state = &gateway.state;
     if asked.site.needs(state) == Proven::Nothing {
@@ -122,7 +122,7 @@ pub(crate) fn challenge(
     let work = policy.screen.sites.work;
     let mut told = state
         .challenger
-        .create(work, &asked.site.name, &draw, now_ms);
+        .create(work, (&asked.site.name, place.subnet()), &draw, now_ms);
     if let Some(told) = told.as_object_mut() {
         told.insert("type".to_owned(), Value::from("altcha"));
     }
@@ -131,7 +131,7 @@ pub(crate) fn challenge(
 }
 
 /// What was shown, where something has to be.
-fn proven(state: &State, asked: &Asked) -> Result<Proven, ApiError> {
+fn proven(state: &State, asked: &Asked, place: &Place) -> Result<Proven, ApiError> {
     if asked.site.asks(state) == Proven::Nothing {
         return Ok(Proven::Nothing);
     }
@@ -140,7 +140,9 @@ fn proven(state: &State, asked: &Asked) -> Result<Proven, ApiError> {
         return Err(required(state, "proof", message));
     };
     let now_ms = state.clock.now_ms();
-    let checked = state.challenger.verify(proof, &asked.site.name, now_ms);
+    let checked = state
+        .challenger
+        .verify(proof, (&asked.site.name, place.subnet()), now_ms);
     checked.map_err(|refused| match refused {
         Refused::Unreadable => ApiError::invalid("proof", refused.to_string()),
         Refused::Full => ApiError::new(ErrorCode::Overloaded, refused.to_string()),
@@ -176,7 +178,7 @@ pub(crate) fn begin(
 ) -> Result<Reply, ApiError> {
     let state = &gateway.state;
     let user = user_of(asked)?;
-    let proven = proven(state, asked)?;
+    let proven = proven(state, asked, place)?;
     let time = policy.screen.sites.session;
     let now_ms = state.clock.now_ms();
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

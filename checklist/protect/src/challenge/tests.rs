@@ -20,6 +20,10 @@ fn challenger() -> Challenger {
     Challenger::new(&secret)
 }
 
+fn home() -> Network {
+    "192.0.2.0/24".parse().unwrap()
+}
+
 fn draw() -> Draw {
     Draw {
         nonce: unhex("00112233445566778899aabbccddeeff").unwrap(),
@@ -40,12 +44,12 @@ fn good() -> String {
 
 #[track_caller]
 fn check(proof: &str, expected: Result<(), Refused>) {
-    assert_eq!(challenger().verify(proof, "shop", NOW), expected);
+    assert_eq!(challenger().verify(proof, ("shop", home()), NOW), expected);
 }
 
 #[test]
 fn a_challenge_is_what_another_implementation_makes() {
-    let made = challenger().create(WORK, "shop", &draw(), NOW);
+    let made = challenger().create(WORK, ("shop", home()), &draw(), NOW);
     assert_eq!(made["parameters"].to_string(), PARAMETERS);
     assert_eq!(made["signature"], SIGNATURE);
     let Draw { nonce, salt, .. } = draw();
@@ -62,7 +66,7 @@ fn the_counter_lies_in_the_upper_half() {
                 tries,
                 ..WORK
             };
-            let made = challenger().create(work, "shop", &Draw { place, ..draw() }, NOW);
+            let made = challenger().create(work, ("shop", home()), &Draw { place, ..draw() }, NOW);
             let Draw { nonce, salt, .. } = draw();
             let key = hex(&derive(&nonce, half + place % half, &salt, 1));
             assert_eq!(made["parameters"]["keyPrefix"], key[..32]);
@@ -74,18 +78,21 @@ fn the_counter_lies_in_the_upper_half() {
 fn a_solution_counts_once_and_in_time() {
     let challenger = challenger();
     assert_eq!(
-        challenger.verify(&good(), "other", NOW),
+        challenger.verify(&good(), ("other", home()), NOW),
         Err(Refused::Foreign)
     );
     assert_eq!(
-        challenger.verify(&good(), "shop", 1_795_400_300_000),
+        challenger.verify(&good(), ("shop", home()), 1_795_400_300_000),
         Err(Refused::Expired)
     );
     assert_eq!(
-        challenger.verify(&good(), "shop", 1_795_400_299_999),
+        challenger.verify(&good(), ("shop", home()), 1_795_400_299_999),
         Ok(())
     );
-    assert_eq!(challenger.verify(&good(), "shop", NOW), Err(Refused::Spent));
+    assert_eq!(
+        challenger.verify(&good(), ("shop", home()), NOW),
+        Err(Refused::Spent)
+    );
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn altered_parameters_are_refused() {
     }
     let elsewhere = Challenger::new(&[7; 32]);
     assert_eq!(
-        elsewhere.verify(&good(), "shop", NOW),
+        elsewhere.verify(&good(), ("shop", home()), NOW),
         Err(Refused::Foreign)
     );
 }
@@ -148,7 +155,11 @@ fn altered_parameters_are_refused() {
 fn what_is_cut_anywhere_is_refused() {
     let whole = good();
     for end in 0..whole.len() {
-        assert!(challenger().verify(&whole[..end], "shop", NOW).is_err());
+        assert!(
+            challenger()
+                .verify(&whole[..end], ("shop", home()), NOW)
+                .is_err()
+        );
     }
     for counter in ["-1", "4294967296", "1.5", "\"78\""] {
         check(
@@ -195,4 +206,25 @@ fn a_full_memory_refuses_instead_of_forgetting() {
     assert!(refused > 0);
     assert_eq!(spent.spend([0; 16], 1000, 0), Err(Refused::Spent));
     assert_eq!(spent.spend([255; 16], 3000, 1001), Ok(()));
+}
+
+#[test]
+fn a_subnet_that_solves_much_works_more_for_a_while() {
+    let challenger = challenger();
+    let harder = |now| challenger.harder(home(), now);
+    assert_eq!(challenger.verify(&good(), ("shop", home()), NOW), Ok(()));
+    for (more, factor) in [(8, 1), (1, 2), (10, 4), (20, 16), (500, 16)] {
+        for _ in 0..more {
+            challenger.solved.add(challenger.place(home()), NOW);
+        }
+        assert_eq!(harder(NOW), factor);
+    }
+    let other = "192.0.3.0/24".parse().unwrap();
+    assert_eq!(challenger.harder(other, NOW), 1);
+    let work = Work { cost: 1, ..WORK };
+    let made = challenger.create(work, ("shop", home()), &draw(), NOW);
+    let Draw { nonce, salt, .. } = draw();
+    let key = hex(&derive(&nonce, 800 + 12_345_678 % 800, &salt, 1));
+    assert_eq!(made["parameters"]["keyPrefix"], key[..32]);
+    assert_eq!(harder(NOW + 2 * RECENT_MS), 1);
 }
