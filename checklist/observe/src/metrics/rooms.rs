@@ -104,6 +104,12 @@ pub struct ProtectMetrics {
     pub open_now: Gauge,
     /// Those that are half open.
     pub half_open_now: Gauge,
+    /// Challenges that were made.
+    pub challenges: Counter,
+    /// Sessions that were made.
+    pub sessions: Counter,
+    /// Requests that have to show something first.
+    pub challenged: Counter,
     /// Decisions that could not be noted in the audit trail.
     pub unnoted: Counter,
 }

@@ -1,6 +1,7 @@
 //! Who is let in before anybody knows who is calling: networks of the file, compiled.
 
 pub mod decisions;
+pub mod sites;
 mod spend;
 
 pub use spend::Spend;
@@ -30,6 +31,8 @@ pub struct Screen {
     only: Networks,
     /// Breakers of spending, where the file has them.
     pub spend: Option<Spend>,
+    /// Sites whose pages call with sessions.
+    pub sites: sites::Sites,
 }
 
 /// What the lists say of a place.
@@ -91,6 +94,7 @@ pub(crate) fn compile(
         deny: of("protect.networks.deny", &lists.deny),
         only: of("protect.networks.only", &lists.only),
         spend: Spend::of(&file.protect.spend),
+        sites: sites::Sites::of(file),
         header: match file.server.forwarded {
             ForwardedConfig::XForwardedFor => Header::XForwardedFor,
             ForwardedConfig::Forwarded => Header::Forwarded,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::metrics::ProtectMetrics;
 
-pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 10] {
+pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 13] {
     let plain = |name, help, counter: &Counter| {
         Family::counter(name, help).with(Vec::new(), number(counter.get()))
     };
@@ -60,6 +60,21 @@ pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 10] {
         .with(one("state", "throttled"), number(metrics.throttled_now.get()))
         .with(one("state", "open"), number(metrics.open_now.get()))
         .with(one("state", "half_open"), number(metrics.half_open_now.get())),
+        plain(
+            "aplomb_protect_challenges_total",
+            "Challenges that were made for browsers.",
+            &metrics.challenges,
+        ),
+        plain(
+            "aplomb_protect_sessions_total",
+            "Sessions that were made for browsers.",
+            &metrics.sessions,
+        ),
+        plain(
+            "aplomb_protect_challenge_required_total",
+            "Requests of browsers that have to show something first.",
+            &metrics.challenged,
+        ),
         plain(
             "aplomb_audit_lost_total",
             "Decisions of the gateway that could not be noted in the audit trail.",
