@@ -103,14 +103,14 @@ fn what_is_off(file: &ConfigFile) -> Vec<&'static str> {
 /// The file is wrong, or the model is unknown.
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let state = state();
-    let (_, _, policy) = compiled(&args.config, &state)?;
+    let (_, parsed, policy) = compiled(&args.config, &state)?;
     let route = policy
         .resolve(&args.model, &state.metrics)
         .map_err(Failure::wrong)?;
     if args.json {
         line(&as_json(&args.model, &route).to_string());
     } else {
-        as_text(&args.model, &route);
+        as_text(&args.model, &route, &parsed.file);
     }
     Ok(())
 }
@@ -128,7 +128,7 @@ fn as_json(model: &str, route: &Route) -> serde_json::Value {
     })
 }
 
-fn as_text(model: &str, route: &Route) {
+fn as_text(model: &str, route: &Route, file: &ConfigFile) {
     match &route.name {
         Some(name) => line(&format!("`{model}` is served by the route `{name}`")),
         None => line(&format!(
@@ -173,7 +173,15 @@ fn as_text(model: &str, route: &Route) {
     } else {
         "facts, no text"
     };
-    line(&format!(
-        "  answers are not checked, nothing is cached; records hold {text}"
-    ));
+    let named = route.name.as_ref().and_then(|name| file.routes.get(&**name));
+    let checks = named.map_or(&[][..], |config| config.validate.as_slice());
+    let checked = match checks {
+        [] => "answers are not checked".to_owned(),
+        checks => format!("answers are checked by {}", checks.join(", ")),
+    };
+    let cache = named.and_then(|config| config.cache.as_ref());
+    let cached = cache.map_or("nothing is cached".to_owned(), |name| {
+        format!("answers are kept in the cache `{name}`")
+    });
+    line(&format!("  {checked}, {cached}; records hold {text}"));
 }
