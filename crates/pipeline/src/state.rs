@@ -22,6 +22,7 @@ use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_protect::accounts::Accounts;
 use aplomb_protect::spend::Breakers;
 use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
@@ -76,6 +77,8 @@ pub struct State {
     pub watch: Watch,
     /// What tenants and keys spend.
     pub breakers: Breakers,
+    /// New users that have something in common.
+    pub(crate) accounts: Accounts,
     /// What the gateway itself decided, on its way to the audit trail.
     pub decisions: Decisions,
     /// Whether the panic switch is on, as last read from the control store.
@@ -99,6 +102,7 @@ impl State {
             limits: Arc::default(),
             watch: Watch::default(),
             breakers: Breakers::default(),
+            accounts: Accounts::default(),
             decisions: Decisions::default(),
             panic: AtomicBool::new(false),
             limits_shared: None,

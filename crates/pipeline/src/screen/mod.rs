@@ -1,8 +1,10 @@
 //! Who is let in before anybody knows who is calling: networks of the file, compiled.
 
 pub mod decisions;
+mod risk;
 mod spend;
 
+pub(crate) use risk::{Risks, Suspicion};
 pub use spend::Spend;
 pub(crate) use spend::Watched;
 
@@ -30,6 +32,8 @@ pub struct Screen {
     only: Networks,
     /// Breakers of spending, where the file has them.
     pub spend: Option<Spend>,
+    /// What is made of what speaks against a request.
+    pub(crate) risks: Risks,
 }
 
 /// What the lists say of a place.
@@ -91,6 +95,7 @@ pub(crate) fn compile(
         deny: of("protect.networks.deny", &lists.deny),
         only: of("protect.networks.only", &lists.only),
         spend: Spend::of(&file.protect.spend),
+        risks: Risks::of(&file.protect),
         header: match file.server.forwarded {
             ForwardedConfig::XForwardedFor => Header::XForwardedFor,
             ForwardedConfig::Forwarded => Header::Forwarded,
