@@ -18,6 +18,7 @@ pub mod choose;
 pub mod class;
 pub mod gate;
 pub mod hedge;
+pub mod hints;
 pub mod pace;
 pub mod queue;
 pub mod share;

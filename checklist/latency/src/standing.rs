@@ -5,12 +5,13 @@ use crate::budget::RetryBudget;
 use crate::class::{Class, Health};
 use crate::gate::{Gate, Told};
 use crate::hedge::HedgeBudget;
+use crate::hints::{Hint, Learned, Outbox};
 use crate::pace::Pace;
 use crate::queue::Queue;
 use aplomb_core::request::Delivery;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,6 +111,8 @@ pub struct Standing {
     pub key: Arc<KeyStanding>,
     /// Number of the key among those of its provider, from 1.
     pub key_number: usize,
+    /// Its name, and who is told what is learned of it.
+    tells: Option<(String, Outbox)>,
 }
 
 /// A standing at one moment.
@@ -140,7 +143,12 @@ pub struct View {
 }
 
 impl Standing {
-    fn new(key: Arc<KeyStanding>, key_number: usize, now: Instant) -> Self {
+    fn new(
+        key: Arc<KeyStanding>,
+        key_number: usize,
+        tells: Option<(String, Outbox)>,
+        now: Instant,
+    ) -> Self {
         Standing {
             inner: Mutex::new(Inner {
                 breaker: Breaker::new(now),
@@ -152,7 +160,22 @@ impl Standing {
             queue: Arc::default(),
             key,
             key_number,
+            tells,
         }
+    }
+
+    /// Tells others what was learned, if there are others.
+    fn tell(&self, learned: Learned, time: Duration) {
+        let Some((target, outbox)) = &self.tells else {
+            return;
+        };
+        let hint = Hint {
+            target: target.clone(),
+            learned,
+            for_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        };
+        // Where too many wait, each node learns by itself.
+        let _ = outbox.try_send(hint);
     }
 
     /// As it is now, for a call of so many tokens.
@@ -275,9 +298,20 @@ impl InFlight {
                 self.probes = false;
                 inner.pace.ended(true, now);
                 changed.opened = inner.breaker.failed(rule, weight, now, failure.random);
+                if changed.opened
+                    && let Phase::Open { until } = inner.breaker.phase()
+                {
+                    let time = until.saturating_duration_since(now);
+                    self.standing.tell(Learned::Fails, time);
+                }
             }
             Health::Gated if failure.class == Class::Forbidden => inner.gate.shun(FORBIDDEN, now),
-            Health::Gated => inner.gate.shut(failure.retry_after, now),
+            Health::Gated => {
+                inner.gate.shut(failure.retry_after, now);
+                if let Some(time) = failure.retry_after {
+                    self.standing.tell(Learned::Limited, time);
+                }
+            }
             Health::KeyAside => {
                 let time = match failure.class {
                     Class::Quota => QUOTA_ASIDE,
@@ -285,6 +319,9 @@ impl InFlight {
                 };
                 let mut aside = locked(&self.standing.key.aside);
                 changed.key_aside = aside.is_none_or(|aside| aside.until <= now);
+                if changed.key_aside {
+                    self.standing.tell(Learned::KeyAside, time);
+                }
                 *aside = Some(Aside {
                     class: failure.class,
                     until: now + time,
@@ -317,6 +354,8 @@ pub struct Standings {
     keys: Map<KeyStanding>,
     providers: Map<ProviderStanding>,
     hedges: Map<Mutex<HedgeBudget>>,
+    /// Who is told what is learned; nobody where there is one node.
+    outbox: OnceLock<Outbox>,
 }
 
 fn get<T>(map: &Map<T>, name: &str, new: impl FnOnce() -> T) -> Arc<T> {
@@ -349,8 +388,38 @@ impl Standings {
         let of_key = || get(&self.keys, &with_key(provider, key), KeyStanding::default);
         let name = with_key(&format!("{provider}/{model}"), key);
         get(&self.targets, &name, || {
-            Standing::new(of_key(), key + 1, now)
+            let tells = self
+                .outbox
+                .get()
+                .map(|outbox| (name.clone(), outbox.clone()));
+            Standing::new(of_key(), key + 1, tells, now)
         })
+    }
+
+    /// Tells others what is learned of targets. To be called before there are any.
+    pub fn tell_others(&self, outbox: Outbox) {
+        // A second one would be a mistake of the program, and changes nothing.
+        let _ = self.outbox.set(outbox);
+    }
+
+    /// Another node has learned this: other targets are asked first for a while. False where the target is not known here.
+    pub fn hear(&self, hint: &Hint, now: Instant) -> bool {
+        let Some(standing) = locked(&self.targets).get(&hint.target).cloned() else {
+            return false;
+        };
+        let mut inner = locked(&standing.inner);
+        match hint.learned {
+            // What this node knows by itself may hold for longer.
+            Learned::Limited if inner.gate.wait(0, now).is_none() => {
+                inner.gate.shut(Some(hint.time()), now);
+            }
+            Learned::Limited => {}
+            Learned::Fails | Learned::KeyAside if !inner.gate.is_shunned(now) => {
+                inner.gate.shun(hint.time(), now);
+            }
+            Learned::Fails | Learned::KeyAside => {}
+        }
+        true
     }
 
     /// Of a provider.

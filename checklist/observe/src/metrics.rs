@@ -435,6 +435,8 @@ pub struct Metrics {
     pub limits_waiting: Gauge,
     /// Uses that were counted together with those of other callers, since there were too many for counters of their own.
     pub limits_crowded: Gauge,
+    /// Hints about targets that other nodes were told, and that they have told.
+    pub hints: [Gauge; 2],
     /// Refusals that were told late, since their callers go on asking.
     pub limits_delayed: Counter,
     /// Users of each level of trust: suspended, quarantine, standard, trusted.
@@ -549,6 +551,7 @@ impl Default for Metrics {
             limits_in_flight: Gauge::default(),
             limits_waiting: Gauge::default(),
             limits_crowded: Gauge::default(),
+            hints: Default::default(),
             limits_delayed: Counter::default(),
             trust_users: Default::default(),
             trust_lost: Gauge::default(),

@@ -342,6 +342,7 @@ pub async fn serve(
     follow(&gateway.state);
     let (limits, stop_limits) = (Tasks::default(), watch::Sender::new(false));
     limits.spawn(gateway.state.clone().share_limits(stop_limits.subscribe()));
+    limits.spawn(gateway.state.clone().hear_others());
     announce(&gateway, &server, data_at, admin_at);
     started(data_at, admin_at);
     run_until_stopped(&origin, &gateway).await?;
@@ -353,6 +354,7 @@ pub async fn serve(
     gateway.state.evals.stop();
     evals.wait(Duration::from_secs(1)).await;
     stop_limits.send_replace(true);
+    gateway.state.hear_no_more();
     if !limits.wait(LAST_LIMITS).await {
         tracing::warn!("the shared store did not take the last uses of limits in time");
     }

@@ -1,4 +1,4 @@
-//! The questions that prove the lines of the checklist, as `docs/latency.md` asks them.
+//! The questions that prove the lines of the checklist, as the pages of the rooms ask them.
 #![cfg(test)]
 
 use aplomb_testkit::Dialect::OpenAi;
@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
 
 /// The questions of a page, in their order.
-fn questions() -> Vec<String> {
-    let page = include_str!("../../../docs/latency.md");
+fn questions(page: &str) -> Vec<String> {
     let blocks = page.split("```sql\n").skip(1);
     let ends = blocks.filter_map(|block| block.split_once("```"));
     ends.map(|(question, _)| question.to_owned()).collect()
@@ -61,7 +60,7 @@ fn the_latency_lines_have_their_evidence() {
     wait_for("the records", || {
         (gateway.records().len() == 3).then_some(())
     });
-    let questions = questions();
+    let questions = questions(include_str!("../../../docs/latency.md"));
     let [streams, targets, cache, fallbacks, waits, hedges] = &questions[..] else {
         panic!("the page has other questions: {questions:?}");
     };
@@ -101,4 +100,54 @@ fn the_latency_lines_have_their_evidence() {
     );
     assert_eq!(waits[0]["longest_ms"], json!(0.0));
     assert_eq!(ask(&gateway, hedges), Vec::<Value>::new());
+}
+
+#[test]
+fn the_limits_lines_have_their_evidence() {
+    let config = "providers:\n  practice: { practice: { first_token: 0s, tokens_per_second: 0 } }\n\
+        routes:\n  chat: { targets: [practice/small] }\nkarma: { enabled: true }\n\
+        plans:\n  free: { price: 0 USD per month }\ntenants:\n  local: { plan: free }\n\
+        limits:\n  - 12 requests per 3h per user, soft 50%, id each\n";
+    let gateway = Gateway::start(BINARY, config);
+    // Three of twelve in quarantine; with the second of them half is passed.
+    for (user, status) in [("a", 200), ("a", 200), ("a", 200), ("a", 429), ("b", 200)] {
+        let answer = gateway
+            .chat(OpenAi, "chat", false)
+            .header("x-aplomb-user", user)
+            .whole();
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    wait_for("the records", || {
+        (gateway.records().len() == 5).then_some(())
+    });
+    let questions = questions(include_str!("../../../docs/limits.md"));
+    let [spent, flights, users, rules, karma] = &questions[..] else {
+        panic!("the page has other questions: {questions:?}");
+    };
+    assert_eq!(
+        ask(&gateway, spent),
+        [json!({ "plan": "free", "tenant": "local", "spent_usd": 0.0 })]
+    );
+    assert_eq!(
+        ask(&gateway, flights),
+        [json!({ "joined": 0, "parallel_refused": 0, "parallel_waited": 0 })]
+    );
+    assert_eq!(
+        ask(&gateway, users),
+        [json!({ "plan": "free", "trust": "quarantine", "users": 2, "requests": 5, "refused": 1 })]
+    );
+    assert_eq!(
+        ask(&gateway, rules),
+        [
+            json!({ "limit_rule": "each", "limit_decision": "refused", "times": 1, "users": 1 }),
+            json!({ "limit_rule": "each", "limit_decision": "soft", "times": 1, "users": 1 }),
+        ]
+    );
+    let karma = ask(&gateway, karma).remove(0);
+    assert_eq!(
+        (&karma["users"], &karma["explained"]),
+        (&json!(2), &json!(1.0))
+    );
+    let soft = "aplomb_limits_decisions_total{rule=\"each\",decision=\"soft\"}";
+    assert_eq!(gateway.metric(soft), Some(1.0));
 }

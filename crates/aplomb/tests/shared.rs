@@ -4,7 +4,7 @@
 use aplomb_testkit::client::Request;
 use aplomb_testkit::gateway::{Gateway, Setup};
 use aplomb_testkit::redis::RedisServer;
-use aplomb_testkit::upstream::{Script, Seen, Upstream};
+use aplomb_testkit::upstream::{Script, Seen, Step, Upstream};
 use aplomb_testkit::{wait_for, wire};
 use serde_json::{Value, json};
 
@@ -112,4 +112,96 @@ fn without_the_store_each_node_goes_on_alone_and_says_so() {
     assert_eq!(shown(&one)["entries"], 0);
     redis.restart();
     wait_for("the store again", || (purge(&one) == 200).then_some(()));
+}
+
+/// One node learns that a provider is down; the other one asks somebody else before it has failed there itself.
+#[test]
+fn what_one_node_learns_of_a_target_is_a_hint_for_others() {
+    let redis = RedisServer::start();
+    let down = Upstream::always(vec![Step::Send(wire::answer(503, &[], b"{}"))]);
+    let limited = Upstream::always(vec![Step::Send(wire::answer(
+        429,
+        &[("retry-after", "20")],
+        b"{}",
+    ))]);
+    let good = Upstream::start(numbered);
+    let node = || {
+        let config = format!(
+            "store: {{ shared: \"{}\" }}\nproviders:\n  \
+             down: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY }}\n  \
+             limited: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY }}\n  \
+             good: {{ kind: openai, base_url: \"{}/v1\", api_key: env:UP_KEY }}\n\
+             routes:\n  chat: {{ targets: [down/m, good/m], retry: {{ attempts: 2 }} }}\n  \
+             busy: {{ targets: [limited/m, good/m], retry: {{ attempts: 2 }} }}\n",
+            redis.url(),
+            down.url(),
+            limited.url(),
+            good.url()
+        );
+        Setup::new(BINARY, &config)
+            .server("key_pepper: env:PEPPER")
+            .env("PEPPER", "0123456789abcdef0123456789abcdef")
+            .start()
+    };
+    let (one, other) = (node(), node());
+    let usable = |gateway: &Gateway, target: &str| {
+        let all = gateway.admin_get("/admin/v1/targets").whole().json();
+        let mut all = all["data"].as_array().unwrap().iter();
+        all.find(|one| one["target"] == target).unwrap()["usable"] == true
+    };
+    assert!(usable(&other, "down/m") && usable(&other, "limited/m"));
+    // Each node listens from when it has come: the first hint may be before that, so it is told again.
+    let asks = |model: &str| {
+        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }] });
+        let answer = Request::post(one.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    wait_for("the hint of a breaker", || {
+        asks("chat");
+        if !usable(&other, "down/m") {
+            return Some(());
+        }
+        one.admin_get("/admin/v1/targets/reset")
+            .with_method("POST")
+            .body(b"{}")
+            .whole();
+        for _ in 0..5 {
+            asks("chat");
+        }
+        None
+    });
+    wait_for("the hint of a gate", || {
+        asks("busy");
+        if !usable(&other, "limited/m") {
+            return Some(());
+        }
+        one.admin_get("/admin/v1/targets/reset")
+            .with_method("POST")
+            .body(b"{}")
+            .whole();
+        None
+    });
+    let before = (down.seen().len(), limited.seen().len());
+    for model in ["chat", "busy"] {
+        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "hello" }] });
+        let answer = Request::post(other.data, "/v1/chat/completions", &body).whole();
+        assert_eq!(
+            (
+                answer.status,
+                answer.header("x-aplomb-target"),
+                answer.header("x-aplomb-attempts")
+            ),
+            (200, Some("good/m"), Some("1"))
+        );
+    }
+    assert_eq!((down.seen().len(), limited.seen().len()), before);
+    // Its own breaker is as it was: a hint is no failure.
+    let all = other.admin_get("/admin/v1/targets").whole().json();
+    let of = all["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["target"] == "down/m")
+        .unwrap();
+    assert_eq!(of["breaker"], "closed");
 }

@@ -4,7 +4,8 @@
 use aplomb_testkit::Dialect::OpenAi;
 use aplomb_testkit::client::{Request, Whole};
 use aplomb_testkit::gateway::{Gateway, Setup};
-use aplomb_testkit::wait_for;
+use aplomb_testkit::upstream::{Step, Upstream};
+use aplomb_testkit::{wait_for, wire};
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
@@ -420,4 +421,70 @@ fn who_goes_on_asking_is_answered_later_and_others_are_not() {
         "nobody else"
     );
     assert!(record("ada")["total_us"].as_u64().is_some());
+}
+
+/// Wrong requests cost trust, what is paid earns some; each is told with what shows it.
+#[test]
+fn wrong_requests_and_payments_move_a_score() {
+    let wrong =
+        json!({ "error": { "message": "no such parameter", "type": "invalid_request_error" } });
+    let upstream = Upstream::start(move |seen| match seen.model().as_str() {
+        "bad" => vec![Step::Send(wire::json_answer(400, &wrong))],
+        _ => wire::good(seen, &["hello"]),
+    });
+    let url = upstream.url();
+    let gateway = Gateway::start(
+        BINARY,
+        &format!(
+            "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+             routes:\n  good: {{ targets: [up/good] }}\n  bad: {{ targets: [up/bad] }}\n\
+             limits: []\nkarma: {{ enabled: true }}\n"
+        ),
+    );
+    for n in 0..24 {
+        let (model, status) = if n % 3 == 0 {
+            ("bad", 400)
+        } else {
+            ("good", 200)
+        };
+        assert_eq!(ask(&gateway, model, "eve").status, status);
+    }
+    let last = ask(&gateway, "bad", "eve");
+    let paid = says(
+        gateway.setup(),
+        &[
+            "limits",
+            "signal",
+            "eve",
+            "paid",
+            "--tenant",
+            "local",
+            "--usd",
+            "20",
+            "--note",
+            "invoice 7",
+        ],
+    );
+    assert!(paid.starts_with("score 1"), "{paid}");
+    let told = gateway.admin_get("/admin/v1/limits?who=eve").whole().json();
+    let moves = told["karma"]["moves"].as_array().unwrap();
+    let of = |cause: &str| {
+        moves
+            .iter()
+            .filter(|one| one["cause"] == cause)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("faulty_requests").len(), of("good_request").len()),
+        (1, 16),
+        "{told}"
+    );
+    let faulty = of("faulty_requests")[0];
+    assert_eq!(faulty["units"], -0.5);
+    let shows = faulty["evidence"].as_str().unwrap();
+    assert!(shows.len() == 36 && shows != last.header("x-aplomb-request-id").unwrap());
+    assert_eq!(
+        (&of("paid")[0]["units"], &of("paid")[0]["evidence"]),
+        (&json!(2.0), &json!("invoice 7"))
+    );
 }

@@ -7,9 +7,11 @@ use crate::screen::decisions::Decisions;
 use crate::shared::Shares;
 use aplomb_control::snapshot::KeySnapshot;
 use aplomb_core::clock::Clock;
+use aplomb_core::id::RequestId;
 use aplomb_engines::http::HttpClient;
 use aplomb_engines::redis::Redis;
 use aplomb_engines::tasks::Tasks;
+use aplomb_latency::hints::Hints;
 use aplomb_latency::standing::Standings;
 use aplomb_limits::estimate::Outputs;
 use aplomb_limits::hammer::Hammer;
@@ -65,6 +67,8 @@ pub struct State {
     pub(crate) limits_shared: Option<Arc<SharedLimits>>,
     /// Keeps it over a restart; none in tests that do not restart.
     pub ledger: Option<Ledger>,
+    /// What nodes tell one another of targets; none where there is one node.
+    hints: OnceLock<Arc<Hints>>,
     /// What is known of users.
     pub trust: Trust,
     /// Who goes on asking after refusals.
@@ -107,6 +111,7 @@ impl State {
             panic: AtomicBool::new(false),
             limits_shared: None,
             ledger: None,
+            hints: OnceLock::new(),
             trust: Trust::default(),
             hammer: Hammer::default(),
             outputs: Outputs::default(),
@@ -165,8 +170,33 @@ impl State {
     pub fn shared_over(self, redis: Redis) -> Self {
         let now_ms = self.clock.now_ms();
         let secret = self.placeholder_key.clone();
+        let node = RequestId::new(now_ms).to_string();
+        let (hints, outbox) = Hints::new(redis.clone(), &node);
+        self.standings.tell_others(outbox);
+        // A second one would be a mistake of the program, and changes nothing.
+        let _ = self.hints.set(Arc::new(hints));
         self.caches.share_over(redis, secret, now_ms);
         self
+    }
+
+    /// Tells other nodes what is learned of targets, and hears what they have learned, until [`State::hear_no_more`]. Returns at once
+    /// where there is one node.
+    pub async fn hear_others(self: Arc<Self>) {
+        if let Some(hints) = self.hints.get() {
+            hints.run(&self.standings, || self.clock.instant()).await;
+        }
+    }
+
+    /// Ends [`State::hear_others`].
+    pub fn hear_no_more(&self) {
+        if let Some(hints) = self.hints.get() {
+            hints.stop();
+        }
+    }
+
+    /// Hints that others were told, and that others have told; none where there is one node.
+    pub fn hints(&self) -> Option<(u64, u64)> {
+        self.hints.get().map(|hints| hints.counts())
     }
 
     /// The connections of a provider, by its stable name.

@@ -178,6 +178,7 @@ impl Metrics {
         all.extend(tenant_families(&self.tenants.all()));
         all.extend(latency::cache_families(&self.caches.all()));
         all.extend(limits::families(self));
+        all.push(latency::hint_family(self));
         all.extend(protect::families(&self.protect));
         all.extend(validate::families(self));
         all.extend(latency::share_families([

@@ -400,6 +400,10 @@ impl State {
             .limits_waiting
             .set(wide(self.limits.lobby.all()));
         self.refresh_shared_limits();
+        let (told, heard) = self.hints().unwrap_or_default();
+        for (gauge, count) in self.metrics.hints.iter().zip([told, heard]) {
+            gauge.set(count);
+        }
         let (levels, lost) = self.trust.book.counts(self.clock.now_ms());
         for (gauge, count) in self.metrics.trust_users.iter().zip(levels) {
             gauge.set(count);

@@ -198,7 +198,7 @@ impl Exchange {
             };
             let before = standing.level.used.saturating_sub(amount);
             let reached = |share: u8| {
-                let from = u128::from(standing.limit) * u128::from(share) / 100;
+                let from = (u128::from(standing.limit) * u128::from(share)).div_ceil(100);
                 u128::from(before) < from && from <= u128::from(standing.level.used)
             };
             if !limit.soft.iter().any(|share| reached(*share)) {

@@ -246,3 +246,6 @@ impl Erase for Trust {
 fn is(row: &Row, subject: &Subject) -> bool {
     subject.owns(&row.tenant, &row.user)
 }
+
+#[cfg(test)]
+mod tests;

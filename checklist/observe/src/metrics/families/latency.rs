@@ -366,3 +366,15 @@ pub(super) fn share_families(all: [(SharedBy, &ShareMetrics); 2]) -> [Family; 8]
     }
     [requests, unkept, cut, evicted, entries, bytes, calls, said]
 }
+
+/// What nodes tell one another of targets.
+pub(super) fn hint_family(metrics: &Metrics) -> Family {
+    let mut hints = Family::counter(
+        "aplomb_target_hints_total",
+        "What nodes have learned of targets (a breaker opened, a limit, a key set aside), `told` to others or `heard` of them.",
+    );
+    for (way, count) in ["told", "heard"].into_iter().zip(&metrics.hints) {
+        hints.push(one("way", way), number(count.get()));
+    }
+    hints
+}
