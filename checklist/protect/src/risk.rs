@@ -6,7 +6,7 @@
 /// What is known of a request and its user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// Requests of its address in the last minute that showed no known key or asked for what does not exist.
+    /// Requests of its address, in the window of strikes, that showed no known key or asked for what does not exist.
     pub strikes: u64,
     /// Its user came new in a burst from one subnet.
     pub linked_subnet: bool,

@@ -31,7 +31,7 @@ pub struct Manner {
     pub client: u128,
     /// It does not say in which language it wants answers.
     pub no_language: bool,
-    /// Requests of its address in the last minute that showed no known key, or asked for what does not exist.
+    /// Requests of its address, in the window of strikes, that showed no known key, or asked for what does not exist.
     pub strikes: u64,
     /// Its address is one that is not counted.
     pub exempt: bool,
