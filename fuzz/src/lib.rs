@@ -2,6 +2,7 @@
 
 pub mod models;
 pub mod privacy;
+pub mod protect;
 pub mod records;
 pub mod shared;
 

@@ -107,7 +107,8 @@ pub fn wire(origin: &Origin, parsed: &Parsed) -> Result<Wired, Failure> {
     let state = State::new(Arc::new(SystemClock), metrics, Some(records));
     let state = state
         .with_placeholder_key(&hasher.derive("placeholders"))
-        .with_limits_key(&hasher.derive("limits"));
+        .with_limits_key(&hasher.derive("limits"))
+        .with_session_key(&hasher.derive("sessions"));
     let state = with_ledger(state, &server.data_dir)?;
     let state = with_trust(state, &server.data_dir)?;
     let state = Arc::new(match shared(&parsed.file, &origin.base_dir())? {

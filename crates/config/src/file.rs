@@ -377,6 +377,8 @@ pub struct TenantConfig {
     pub keys: Vec<String>,
     /// Routes that all keys of the tenant may use, those made with `aplomb keys create` too; empty means all. A `*` stands for any text.
     pub routes: Vec<String>,
+    /// Sites of `protect.sites` whose sessions it pays for.
+    pub sites: Vec<String>,
     /// Its plan. Default: none.
     pub plan: Option<String>,
     /// What all its requests may cost together, such as `500 USD per month` or `20 USD per day tz Europe/Berlin`. Default: no bound.
@@ -395,6 +397,7 @@ impl Default for TenantConfig {
             plan: None,
             keys: Vec::new(),
             routes: Vec::new(),
+            sites: Vec::new(),
             keep: KeepConfig::default(),
             weight: 1,
         }

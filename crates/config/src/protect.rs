@@ -1,12 +1,14 @@
 //! The part of the file that keeps bad traffic out.
 
+use crate::cors;
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::file::ConfigFile;
+use crate::file::{ConfigFile, TenantConfig};
 use crate::limits::BudgetConfig;
 use crate::limits::sense::has_trust;
 use crate::scalar::{Span, Usd, text_scalar};
 use aplomb_core::money::NanoUsd;
 use aplomb_core::network::Network;
+use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -35,6 +37,10 @@ pub struct ProtectConfig {
     pub accounts: AccountsConfig,
     /// What happens to requests by their risk.
     pub risk: RiskConfig,
+    /// Web sites whose pages call without an API key, by name. A tenant pays for each (`tenants.<name>.sites`).
+    pub sites: IndexMap<String, SiteConfig>,
+    /// What their pages have to show for a session.
+    pub challenge: ChallengeConfig,
 }
 
 /// What those may spend together who are not trusted yet.
@@ -73,6 +79,73 @@ impl Default for AccountsConfig {
 pub struct RiskConfig {
     /// From this risk on a user counts as in quarantine, for this request. 1 to 100. Needs levels of trust (`karma`, or a segment with `trust`). Default: never.
     pub quarantine: Option<u8>,
+}
+
+/// A web site whose pages call with short-lived session tokens instead of an API key.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// Origins of its pages, as browsers send them: `https://shop.example`, with a port where it is not the scheme's own. They may read answers as those of `server.cors` may. At least one; `*` is refused.
+    pub origins: Vec<String>,
+    /// Routes that its sessions may use; a `*` stands for any text. At least one.
+    pub routes: Vec<String>,
+}
+
+/// When a browser has to show something for its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeModeConfig {
+    /// Never: who asks gets a session.
+    Never,
+    /// Only while far more sessions are asked for than usual. It arms and disarms itself, for each site.
+    OnAttack,
+    /// Where the user is not trusted. Not available yet.
+    Untrusted,
+    /// For each session.
+    #[default]
+    Always,
+}
+
+/// What a browser has to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeKindConfig {
+    /// That it has worked for a while, in the format of ALTCHA version 2. Nobody else is asked.
+    #[default]
+    ProofOfWork,
+}
+
+/// What pages of `protect.sites` have to show for a session.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChallengeConfig {
+    /// When. Default `always`.
+    pub mode: ChallengeModeConfig,
+    /// What. Default `proof_of_work`.
+    pub kind: ChallengeKindConfig,
+    /// Rounds of PBKDF2 in one try; the gateway does as many for each challenge it makes. Default 1000; 100 to 10000.
+    #[schemars(range(min = 100, max = 10_000))]
+    pub cost: u32,
+    /// Most tries for a solution; it takes at least half as many. Each ten solutions from one subnet in ten minutes double it, up to sixteen times. Default 10000; 2 to 1000000.
+    #[schemars(range(min = 2, max = 1_000_000))]
+    pub tries: u32,
+    /// How long a challenge may be solved. Default `5m`; 10 s to 15 minutes.
+    pub time: Span,
+    /// How long a session is. Default `10m`; 1 second to 15 minutes.
+    pub session: Span,
+}
+
+impl Default for ChallengeConfig {
+    fn default() -> Self {
+        ChallengeConfig {
+            mode: ChallengeModeConfig::Always,
+            kind: ChallengeKindConfig::ProofOfWork,
+            cost: 1000,
+            tries: 10_000,
+            time: Span(Duration::from_secs(300)),
+            session: Span(Duration::from_secs(600)),
+        }
+    }
 }
 
 /// What happens when a tenant or a key suddenly spends far more than usual.
@@ -294,8 +367,85 @@ fn untrusted(file: &ConfigFile, error: &mut impl FnMut(&str, &str)) {
     }
 }
 
+/// Longest session and longest time of a challenge. Chosen: nothing revokes one session, so it ends soon by itself.
+const SESSION_MAX: Duration = Duration::from_secs(15 * 60);
+/// Shortest time of a challenge. Chosen: a slow phone works that long.
+const SOLVE_MIN: Duration = Duration::from_secs(10);
+/// Longest name of a site: it is in each of its tokens.
+const SITE_BYTES_MAX: usize = 32;
+
+/// What is wrong with sites and their challenge.
+fn sites(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    let challenge = &file.protect.challenge;
+    let mut error = |path: &str, message: &str| found.push(Diagnostic::error(path, message));
+    if challenge.mode == ChallengeModeConfig::Untrusted {
+        let message = "`untrusted` is not available yet; use `always`, `on_attack` or `never`";
+        error("protect.challenge.mode", message);
+    }
+    if !(100..=10_000).contains(&challenge.cost) {
+        error("protect.challenge.cost", "must be from 100 to 10000");
+    }
+    if !(2..=1_000_000).contains(&challenge.tries) {
+        error("protect.challenge.tries", "must be from 2 to 1000000");
+    }
+    if !(SOLVE_MIN..=SESSION_MAX).contains(&challenge.time.0) {
+        error("protect.challenge.time", "must be from 10s to 15m");
+    }
+    if !(Duration::from_secs(1)..=SESSION_MAX).contains(&challenge.session.0) {
+        error("protect.challenge.session", "must be from 1s to 15m");
+    }
+    for (name, site) in &file.protect.sites {
+        let legal =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        let path = format!("protect.sites.{name}");
+        if name.is_empty() || name.len() > SITE_BYTES_MAX || !name.bytes().all(legal) {
+            let message = "a site's name has 1 to 32 lower-case letters, digits, `.`, `_` or `-`";
+            found.push(Diagnostic::error(path.as_str(), message));
+        }
+        let pays = |tenant: &&TenantConfig| tenant.sites.contains(name);
+        let message = match file.tenants.values().filter(pays).count() {
+            1 => None,
+            0 => Some(format!(
+                "no tenant pays for this site: write `tenants.NAME.sites: [{name}]`"
+            )),
+            _ => Some("only one tenant can pay for a site".to_owned()),
+        };
+        found.extend(message.map(|message| Diagnostic::error(path.as_str(), message)));
+        if site.routes.is_empty() {
+            let message = "at least one route; `\"*\"` for all of the tenant's";
+            found.push(Diagnostic::error(format!("{path}.routes"), message));
+        }
+        if site.origins.is_empty() {
+            let message = "at least one origin, such as `https://shop.example`";
+            found.push(Diagnostic::error(format!("{path}.origins"), message));
+        }
+        for (index, origin) in site.origins.iter().enumerate() {
+            let path = format!("{path}.origins[{index}]");
+            if origin == "*" {
+                let message = "a site names its origins: a token for all pages is one for none";
+                found.push(Diagnostic::error(path, message));
+            } else if let Some((message, right)) = cors::mistake(origin) {
+                let hint = right.map(|right| format!("write `{right}`"));
+                found.push(Diagnostic::error(path, message).suggest(hint));
+            }
+        }
+    }
+    for (name, tenant) in &file.tenants {
+        for (index, site) in tenant.sites.iter().enumerate() {
+            if !file.protect.sites.contains_key(site) {
+                let path = format!("tenants.{name}.sites[{index}]");
+                let message = format!("there is no site `{site}` under `protect.sites`");
+                let known = file.protect.sites.keys().map(String::as_str);
+                let suggestion = did_you_mean(site, known);
+                found.push(Diagnostic::error(path, message).suggest(suggestion));
+            }
+        }
+    }
+}
+
 /// What the shapes alone can't say.
 pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
+    sites(file, found);
     let guessing = &file.protect.guessing;
     let mut error = |path: &str, message: &str| found.push(Diagnostic::error(path, message));
     let window = guessing.window.0;

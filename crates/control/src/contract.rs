@@ -42,6 +42,7 @@ pub fn run(open: &dyn Fn() -> Box<dyn ControlStore>) {
     notes_are_kept(&*store);
     the_trail_is_whole(&*store);
     the_panic_switch_stays_where_it_is_put(open);
+    sessions_of_a_site_are_ended_for_every_process(open);
     names_are_checked(&*store);
     other_handles_see_changes(open);
     threads_do_not_lose_keys(open);
@@ -180,6 +181,24 @@ fn the_panic_switch_stays_where_it_is_put(open: &dyn Fn() -> Box<dyn ControlStor
     assert_eq!(two.version().unwrap(), once, "it is on already");
     two.set_panic(false, &ACT).unwrap();
     assert!(!one.panic().unwrap());
+}
+
+fn sessions_of_a_site_are_ended_for_every_process(open: &dyn Fn() -> Box<dyn ControlStore>) {
+    let (one, two) = (open(), open());
+    assert!(two.sessions_from().unwrap().is_empty());
+    let before = two.version().unwrap();
+    one.end_sessions("shop", &ACT).unwrap();
+    let later = Act {
+        at_ms: ACT.at_ms + 5,
+        ..ACT
+    };
+    one.end_sessions("shop", &later).unwrap();
+    let expected = vec![("shop".to_owned(), ACT.at_ms + 5)];
+    assert_eq!(two.sessions_from().unwrap(), expected);
+    assert!(two.version().unwrap() > before);
+    let row = two.audit(1).unwrap().remove(0);
+    assert_eq!((&*row.action, &*row.subject), ("session.revoke", "shop"));
+    assert!(!two.panic().unwrap());
 }
 
 fn names_are_checked(store: &dyn ControlStore) {

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const SCHEMA: i64 = 2;
+/// What the names of switches begin with that say until when the sessions of a site were ended.
+const SESSIONS: &str = "sessions:";
 /// Rows of the trail that are read at once.
 const PAGE: u32 = 1000;
 
@@ -427,6 +429,37 @@ impl ControlStore for SqliteStore {
 
     fn panic(&self) -> Result<bool, ControlError> {
         is_panic(&self.lock()).map_err(|error| self.engine(error))
+    }
+
+    fn end_sessions(&self, site: &str, act: &Act<'_>) -> Result<(), ControlError> {
+        self.write(|tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO switches VALUES (?1, ?2)",
+                params![format!("{SESSIONS}{site}"), act.at_ms.to_string()],
+            )?;
+            note(tx, act, "session.revoke", site).map(|_| ())
+        })
+    }
+
+    fn sessions_from(&self) -> Result<Vec<(String, u64)>, ControlError> {
+        let connection = self.lock();
+        let read = || -> rusqlite::Result<Vec<(String, String)>> {
+            let sql = "SELECT substr(name, ?1), value FROM switches WHERE name GLOB ?2";
+            let first = to_db(u64::try_from(SESSIONS.len() + 1).unwrap_or_default());
+            connection
+                .prepare(sql)?
+                .query_map(params![first, format!("{SESSIONS}*")], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .collect()
+        };
+        let rows = read().map_err(|error| self.engine(error))?;
+        // What can't be read ends all: a session is soon made anew.
+        let until = |value: String| value.parse().unwrap_or(u64::MAX);
+        Ok(rows
+            .into_iter()
+            .map(|(site, value)| (site, until(value)))
+            .collect())
     }
 
     fn version(&self) -> Result<u64, ControlError> {

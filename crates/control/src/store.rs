@@ -185,6 +185,18 @@ pub trait ControlStore: Send + Sync {
     /// The engine.
     fn panic(&self) -> Result<bool, ControlError>;
 
+    /// Ends all sessions of a site that were made until now.
+    ///
+    /// # Errors
+    /// The engine.
+    fn end_sessions(&self, site: &str, act: &Act<'_>) -> Result<(), ControlError>;
+
+    /// Sites whose sessions were ended, each with the time until which, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// The engine.
+    fn sessions_from(&self) -> Result<Vec<(String, u64)>, ControlError>;
+
     /// A number that grows with every change, whichever process made it.
     ///
     /// # Errors

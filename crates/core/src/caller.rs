@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct Caller {
     /// Organisation that pays. `local` where no tenants are configured.
     pub tenant: Arc<str>,
-    /// Public id of the API key, empty for the anonymous loopback caller.
+    /// Public id of the API key, `site-NAME` for sessions, empty for the anonymous loopback caller.
     pub key_id: Arc<str>,
     /// End user on whose behalf the call is made; falls back to the key id.
     pub user: Option<String>,
@@ -35,6 +35,19 @@ pub struct Manner {
     pub strikes: u64,
     /// Its address is one that is not counted.
     pub exempt: bool,
+}
+
+/// What the key ids of sessions begin with; the name of their site follows. Public ids of keys have no `-` there.
+const SITE: &str = "site-";
+
+/// The key id of a site's sessions.
+pub fn site_key_id(site: &str) -> String {
+    format!("{SITE}{site}")
+}
+
+/// Whether a key id is that of sessions.
+pub fn is_session(key_id: &str) -> bool {
+    key_id.starts_with(SITE)
 }
 
 /// Longest user or session id that is kept, in bytes. Chosen: a UUID or e-mail fits several times.

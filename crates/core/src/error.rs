@@ -20,6 +20,8 @@ pub enum ErrorCode {
     NotAllowed,
     /// The operator has turned the panic switch, and this key is not on its list.
     Panic,
+    /// A browser has to show something first.
+    ChallengeRequired,
     /// No such model, route or provider.
     ModelNotFound,
     /// No such path.
@@ -66,11 +68,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in the order of their metrics.
-    pub const ALL: [ErrorCode; 25] = [
+    pub const ALL: [ErrorCode; 26] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidApiKey,
         ErrorCode::NotAllowed,
         ErrorCode::Panic,
+        ErrorCode::ChallengeRequired,
         ErrorCode::ModelNotFound,
         ErrorCode::NotFound,
         ErrorCode::MethodNotAllowed,
@@ -101,6 +104,7 @@ impl ErrorCode {
             ErrorCode::InvalidApiKey => "invalid_api_key",
             ErrorCode::NotAllowed => "not_allowed",
             ErrorCode::Panic => "panic",
+            ErrorCode::ChallengeRequired => "challenge_required",
             ErrorCode::ModelNotFound => "model_not_found",
             ErrorCode::NotFound => "not_found",
             ErrorCode::MethodNotAllowed => "method_not_allowed",
@@ -187,6 +191,7 @@ impl ApiError {
             | ErrorCode::InvalidApiKey
             | ErrorCode::NotAllowed
             | ErrorCode::Panic
+            | ErrorCode::ChallengeRequired
             | ErrorCode::ModelNotFound
             | ErrorCode::NotFound
             | ErrorCode::MethodNotAllowed
@@ -248,7 +253,7 @@ impl ApiError {
         match self.code {
             ErrorCode::InvalidRequest => 400,
             ErrorCode::InvalidApiKey => 401,
-            ErrorCode::NotAllowed | ErrorCode::Panic => 403,
+            ErrorCode::NotAllowed | ErrorCode::Panic | ErrorCode::ChallengeRequired => 403,
             ErrorCode::ModelNotFound | ErrorCode::NotFound => 404,
             ErrorCode::MethodNotAllowed => 405,
             ErrorCode::RequestTimeout => 408,
@@ -277,6 +282,7 @@ impl ApiError {
             ErrorCode::InvalidApiKey => Some("invalid_api_key"),
             ErrorCode::NotAllowed => Some("not_allowed"),
             ErrorCode::Panic => Some("panic"),
+            ErrorCode::ChallengeRequired => Some("challenge_required"),
             ErrorCode::ModelNotFound => Some("model_not_found"),
             ErrorCode::NotFound => Some("not_found"),
             ErrorCode::MethodNotAllowed => Some("method_not_allowed"),

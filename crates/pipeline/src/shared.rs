@@ -16,7 +16,8 @@ use crate::policy::Route;
 use crate::settle::Exchange;
 use crate::state::State;
 use aplomb_config::file::{ConfigFile, RouteConfig};
-use aplomb_config::share::DedupeModeConfig;
+use aplomb_config::share::{DedupeConfig, DedupeModeConfig};
+use aplomb_core::caller::is_session;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::event::ChatEvent;
 use aplomb_core::id::RequestId;
@@ -112,6 +113,8 @@ pub(crate) struct Begun {
 pub struct Sharing {
     /// What happens to requests with the same content; none where nothing does.
     content: Option<(Mode, Duration)>,
+    /// What happens to those of browsers: they are joined, where the route says nothing. A page that asks twice means it once.
+    of_sessions: Option<(Mode, Duration)>,
     keep: Duration,
     linger: Duration,
     /// Of all in the file that can change an answer.
@@ -131,6 +134,10 @@ impl Sharing {
         });
         Sharing {
             content,
+            of_sessions: match &route.dedupe {
+                Some(_) => content,
+                None => join_by_default(),
+            },
             version: cached::version(file, name, route, cache),
             ..Sharing::direct(file, "", state)
         }
@@ -140,12 +147,17 @@ impl Sharing {
     pub(crate) fn direct(file: &ConfigFile, version: &str, state: &State) -> Self {
         Sharing {
             content: None,
+            of_sessions: join_by_default(),
             keep: file.idempotency.keep.0,
             linger: file.idempotency.linger.0,
             version: version.to_owned(),
             secret: state.placeholder_key.clone(),
         }
     }
+}
+
+fn join_by_default() -> Option<(Mode, Duration)> {
+    Some((Mode::Join, DedupeConfig::default().window.0))
 }
 
 /// What a client says about the sharing of its request.
@@ -187,7 +199,11 @@ impl Sharer {
         exchange: &Exchange,
     ) -> Option<Box<Self>> {
         let sharing = &*route.sharing;
-        let content = sharing.content.filter(|_| !wish.alone);
+        let content = match is_session(&exchange.record().key_id) {
+            true => sharing.of_sessions,
+            false => sharing.content,
+        };
+        let content = content.filter(|_| !wish.alone);
         let (mode, keep) = match (&wish.key, content) {
             (Some(_), _) => (Mode::Join, sharing.keep),
             (None, Some(content)) => content,

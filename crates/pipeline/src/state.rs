@@ -25,6 +25,9 @@ use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
 use aplomb_protect::accounts::Accounts;
+use aplomb_protect::challenge::Challenger;
+use aplomb_protect::session::Sessions;
+use aplomb_protect::siege::Siege;
 use aplomb_protect::spend::Breakers;
 use aplomb_protect::watch::Watch;
 use arc_swap::ArcSwap;
@@ -83,6 +86,14 @@ pub struct State {
     pub breakers: Breakers,
     /// New users that have something in common.
     pub(crate) accounts: Accounts,
+    /// Challenges of browsers.
+    pub challenger: Challenger,
+    /// Their session tokens.
+    pub sessions: Sessions,
+    /// Sessions made before these times are over, by site, as last read from the control store.
+    pub sessions_from: ArcSwap<HashMap<String, u64>>,
+    /// How many sessions are asked for.
+    pub siege: Siege,
     /// What the gateway itself decided, on its way to the audit trail.
     pub decisions: Decisions,
     /// Whether the panic switch is on, as last read from the control store.
@@ -101,12 +112,18 @@ impl State {
     ) -> Self {
         let otel = Arc::new(Otel::new(metrics.clone(), clock.clone()));
         let began = (clock.now_ms(), clock.instant());
+        let mut own = [0; 32];
+        fastrand::fill(&mut own);
         State {
             began,
             limits: Arc::default(),
             watch: Watch::default(),
             breakers: Breakers::default(),
             accounts: Accounts::default(),
+            challenger: Challenger::new(&own),
+            sessions: Sessions::new(&own),
+            sessions_from: ArcSwap::default(),
+            siege: Siege::default(),
             decisions: Decisions::default(),
             panic: AtomicBool::new(false),
             limits_shared: None,
@@ -137,6 +154,14 @@ impl State {
     #[must_use]
     pub fn with_placeholder_key(mut self, key: &[u8]) -> Self {
         self.placeholder_key = key.into();
+        self
+    }
+
+    /// With the secret that signs challenges and sessions; the same on every node.
+    #[must_use]
+    pub fn with_session_key(mut self, key: &[u8; 32]) -> Self {
+        self.challenger = Challenger::new(key);
+        self.sessions = Sessions::new(key);
         self
     }
 

@@ -121,9 +121,9 @@ pub fn caller(
     headers: &HeaderMap,
     request: &ChatRequest,
 ) -> Result<Caller, ApiError> {
-    let user = request
-        .user
-        .as_deref()
+    let user = access
+        .user()
+        .or(request.user.as_deref())
         .or_else(|| text(headers, &names::X_APLOMB_USER));
     if user.is_some_and(|user| user.len() > ID_BYTES_MAX) {
         return Err(ApiError::invalid(
@@ -131,10 +131,7 @@ pub fn caller(
             format!("expected at most {ID_BYTES_MAX} bytes"),
         ));
     }
-    let (tenant, key_id) = match access {
-        Access::Key(grant) => (grant.tenant.clone(), grant.key_id.clone()),
-        Access::Local => (Arc::from("local"), Arc::from("")),
-    };
+    let (tenant, key_id) = access.tenant_and_key();
     Ok(Caller {
         tenant,
         key_id,

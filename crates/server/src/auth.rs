@@ -1,16 +1,24 @@
-//! Who is calling: an API key, or anyone on this machine while no key exists.
+//! Who is calling: an API key, a browser's session, or anyone on this machine while no key exists.
 
 use crate::gateway::Gateway;
 use crate::names;
+use crate::session;
 use aplomb_control::snapshot::Grant;
 use aplomb_core::error::{ApiError, ErrorCode};
+use aplomb_pipeline::policy::Policy;
+use aplomb_pipeline::screen::sites::Site;
+use aplomb_protect::address::Place;
+use aplomb_protect::session::PREFIX;
 use http::header::{self, HeaderMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// An authenticated caller.
 pub enum Access {
     /// With a key.
     Key(Grant),
+    /// With a session of a browser.
+    Session(Box<Visitor>),
     /// From this machine, while no key exists.
     Local,
 }
@@ -20,9 +28,35 @@ impl Access {
     pub fn may_use(&self, name: &str) -> bool {
         match self {
             Access::Key(grant) => grant.may_use(name),
+            Access::Session(visitor) => visitor.site.may_use(name),
             Access::Local => true,
         }
     }
+
+    /// The tenant that pays, and the public id of what was presented.
+    pub fn tenant_and_key(&self) -> (Arc<str>, Arc<str>) {
+        match self {
+            Access::Key(grant) => (grant.tenant.clone(), grant.key_id.clone()),
+            Access::Session(visitor) => (visitor.site.tenant.clone(), visitor.site.key_id.clone()),
+            Access::Local => (Arc::from("local"), Arc::from("")),
+        }
+    }
+
+    /// The end user, where the caller can't choose.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Access::Session(visitor) => Some(&visitor.user),
+            Access::Key(_) | Access::Local => None,
+        }
+    }
+}
+
+/// A browser with a session.
+pub struct Visitor {
+    /// Its site.
+    pub site: Arc<Site>,
+    /// The end user, under the name of the site: nobody there takes the name of a user of somebody with a key.
+    pub user: String,
 }
 
 fn refused(message: impl Into<String>) -> ApiError {
@@ -49,12 +83,17 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 /// Says who is calling.
 ///
 /// # Errors
-/// No key, or one that does not verify; without keys: a caller that is not on this machine.
+/// No key, or one that does not verify; a session that has to be made anew; without keys: a caller that is not on this machine.
 pub fn authenticate(
     gateway: &Gateway,
+    policy: &Policy,
     headers: &HeaderMap,
-    peer: SocketAddr,
+    (peer, place): (SocketAddr, &Place),
 ) -> Result<Access, ApiError> {
+    let token = presented(headers).filter(|token| token.starts_with(PREFIX));
+    if let Some(token) = token {
+        return session::visitor(gateway, policy, headers, (token, place)).map(Access::Session);
+    }
     let keys = gateway.state.keys.load();
     if keys.is_empty() {
         return local(headers, peer);

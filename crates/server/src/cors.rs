@@ -9,6 +9,7 @@ use crate::reply::Reply;
 use aplomb_config::cors::CorsConfig;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use std::collections::HashSet;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 /// How long a browser may remember a preflight, in seconds. Chosen: a removed origin is out soon anyway, as each call is
@@ -36,16 +37,19 @@ pub(crate) enum Cors {
 }
 
 impl Cors {
-    /// Looks up the origin of a request.
-    pub(crate) fn of(rules: &CorsConfig, headers: &HeaderMap) -> Self {
-        if rules.origins.is_empty() {
+    /// Looks up the origin of a request; `sites` are those of pages that call with sessions.
+    pub(crate) fn of(rules: &CorsConfig, sites: &HashSet<String>, headers: &HeaderMap) -> Self {
+        if rules.origins.is_empty() && sites.is_empty() {
             return Cors::Silent;
         }
         let any = rules.origins.iter().any(|origin| origin == "*");
         match headers.get(header::ORIGIN) {
             None if any => Cors::Silent,
             Some(_) if any => Cors::Page(HeaderValue::from_static("*")),
-            Some(origin) if rules.origins.iter().any(|known| origin == known.as_str()) => {
+            Some(origin)
+                if rules.origins.iter().any(|known| origin == known.as_str())
+                    || origin.to_str().is_ok_and(|origin| sites.contains(origin)) =>
+            {
                 Cors::Page(origin.clone())
             }
             _ => Cors::Foreign,
@@ -144,7 +148,7 @@ mod tests {
         reply
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        Cors::of(&rules(origins), request.headers()).mark(&mut reply);
+        Cors::of(&rules(origins), &HashSet::new(), request.headers()).mark(&mut reply);
         reply.headers().clone()
     }
 
@@ -184,7 +188,12 @@ mod tests {
                 ),
             ];
             let request = request(Method::OPTIONS, &headers);
-            Cors::of(&rules(&["https://app.example"]), request.headers()).preflight(&request)
+            Cors::of(
+                &rules(&["https://app.example"]),
+                &HashSet::new(),
+                request.headers(),
+            )
+            .preflight(&request)
         };
         let reply = ask("https://app.example").unwrap();
         assert_eq!(reply.status(), 204);
@@ -196,7 +205,7 @@ mod tests {
         assert_eq!(headers.get("access-control-allow-credentials"), None);
         assert!(ask("https://evil.example").is_none());
         let plain = request(Method::OPTIONS, &[("origin", "https://app.example")]);
-        let cors = Cors::of(&rules(&["*"]), plain.headers());
+        let cors = Cors::of(&rules(&["*"]), &HashSet::new(), plain.headers());
         assert!(cors.preflight(&plain).is_none());
     }
 }

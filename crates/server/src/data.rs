@@ -13,6 +13,7 @@ use crate::names;
 use crate::quota;
 use crate::reply::{self, Reply};
 use crate::screen::{self, Visit};
+use crate::session;
 use crate::stream::{AnswerBody, Pending};
 use aplomb_config::queue::FeedbackConfig;
 use aplomb_config::records::OnOverflow;
@@ -46,6 +47,8 @@ enum Path<'a> {
     Feedback,
     Limits,
     Decision(&'a str),
+    Challenge,
+    Session,
     Asset,
     Live,
     Ready,
@@ -62,6 +65,8 @@ fn path_of(path: &str) -> Path<'_> {
         "/v1/models" => Path::Models,
         "/aplomb/v1/feedback" => Path::Feedback,
         "/aplomb/v1/limits/me" => Path::Limits,
+        session::CHALLENGE => Path::Challenge,
+        session::SESSION => Path::Session,
         _ if path.starts_with(me::DECISIONS) => Path::Decision(path),
         "/aplomb/client.js" | "/aplomb/client.d.ts" => Path::Asset,
         "/livez" => Path::Live,
@@ -92,7 +97,10 @@ pub(crate) fn health(gateway: &Gateway, path: &str) -> Option<Reply> {
 }
 
 fn method_of(path: &Path) -> Method {
-    if matches!(path, Path::Call(_) | Path::Feedback) {
+    if matches!(
+        path,
+        Path::Call(_) | Path::Feedback | Path::Challenge | Path::Session
+    ) {
         Method::POST
     } else {
         Method::GET
@@ -110,7 +118,9 @@ fn dialect_of(headers: &HeaderMap) -> Dialect {
 
 /// Answers one request of the data plane.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
-    let cors = Cors::of(&gateway.policy().file.server.cors, request.headers());
+    let policy = gateway.policy();
+    let sites = policy.screen.sites.origins();
+    let cors = Cors::of(&policy.file.server.cors, sites, request.headers());
     let mut reply = match cors.preflight(&request) {
         Some(reply) => reply,
         None => called(gateway, request, peer).await,
@@ -195,8 +205,16 @@ async fn route(
         ));
     }
     check_framing(&head.headers)?;
-    let access = authenticate(gateway, &head.headers, peer)?;
     let policy = gateway.policy();
+    if matches!(path, Path::Challenge | Path::Session) {
+        let body = read_body(body, session::BODY_MAX, server_timeout(&policy)).await?;
+        let asked = session::Asked::of(&policy, &head.headers, &body)?;
+        return match path {
+            Path::Challenge => session::challenge(gateway, &policy, (&asked, &visit.place)),
+            _ => session::begin(gateway, &policy, (&asked, &visit.place)),
+        };
+    }
+    let access = authenticate(gateway, &policy, &head.headers, (peer, &visit.place))?;
     screen::panics(gateway, &policy, &access)?;
     let dialect = dialect_of(&head.headers);
     match path {
@@ -240,7 +258,12 @@ async fn route(
             let asked = (path, head.uri.query());
             Box::pin(me::decision(gateway, (&access, &head.headers), asked)).await
         }
-        Path::Asset | Path::Live | Path::Ready | Path::Unknown => Err(ApiError::new(
+        Path::Challenge
+        | Path::Session
+        | Path::Asset
+        | Path::Live
+        | Path::Ready
+        | Path::Unknown => Err(ApiError::new(
             ErrorCode::NotFound,
             "there is no such path here",
         )),

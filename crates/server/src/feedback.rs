@@ -161,11 +161,10 @@ pub(crate) async fn give(
     let header = headers
         .get(&names::X_APLOMB_USER)
         .and_then(|value| value.to_str().ok());
-    let by = given.user.clone().or_else(|| header.map(str::to_owned));
-    let tenant = match access {
-        Access::Key(grant) => grant.tenant.to_string(),
-        Access::Local => "local".to_owned(),
-    };
+    let own = access.user().map(str::to_owned);
+    let by = own.clone().or_else(|| given.user.clone());
+    let by = by.or_else(|| header.map(str::to_owned));
+    let tenant = access.tenant_and_key().0.to_string();
     arrived(gateway, id, &tenant).await;
     let (gateway, policy) = (gateway.clone(), policy.clone());
     let work = move || {
@@ -174,6 +173,9 @@ pub(crate) async fn give(
         };
         let record = find(records, id, &tenant)?;
         let text = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
+        if own.is_some() && own != text("user") {
+            return Err(unknown());
+        }
         let by = by
             .or_else(|| text("user"))
             .or_else(|| text("key"))

@@ -133,6 +133,9 @@ impl Gateway {
         self.state
             .panic
             .store(self.control.panic()?, Ordering::Release);
+        let ended = self.control.sessions_from()?;
+        let ended = ended.into_iter().collect();
+        self.state.sessions_from.store(Arc::new(ended));
         let mut snapshot = KeySnapshot::new(&self.control.list_keys(None)?);
         let policy = self.policy();
         for key in &policy.file_keys {

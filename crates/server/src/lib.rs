@@ -20,6 +20,7 @@ mod query;
 mod quota;
 mod reply;
 mod screen;
+mod session;
 mod stall;
 mod stream;
 pub mod tls;

@@ -17,15 +17,15 @@ use std::sync::Arc;
 /// Path of decisions, with the id behind it.
 pub(crate) const DECISIONS: &str = "/aplomb/v1/decisions/";
 
-fn tenant_and_key(access: &Access) -> (Arc<str>, Arc<str>) {
-    match access {
-        Access::Key(grant) => (grant.tenant.clone(), grant.key_id.clone()),
-        Access::Local => (Arc::from("local"), Arc::from("")),
+/// The end user that a caller means: `x-aplomb-user`, or `user` of the query; for a session, its own.
+fn user(
+    access: &Access,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Option<String>, ApiError> {
+    if let Some(user) = access.user() {
+        return Ok(Some(user.to_owned()));
     }
-}
-
-/// The end user that a caller means: `x-aplomb-user`, or `user` of the query.
-fn user(headers: &HeaderMap, query: Option<&str>) -> Result<Option<String>, ApiError> {
     let header = headers.get(&names::X_APLOMB_USER);
     let header = header.and_then(|value| value.to_str().ok()).map(str::trim);
     let header = header.filter(|text| !text.is_empty()).map(str::to_owned);
@@ -46,8 +46,8 @@ pub(crate) async fn limits(
     policy: &Policy,
     (access, headers, query): (&Access, &HeaderMap, Option<&str>),
 ) -> Result<Reply, ApiError> {
-    let (tenant, key) = tenant_and_key(access);
-    let user = user(headers, query)?;
+    let (tenant, key) = access.tenant_and_key();
+    let user = user(access, headers, query)?;
     let model = value(query, "model");
     let session = headers.get(&names::X_APLOMB_SESSION);
     let route = match &model {
@@ -88,8 +88,8 @@ pub(crate) async fn decision(
 ) -> Result<Reply, ApiError> {
     let text = path.strip_prefix(DECISIONS).unwrap_or_default();
     let id = RequestId::parse(text).ok_or_else(unknown)?;
-    let (tenant, _) = tenant_and_key(access);
-    let user = user(headers, query)?;
+    let (tenant, _) = access.tenant_and_key();
+    let user = user(access, headers, query)?;
     let gateway = gateway.clone();
     let read = tokio::task::spawn_blocking(move || {
         let records = gateway.state.records.as_ref()?;

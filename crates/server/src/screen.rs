@@ -151,9 +151,10 @@ pub(crate) fn panics(gateway: &Gateway, policy: &Policy, access: &Access) -> Res
         return Ok(());
     }
     let served = &policy.file.protect.panic;
-    if let Access::Key(grant) = access {
+    if !matches!(access, Access::Local) {
         let has = |list: &[String], name: &str| list.iter().any(|one| one == name);
-        if has(&served.keys, &grant.key_id) || has(&served.tenants, &grant.tenant) {
+        let (tenant, key_id) = access.tenant_and_key();
+        if has(&served.keys, &key_id) || has(&served.tenants, &tenant) {
             return Ok(());
         }
     }

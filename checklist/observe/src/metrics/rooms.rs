@@ -112,6 +112,12 @@ pub struct ProtectMetrics {
     pub linked: Counter,
     /// Requests whose risk puts their users in quarantine.
     pub risky: Counter,
+    /// Challenges that were made.
+    pub challenges: Counter,
+    /// Sessions that were made.
+    pub sessions: Counter,
+    /// Requests that have to show something first.
+    pub challenged: Counter,
     /// Decisions that could not be noted in the audit trail.
     pub unnoted: Counter,
 }

@@ -26,6 +26,11 @@ fn popular(rng: &mut fastrand::Rng) -> u128 {
 }
 
 /// Times of a Poisson process.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "three days of milliseconds"
+)]
 fn times(rng: &mut fastrand::Rng, an_hour: f64, from_ms: u64, until_ms: u64) -> Vec<u64> {
     let (mut at, mut all) = (from_ms as f64, Vec::new());
     loop {

@@ -246,7 +246,7 @@ pub(crate) fn window(text: &str) -> Result<WindowConfig, Mistake> {
 }
 
 /// Scopes and conditions that nothing can tell yet.
-const PROTECTED: [&str; 4] = ["fingerprint", "cohort", "asn", "via"];
+const PROTECTED: [&str; 3] = ["fingerprint", "cohort", "asn"];
 
 fn protected(word: Word<'_>) -> Option<Mistake> {
     PROTECTED.contains(&word.text).then(|| {

@@ -174,11 +174,13 @@ pub enum FieldConfig {
     Segment,
     /// The user's plan.
     Plan,
+    /// How the caller came in: `key`, or `session` for a browser of one of `protect.sites`.
+    Via,
 }
 
 impl FieldConfig {
     /// All of them.
-    pub const ALL: [FieldConfig; 7] = [
+    pub const ALL: [FieldConfig; 8] = [
         FieldConfig::Tenant,
         FieldConfig::User,
         FieldConfig::Key,
@@ -186,6 +188,7 @@ impl FieldConfig {
         FieldConfig::Route,
         FieldConfig::Segment,
         FieldConfig::Plan,
+        FieldConfig::Via,
     ];
 
     /// As it is written.
@@ -198,6 +201,7 @@ impl FieldConfig {
             FieldConfig::Route => "route",
             FieldConfig::Segment => "segment",
             FieldConfig::Plan => "plan",
+            FieldConfig::Via => "via",
         }
     }
 }

@@ -327,8 +327,16 @@ impl Sense<'_> {
                     if value == crate::protect::LINKED && file.protect.accounts.enabled => {}
                 FieldConfig::Segment => self.known("where", "segment", value, file.segments.keys()),
                 FieldConfig::Plan => self.known("where", "plan", value, file.plans.keys()),
-                FieldConfig::Tenant | FieldConfig::User | FieldConfig::Key | FieldConfig::Model => {
+                FieldConfig::Via if !["key", "session"].contains(&value.as_str()) => {
+                    let message =
+                        format!("callers come in by `key` or by `session`, not `{value}`");
+                    self.suggest("where", message, None);
                 }
+                FieldConfig::Tenant
+                | FieldConfig::User
+                | FieldConfig::Key
+                | FieldConfig::Model
+                | FieldConfig::Via => {}
             }
         }
         for scope in &self.rule.per {

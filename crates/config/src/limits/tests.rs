@@ -72,11 +72,6 @@ fn what_is_not_understood_is_named_with_its_place_and_a_proposal() {
             23,
             "needs the protect room",
         ),
-        (
-            "1 concurrent per user where via = session",
-            28,
-            "`via` needs the protect room",
-        ),
         ("25 requests per 1h per org", 23, "did you mean `tenant`?"),
         (
             "25 requests per 1h per user per user",

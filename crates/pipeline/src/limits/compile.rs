@@ -231,6 +231,7 @@ fn unpriced(
             FieldConfig::Tenant
             | FieldConfig::User
             | FieldConfig::Key
+            | FieldConfig::Via
             | FieldConfig::Segment
             | FieldConfig::Plan => true,
         })

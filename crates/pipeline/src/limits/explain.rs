@@ -63,6 +63,7 @@ impl Limit {
             FieldConfig::Segment
             | FieldConfig::User
             | FieldConfig::Key
+            | FieldConfig::Via
             | FieldConfig::Model
             | FieldConfig::Route => true,
         })

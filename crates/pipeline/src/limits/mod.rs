@@ -17,6 +17,7 @@ pub(crate) use shared::{Growing, growing};
 use crate::policy::{Policy, Route};
 use crate::state::State;
 use aplomb_config::limits::{ConditionConfig, ExceedConfig, FieldConfig, ScopeConfig};
+use aplomb_core::caller::is_session;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::network::Network;
 use aplomb_limits::counter::Now;
@@ -244,6 +245,8 @@ impl<'a> Who<'a> {
             FieldConfig::Key => Some(self.key),
             FieldConfig::Model => Some(self.model),
             FieldConfig::Route => self.route,
+            FieldConfig::Via if is_session(self.key) => Some("session"),
+            FieldConfig::Via => Some("key"),
             FieldConfig::Segment | FieldConfig::Plan => None,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod decisions;
 mod risk;
+pub mod sites;
 mod spend;
 
 pub(crate) use risk::{Risks, Suspicion};
@@ -34,6 +35,8 @@ pub struct Screen {
     pub spend: Option<Spend>,
     /// What is made of what speaks against a request.
     pub(crate) risks: Risks,
+    /// Sites whose pages call with sessions.
+    pub sites: sites::Sites,
 }
 
 /// What the lists say of a place.
@@ -96,6 +99,7 @@ pub(crate) fn compile(
         only: of("protect.networks.only", &lists.only),
         spend: Spend::of(&file.protect.spend),
         risks: Risks::of(&file.protect),
+        sites: sites::Sites::of(file),
         header: match file.server.forwarded {
             ForwardedConfig::XForwardedFor => Header::XForwardedFor,
             ForwardedConfig::Forwarded => Header::Forwarded,

@@ -1,8 +1,9 @@
-//! What keeps bad traffic out, on the admin listener: bans, the panic switch, and the trail of what was done.
+//! What keeps bad traffic out, on the admin listener: bans, the panic switch, sessions, and the trail of what was done.
 
 mod bans;
 mod breaker;
 mod panic;
+mod sessions;
 
 use super::{BODY_MAX, BODY_TIMEOUT, blocking, no_such_path};
 use crate::arrival::read_body;
@@ -17,13 +18,14 @@ use std::sync::Arc;
 /// Rows of the trail that are shown.
 const ROWS: u32 = 200;
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     "/admin/v1/audit",
     "/admin/v1/bans",
     "/admin/v1/bans/lift",
     "/admin/v1/breaker",
     "/admin/v1/breaker/reset",
     "/admin/v1/panic",
+    "/admin/v1/sessions/revoke",
 ];
 
 /// Whether a path is answered here.
@@ -53,6 +55,9 @@ pub(super) async fn route(
         (&Method::GET, "/admin/v1/panic") => Ok(panic::show(gateway)),
         (&Method::POST, "/admin/v1/panic") => {
             panic::turn(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
+        }
+        (&Method::POST, "/admin/v1/sessions/revoke") => {
+            sessions::revoke(gateway, &read_body(body, BODY_MAX, BODY_TIMEOUT).await?).await
         }
         _ => Err(no_such_path()),
     }

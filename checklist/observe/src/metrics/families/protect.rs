@@ -3,7 +3,7 @@
 use super::*;
 use crate::metrics::ProtectMetrics;
 
-pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 13] {
+pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 16] {
     let plain = |name, help, counter: &Counter| {
         Family::counter(name, help).with(Vec::new(), number(counter.get()))
     };
@@ -75,6 +75,21 @@ pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 13] {
             "aplomb_protect_risky_requests_total",
             "Requests whose risk puts their users in quarantine.",
             &metrics.risky,
+        ),
+        plain(
+            "aplomb_protect_challenges_total",
+            "Challenges that were made for browsers.",
+            &metrics.challenges,
+        ),
+        plain(
+            "aplomb_protect_sessions_total",
+            "Sessions that were made for browsers.",
+            &metrics.sessions,
+        ),
+        plain(
+            "aplomb_protect_challenge_required_total",
+            "Requests of browsers that have to show something first.",
+            &metrics.challenged,
         ),
         plain(
             "aplomb_audit_lost_total",

@@ -1,4 +1,4 @@
-//! What limits cost: `cargo run --release -p aplomb-limits --example cost`.
+//! What limits cost: `cargo run --release -p aplomb-limits --example limits_cost`.
 //!
 //! Time of one reserve and settle under 8 rules, memory of a million live counters, and ten million operations of 64 threads
 //! with the most that was in any window.
