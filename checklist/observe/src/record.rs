@@ -231,6 +231,19 @@ pub struct SharedFacts {
     pub saved_nano: Option<i64>,
 }
 
+/// What speaks against a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RiskFacts {
+    /// 0 to 100.
+    pub score: u8,
+    /// What it is made of.
+    pub parts: Vec<(&'static str, i16)>,
+    /// Its user came in a burst.
+    pub linked: bool,
+    /// Its user counts as in quarantine for that.
+    pub quarantined: bool,
+}
+
 /// Which limit did what with a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitFacts {
@@ -356,6 +369,8 @@ pub struct Record {
     pub trust: Option<&'static str>,
     /// The user's score, 0 to 100, when it came.
     pub karma: Option<f64>,
+    /// What speaks against it; absent where it was not let in that far.
+    pub risk: Option<Box<RiskFacts>>,
     /// What validators did with its answers; absent where the route has none.
     pub validation: Option<Box<ValidationFacts>>,
     /// A further call was possible and not made, since the retry budget was used up. Not kept.

@@ -788,7 +788,36 @@ pub const FACTS: &[Column] = &[
         "Cost of answers that were turned down, not in `cost_nano`; null where there was none, or the price is not known.",
         |s| validated(s, |facts| facts.cost_nano.map(Cell::Int))
     ),
+    column!(
+        "risk",
+        Count,
+        4,
+        false,
+        "What speaks against the request, 0 to 100; null where it was refused before that was looked at.",
+        |s| s
+            .record
+            .risk
+            .as_ref()
+            .map_or(Cell::Null, |risk| count(u64::from(risk.score)))
+    ),
+    column!(
+        "risk_parts",
+        Json,
+        4,
+        false,
+        "The parts of `risk` by name: `strikes`, `linked_subnet`, `linked_client`, `no_language`, `quarantine`, `spending`, `known_long`; null where there are none.",
+        |s| risk_parts(s)
+    ),
 ];
+
+fn risk_parts(source: &Source<'_>) -> Cell<'static> {
+    let risk = source.record.risk.as_ref();
+    let Some(risk) = risk.filter(|risk| !risk.parts.is_empty()) else {
+        return Cell::Null;
+    };
+    let parts = risk.parts.iter();
+    json_text(parts.map(|(name, points)| (*name, *points)).collect())
+}
 
 fn validated<'a>(
     source: &Source<'a>,

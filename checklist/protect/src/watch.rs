@@ -219,6 +219,13 @@ impl Watch {
         Struck::Noted
     }
 
+    /// Strikes of a place's address that are in the window.
+    pub fn strikes(&self, place: &Place, now_ms: u64) -> u64 {
+        let counts = self.counts();
+        let sketch = counts.strikes.as_ref();
+        sketch.map_or(0, |sketch| sketch.get(self.hash(place.host()), now_ms))
+    }
+
     fn banned(&self, network: Network, strikes: u64, guessing: &Guessing, now_ms: u64) -> Struck {
         let ban = Ban {
             network,
@@ -328,6 +335,13 @@ mod tests {
     fn who_guesses_is_slowed_then_banned_and_comes_back() {
         let (watch, one) = (watch(), place("192.0.2.1"));
         assert_eq!(watch.strike(&one, 0), Struck::Noted);
+        assert_eq!(
+            (
+                watch.strikes(&one, 0),
+                watch.strikes(&place("192.0.2.2"), 0)
+            ),
+            (1, 0)
+        );
         assert_eq!(watch.strike(&one, 0), Struck::Noted);
         for _ in 0..3 {
             assert_eq!(watch.strike(&one, 0), Struck::Slow(Duration::from_secs(1)));

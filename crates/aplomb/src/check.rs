@@ -173,7 +173,10 @@ fn as_text(model: &str, route: &Route, file: &ConfigFile) {
     } else {
         "facts, no text"
     };
-    let named = route.name.as_ref().and_then(|name| file.routes.get(&**name));
+    let named = route
+        .name
+        .as_ref()
+        .and_then(|name| file.routes.get(&**name));
     let checks = named.map_or(&[][..], |config| config.validate.as_slice());
     let checked = match checks {
         [] => "answers are not checked".to_owned(),

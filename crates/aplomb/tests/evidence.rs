@@ -3,7 +3,7 @@
 
 use aplomb_testkit::Dialect::OpenAi;
 use aplomb_testkit::client::Request;
-use aplomb_testkit::gateway::Gateway;
+use aplomb_testkit::gateway::{Gateway, Setup};
 use aplomb_testkit::upstream::{Step, Upstream};
 use aplomb_testkit::{wait_for, wire};
 use serde_json::{Value, json};
@@ -200,4 +200,97 @@ fn the_validate_lines_have_their_evidence() {
     assert_eq!((found.len(), &found[0]["most_tries"]), (2, &json!(2)));
     let turned_down = found[0]["turned_down_usd"].as_f64().unwrap();
     assert!(turned_down > 0.0, "{found:?}");
+}
+
+#[test]
+fn the_protect_lines_have_their_evidence() {
+    let upstream = Upstream::start(|seen| wire::good(seen, &["hello"]));
+    let url = upstream.url();
+    let config = format!(
+        "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
+         prices: {{ up/m: {{ input: 1000, output: 1000 }} }}\nroutes:\n  chat: {{ targets: [up/m] }}\n\
+         protect:\n  cohort: {{ untrusted: 1.2 USD per 1h }}\n  accounts: {{ enabled: true, learn: 0s }}\n\
+         segments:\n  partner: {{ users: [\"p-*\"], trust: trusted }}\n"
+    );
+    let gateway = Setup::new(BINARY, &config)
+        .server("trusted_proxies: [127.0.0.0/8]")
+        .start();
+    let made = ["keys", "--config", "aplomb.yaml", "--json", "create"];
+    let made = gateway
+        .setup()
+        .command(&made)
+        .args(["--tenant", "acme"])
+        .output();
+    let made: Value = serde_json::from_slice(&made.unwrap().stdout).unwrap();
+    let key = made["key"].as_str().unwrap().to_owned();
+    wait_for("others to be refused", || {
+        let request = Request::new(gateway.data, "GET", "/v1/models");
+        (request.whole().status == 401).then_some(())
+    });
+    let send = |user: &str, text: &str| {
+        let body = json!({ "model": "chat", "max_tokens": 100, "messages": [{ "role": "user", "content": text }] });
+        let request = Request::new(gateway.data, "POST", "/v1/chat/completions");
+        let request = request.header("authorization", &format!("Bearer {key}"));
+        let request = request.header("x-forwarded-for", "198.51.100.7");
+        let request = request.header("content-type", "application/json");
+        let request = request.header("x-aplomb-user", user);
+        request.body(body.to_string().as_bytes()).whole().status
+    };
+    // Each answer costs the same, so a short prompt has many tokens for a character.
+    let long = "Please tell me what the weather in the mountains will be like tomorrow morning. "
+        .repeat(2);
+    let bots: Vec<u16> = (0..60).map(|n| send(&format!("bot-{n}"), &long)).collect();
+    let served = bots.iter().filter(|status| **status == 200).count();
+    assert!((10..60).contains(&served), "{bots:?}");
+    assert_eq!(send("p-bomb", "What is the weather?"), 200);
+    assert_eq!(send("p-ada", &"明天早上山里的天气怎么样".repeat(3)), 200);
+    wait_for("the records", || {
+        let all = ask(&gateway, "SELECT count(*) AS all_of_them FROM requests");
+        (all[0]["all_of_them"] == 62).then_some(())
+    });
+    let questions = questions(include_str!("../../../docs/protect.md"));
+    let [languages, bombs, keys, rules, linked] = &questions[..] else {
+        panic!("the page has other questions: {questions:?}");
+    };
+    let languages = ask(&gateway, languages);
+    let language = |at: usize| (&languages[at]["language"], &languages[at]["requests"]);
+    assert_eq!(language(0), (&json!("eng"), &json!(served + 1)));
+    assert_eq!(language(1), (&json!("cmn"), &json!(1)));
+    let dear = |at: usize| languages[at]["tokens_per_char"].as_f64().unwrap();
+    assert!(dear(1) > 2.0 * dear(0), "{languages:?}");
+    let bombs = ask(&gateway, bombs);
+    assert_eq!((bombs.len(), &bombs[0]["user"]), (1, &json!("p-bomb")));
+    assert_eq!(
+        ask(&gateway, keys),
+        [json!({ "requests": 62, "without_key": 0, "anonymous": 0 })]
+    );
+    let refused = 60 - served;
+    let rules = ask(&gateway, rules);
+    assert_eq!(
+        (
+            &rules[0]["limit_rule"],
+            &rules[0]["refused"],
+            &rules[0]["tenants"]
+        ),
+        (
+            &json!("protect-cohort-untrusted"),
+            &json!(refused),
+            &json!(1)
+        )
+    );
+    let linked = ask(&gateway, linked).remove(0);
+    let usd = linked["linked_usd"].as_f64().unwrap();
+    assert!(usd > 0.0 && usd <= 1.2, "{linked}");
+    assert_eq!(
+        linked["linked_users"], 53,
+        "from the eighth on, refused or not"
+    );
+    assert_eq!(
+        (
+            &linked["cohort_refused"],
+            &linked["breaker_refused"],
+            &linked["most_risk"]
+        ),
+        (&json!(refused), &json!(0), &json!(100))
+    );
 }

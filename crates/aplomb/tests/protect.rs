@@ -289,6 +289,14 @@ fn what_is_wrong_in_the_file_is_told() {
             "at most 1h",
         ),
         (
+            "protect: { cohort: { untrusted: 15 USD per 1h } }\n",
+            "nobody is in quarantine here",
+        ),
+        (
+            "protect: { cohort: { untrusted: 15 requests per 1h } }\n",
+            "expected money over a time",
+        ),
+        (
             "limits: [5 requests per 1h per address]\n",
             "did you mean `ip`?",
         ),
@@ -361,13 +369,18 @@ fn the_panic_switch_holds_at_once_and_over_a_restart() {
 }
 
 /// A provider whose answers cost 5 cents each.
-fn priced(protect: &str) -> (Gateway, Upstream) {
+fn priced(spend: &str) -> (Gateway, Upstream) {
+    costly(&format!("protect:\n  spend: {spend}\n"))
+}
+
+/// The same, with more in the file.
+fn costly(rest: &str) -> (Gateway, Upstream) {
     let upstream = Upstream::start(|seen| wire::good(seen, &["hello"]));
     let url = upstream.url();
     let config = format!(
         "providers:\n  up: {{ kind: openai, base_url: \"{url}/v1\", api_key: env:UP_KEY }}\n\
          prices: {{ up/m: {{ input: 1000, output: 1000 }} }}\n\
-         routes:\n  chat: {{ targets: [up/m] }}\nprotect:\n  spend: {protect}\n"
+         routes:\n  chat: {{ targets: [up/m] }}\n{rest}"
     );
     (Gateway::start(BINARY, &config), upstream)
 }
@@ -394,6 +407,137 @@ fn no_minute_costs_more_than_the_operator_says() {
         "protect-spend-per-minute"
     );
     assert_eq!(upstream.seen().len(), served);
+}
+
+#[test]
+fn all_new_users_of_a_tenant_have_one_budget() {
+    let (gateway, upstream) = costly(
+        "protect:\n  cohort: { untrusted: 1 USD per 1h }\n\
+         segments:\n  partner: { users: [\"p-*\"], trust: trusted }\n",
+    );
+    let ask = |user: &str| {
+        let request = chat(&gateway).header("x-aplomb-user", user);
+        request.body(BOUNDED.as_bytes()).whole()
+    };
+    let answers: Vec<Whole> = (0..40).map(|n| ask(&format!("new-{n}"))).collect();
+    let served = answers
+        .iter()
+        .take_while(|answer| answer.status == 200)
+        .count();
+    assert!((2..40).contains(&served), "{served}");
+    let refused = &answers[served].json();
+    assert_eq!(answers[served].error_code(), "insufficient_quota");
+    assert_eq!(
+        refused["error"]["aplomb"]["rule"], "protect-cohort-untrusted",
+        "{refused}"
+    );
+    let spent = gateway.metric("aplomb_tenant_cost_usd_total{tenant=\"local\"}");
+    assert!(spent.unwrap() <= 1.0, "{spent:?}");
+    assert_eq!(upstream.seen().len(), served);
+    // Who is trusted, who is no user, and users of another tenant have nothing to do with it.
+    assert_eq!(ask("p-ada").status, 200);
+    assert_eq!(
+        chat(&gateway).body(BOUNDED.as_bytes()).whole().status,
+        200,
+        "a program"
+    );
+    let key = key(&gateway);
+    let other = chat(&gateway).header("x-api-key", &key);
+    let other = other.header("x-aplomb-user", "new-0");
+    assert_eq!(other.body(BOUNDED.as_bytes()).whole().status, 200);
+}
+
+/// The rows of an answer.
+fn sql(gateway: &Gateway, question: &str) -> Value {
+    let request = gateway.admin_get("/admin/v1/sql").with_method("POST");
+    let body = serde_json::json!({ "query": question }).to_string();
+    let answer = request.body(body.as_bytes()).whole();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["rows"].clone()
+}
+
+#[test]
+fn new_users_that_come_in_a_burst_are_linked() {
+    let gateway = setup(
+        "protect:\n  accounts: { enabled: true, learn: 0s }\n  risk: { quarantine: 80 }\n\
+         limits:\n  - 100 requests per 1h per user\n  - 1 requests per 1h per user where segment = linked, id linked\n\
+         segments:\n  quarantine: { trust: quarantine, multiplier: 1 }\n  partner: { users: [\"p-*\"], trust: standard }\n",
+    )
+    .start();
+    let key = key(&gateway);
+    let from = |address: &str| from(&gateway, address).header("x-api-key", &key);
+    let ask = |user: &str, address: &str| {
+        let request = from(address).header("x-aplomb-user", user);
+        request.header("user-agent", "okhttp/4.12").whole()
+    };
+    // Ten users from a subnet, each from an address of its own.
+    for n in 0..10 {
+        let answer = ask(&format!("bot-{n}"), &format!("198.51.100.{n}"));
+        assert_eq!(answer.status, 200, "{n}");
+    }
+    let again = |n: u32| ask(&format!("bot-{n}"), "198.51.100.99");
+    assert_eq!(again(0).status, 200, "it came before the burst");
+    let refused = again(8);
+    assert_eq!(
+        (
+            refused.status,
+            refused.json()["error"]["aplomb"]["rule"].clone()
+        ),
+        (429, "linked".into())
+    );
+    // Somebody from elsewhere with another client, and who is known, have nothing to do with it.
+    for _ in 0..2 {
+        let other = from("203.0.113.7").header("x-aplomb-user", "ada");
+        let other = other.header("accept-language", "en").whole();
+        assert_eq!(other.status, 200);
+        assert_eq!(ask("p-ada", "198.51.100.7").status, 200);
+    }
+    // The operator knows better.
+    let body =
+        r#"{"tenant":"acme","user":"bot-8","level":"standard","for":"1h","reason":"a school"}"#;
+    let set = gateway
+        .admin_get("/admin/v1/limits/trust")
+        .with_method("POST");
+    assert_eq!(set.body(body.as_bytes()).whole().status, 200);
+    assert_eq!(again(8).status, 200);
+
+    let (_, rows) = command(&gateway, &["audit"]);
+    assert!(
+        rows.contains("accounts.linked")
+            && rows.contains("acme: 8 new users in an hour from 198.51.100.0/24, usual 0.2")
+            && rows.contains("with the kind of client"),
+        "{rows}"
+    );
+    for of in ["subnet", "client"] {
+        let bursts = format!("aplomb_protect_bursts_total{{of=\"{of}\"}}");
+        assert_eq!(gateway.metric(&bursts), Some(1.0), "{of}");
+    }
+    let linked = gateway.metric("aplomb_protect_linked_requests_total");
+    assert_eq!(linked, Some(4.0), "bot-7, bot-8 twice, bot-9");
+    let risks = || {
+        let rows = sql(
+            &gateway,
+            "select user, risk, risk_parts, trust from requests where user in ('bot-0', 'bot-9', 'ada') order by at",
+        );
+        (rows.as_array().unwrap().len() == 5).then_some(rows)
+    };
+    let rows = wait_for("the records", risks);
+    let parts = |at: usize| -> Value {
+        serde_json::from_str(rows[at][2].as_str().unwrap_or("null")).unwrap()
+    };
+    assert_eq!(
+        (rows[0][1].as_i64(), parts(0)),
+        (
+            Some(25),
+            serde_json::json!({ "no_language": 5, "quarantine": 20 })
+        )
+    );
+    assert_eq!(rows[1][1], 100, "{rows}");
+    assert_eq!(
+        parts(1),
+        serde_json::json!({ "linked_subnet": 40, "linked_client": 40, "no_language": 5, "quarantine": 20 })
+    );
+    assert_eq!(rows[3][1], 20, "{rows}");
 }
 
 const BOUNDED: &str =

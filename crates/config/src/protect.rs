@@ -3,6 +3,8 @@
 use crate::cors;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::file::{ConfigFile, TenantConfig};
+use crate::limits::BudgetConfig;
+use crate::limits::sense::has_trust;
 use crate::scalar::{Span, Usd, text_scalar};
 use aplomb_core::money::NanoUsd;
 use aplomb_core::network::Network;
@@ -29,10 +31,54 @@ pub struct ProtectConfig {
     pub panic: PanicConfig,
     /// What happens when a tenant or a key suddenly spends far more than usual.
     pub spend: SpendConfig,
+    /// What those may spend together who are not trusted yet.
+    pub cohort: CohortConfig,
+    /// Whether new users who come from one place, or with one kind of client, in a burst are linked.
+    pub accounts: AccountsConfig,
+    /// What happens to requests by their risk.
+    pub risk: RiskConfig,
     /// Web sites whose pages call without an API key, by name. A tenant pays for each (`tenants.<name>.sites`).
     pub sites: IndexMap<String, SiteConfig>,
     /// What their pages have to show for a session.
     pub challenge: ChallengeConfig,
+}
+
+/// What those may spend together who are not trusted yet.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CohortConfig {
+    /// Most that all users of a tenant in quarantine spend together, such as `15 USD per 1h`: a limit like those under `limits`, called `protect-cohort-untrusted`. Needs levels of trust (`karma`, or a segment with `trust`). Default: no bound.
+    pub untrusted: Option<BudgetConfig>,
+}
+
+/// New users of a tenant that come from one subnet, or with one kind of client, in a burst: who they are is one person's work. They count as in quarantine until the burst is over.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccountsConfig {
+    /// Whether they are linked. Needs levels of trust (`karma`, or a segment with `trust`), and requests whose address is the user's own: directly, or through `server.trusted_proxies`. Default `false`.
+    pub enabled: bool,
+    /// So long after the start nobody is linked: what is usual is not known yet. At most `7d`. Default `6h`.
+    pub learn: Span,
+    /// Whose users are not counted: those of keys and tenants that call from a server of their own.
+    pub allow: PanicConfig,
+}
+
+impl Default for AccountsConfig {
+    fn default() -> Self {
+        AccountsConfig {
+            enabled: false,
+            learn: Span(Duration::from_secs(6 * 3600)),
+            allow: PanicConfig::default(),
+        }
+    }
+}
+
+/// What happens to requests by their risk, 0 to 100, which stands with its parts in the record.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RiskConfig {
+    /// From this risk on a user counts as in quarantine, for this request. 1 to 100. Needs levels of trust (`karma`, or a segment with `trust`). Default: never.
+    pub quarantine: Option<u8>,
 }
 
 /// A web site whose pages call with short-lived session tokens instead of an API key.
@@ -291,6 +337,36 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 /// Longest time that a breaker is open the first time.
 const OPEN_MAX: Duration = Duration::from_secs(86_400);
 
+/// Name of the segment of users that were linked.
+pub const LINKED: &str = "linked";
+
+/// Longest time in which it is learned how many new users are usual.
+const LEARN_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// What goes by levels of trust.
+fn untrusted(file: &ConfigFile, error: &mut impl FnMut(&str, &str)) {
+    let protect = &file.protect;
+    let goes_by = [
+        (
+            "protect.cohort.untrusted",
+            protect.cohort.untrusted.is_some(),
+        ),
+        ("protect.accounts.enabled", protect.accounts.enabled),
+        ("protect.risk.quarantine", protect.risk.quarantine.is_some()),
+    ];
+    for (path, _) in goes_by.iter().filter(|(_, used)| *used && !has_trust(file)) {
+        let message = "nobody is in quarantine here: users have levels of trust with `karma: { enabled: true }`, or with a segment that has `trust`";
+        error(path, message);
+    }
+    let risk = protect.risk.quarantine;
+    if risk.is_some_and(|risk| !(1..=100).contains(&risk)) {
+        error("protect.risk.quarantine", "must be from 1 to 100");
+    }
+    if protect.accounts.learn.0 > LEARN_MAX {
+        error("protect.accounts.learn", "must be at most 7d");
+    }
+}
+
 /// Longest session and longest time of a challenge. Chosen: nothing revokes one session, so it ends soon by itself.
 const SESSION_MAX: Duration = Duration::from_secs(15 * 60);
 /// Shortest time of a challenge. Chosen: a slow phone works that long.
@@ -404,6 +480,7 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
         let message = "must be more than 0; to stop all spending use `aplomb panic on`";
         error("protect.spend.per_minute", message);
     }
+    untrusted(file, &mut error);
     let arrivals = &file.protect.arrivals;
     for (name, rate) in [
         ("per_address", arrivals.per_address),

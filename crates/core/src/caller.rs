@@ -20,6 +20,21 @@ pub struct Caller {
     pub host: Option<Network>,
     /// The subnet around it: /24 or /48.
     pub subnet: Option<Network>,
+    /// What its manner says of it.
+    pub manner: Manner,
+}
+
+/// What the manner of a request says of its sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Its kind of client: a keyed digest of which headers it sends, and of what its user agent calls itself.
+    pub client: u128,
+    /// It does not say in which language it wants answers.
+    pub no_language: bool,
+    /// Requests of its address, in the window of strikes, that showed no known key, or asked for what does not exist.
+    pub strikes: u64,
+    /// Its address is one that is not counted.
+    pub exempt: bool,
 }
 
 /// What the key ids of sessions begin with; the name of their site follows. Public ids of keys have no `-` there.

@@ -12,7 +12,7 @@ use crate::cached::Keep;
 use crate::limits::Admission;
 use crate::limits::provider::Charged;
 use crate::policy::{Policy, Recording, Route, Target};
-use crate::screen::Watched;
+use crate::screen::{Suspicion, Watched};
 use crate::shared::Lead;
 use crate::state::State;
 use crate::tokens;
@@ -80,6 +80,8 @@ pub struct Exchange {
     terms: Option<Terms>,
     /// Its spending, where that is watched.
     pub(crate) spend: Option<Box<Watched>>,
+    /// What speaks against it.
+    pub(crate) suspicion: Suspicion,
     /// Its part in a call that others may have joined.
     lead: Option<Box<Lead>>,
     /// The target that was asked last; none for a simulated one.
@@ -206,6 +208,7 @@ impl Exchange {
                 .spend
                 .as_ref()
                 .and_then(|spend| spend.watch(caller)),
+            suspicion: policy.screen.risks.watch(caller),
             terms: policy.limits.terms,
             lead: None,
             called: None,

@@ -24,6 +24,7 @@ use aplomb_observe::evals::online::{EvalQueue, Room};
 use aplomb_observe::metrics::Metrics;
 use aplomb_observe::otel::Otel;
 use aplomb_observe::writer::RecordWriter;
+use aplomb_protect::accounts::Accounts;
 use aplomb_protect::challenge::Challenger;
 use aplomb_protect::session::Sessions;
 use aplomb_protect::siege::Siege;
@@ -83,6 +84,8 @@ pub struct State {
     pub watch: Watch,
     /// What tenants and keys spend.
     pub breakers: Breakers,
+    /// New users that have something in common.
+    pub(crate) accounts: Accounts,
     /// Challenges of browsers.
     pub challenger: Challenger,
     /// Their session tokens.
@@ -116,6 +119,7 @@ impl State {
             limits: Arc::default(),
             watch: Watch::default(),
             breakers: Breakers::default(),
+            accounts: Accounts::default(),
             challenger: Challenger::new(&own),
             sessions: Sessions::new(&own),
             sessions_from: ArcSwap::default(),

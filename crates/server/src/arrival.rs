@@ -3,7 +3,7 @@
 use crate::auth::Access;
 use crate::gateway::Gateway;
 use crate::names;
-use aplomb_core::caller::{Caller, ID_BYTES_MAX, parse_tags};
+use aplomb_core::caller::{Caller, ID_BYTES_MAX, Manner, parse_tags};
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_core::id::TraceContext;
 use aplomb_core::json::check_depth;
@@ -144,6 +144,7 @@ pub fn caller(
         session: text(headers, &names::X_APLOMB_SESSION).and_then(bounded),
         host: None,
         subnet: None,
+        manner: Manner::default(),
     })
 }
 
@@ -224,6 +225,8 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// Where it comes from.
     pub place: &'a Place,
+    /// What its manner says.
+    pub manner: Manner,
     /// Its body.
     pub request: ChatRequest,
 }
@@ -243,11 +246,13 @@ pub fn admit(
         access,
         headers,
         place,
+        manner,
         request,
     } = asked;
     let mut caller = caller(access, headers, &request)?;
     caller.host = Some(place.host());
     caller.subnet = Some(place.subnet());
+    caller.manner = manner;
     if !access.may_use(&request.model) {
         let message = "this API key may not use this model";
         return Err(ApiError::new(ErrorCode::NotAllowed, message));

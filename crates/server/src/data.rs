@@ -227,6 +227,7 @@ async fn route(
                 access: &access,
                 headers: &head.headers,
                 place: &visit.place,
+                manner: visit.manner(&head.headers),
                 request: parse(operation, body)?,
             };
             room_for_record(gateway, &policy).await?;

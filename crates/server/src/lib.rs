@@ -12,6 +12,7 @@ mod data;
 mod feedback;
 pub mod gateway;
 pub mod listener;
+mod manner;
 mod me;
 mod models;
 mod names;

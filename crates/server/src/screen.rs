@@ -2,7 +2,9 @@
 
 use crate::auth::Access;
 use crate::gateway::Gateway;
+use crate::manner;
 use crate::names;
+use aplomb_core::caller::Manner;
 use aplomb_core::error::{ApiError, ErrorCode};
 use aplomb_pipeline::policy::Policy;
 use aplomb_pipeline::screen::Listed;
@@ -43,6 +45,23 @@ impl<'a> Visit<'a> {
             place,
             listed,
             ban: ban.flatten(),
+        }
+    }
+
+    /// What its manner says.
+    pub(crate) fn manner(&self, headers: &HeaderMap) -> Manner {
+        let state = &self.gateway.state;
+        let exempt = self.listed == Listed::Exempt;
+        let strikes = if exempt {
+            0
+        } else {
+            state.watch.strikes(&self.place, state.clock.now_ms())
+        };
+        Manner {
+            client: state.client_key(manner::parts(headers)),
+            no_language: !headers.contains_key(header::ACCEPT_LANGUAGE),
+            strikes,
+            exempt,
         }
     }
 

@@ -43,6 +43,17 @@ pub struct Stand {
     pub multiplier: f64,
 }
 
+/// A user, as somebody meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Met {
+    /// When it came first.
+    pub first_ms: u64,
+    /// It has come just now: nobody is told this twice of one user that is kept.
+    pub new: bool,
+    /// Its level was set by the operator.
+    pub set: bool,
+}
+
 /// All that is known of a user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -223,6 +234,28 @@ impl Book {
                 waiting.lost += 1;
             }
         }
+    }
+
+    /// Since when a user is known. Who is not known yet is noted; where there is no room, nobody is new.
+    pub fn meet(&self, name: &Name<'_>, now_ms: u64) -> Met {
+        let Some(mut shard) = self.lock(name.key) else {
+            return Met {
+                first_ms: now_ms,
+                new: false,
+                set: false,
+            };
+        };
+        let known = shard.users.contains_key(&name.key);
+        let at = (self.shard_max, now_ms);
+        let (first_ms, set) = shard.with(name, at, |subject| {
+            let set = subject
+                .set
+                .as_ref()
+                .is_some_and(|set| set.until_ms > now_ms);
+            ((subject.first_ms, set), false)
+        });
+        let new = !known && shard.users.contains_key(&name.key);
+        Met { first_ms, new, set }
     }
 
     /// How a user stands now. Who is not known yet is noted.

@@ -104,6 +104,14 @@ pub struct ProtectMetrics {
     pub open_now: Gauge,
     /// Those that are half open.
     pub half_open_now: Gauge,
+    /// Bursts of new users from one subnet.
+    pub bursts_subnet: Counter,
+    /// Bursts of new users with one kind of client.
+    pub bursts_client: Counter,
+    /// Requests of users that came in a burst.
+    pub linked: Counter,
+    /// Requests whose risk puts their users in quarantine.
+    pub risky: Counter,
     /// Challenges that were made.
     pub challenges: Counter,
     /// Sessions that were made.

@@ -153,6 +153,13 @@ impl Breakers {
         (reports, events)
     }
 
+    /// Whether one of these is not closed.
+    pub fn holds(&self, names: &[Arc<str>]) -> bool {
+        let all = self.lock();
+        let mut known = names.iter().filter_map(|name| all.get(name));
+        known.any(|scope| scope.state != State::Closed)
+    }
+
     /// How many are not closed: throttled, open, half open.
     pub fn standing(&self) -> [u64; 3] {
         let all = self.lock();

@@ -2,7 +2,7 @@
 
 mod line;
 pub mod plans;
-mod sense;
+pub(crate) mod sense;
 mod words;
 
 pub use line::{LINE_BYTES_MAX, Mistake};

@@ -34,18 +34,21 @@ pub(crate) fn sense(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
     plans(file, found);
     trust(file, found);
     providers(file, found);
-    for (tenant, config) in &file.tenants {
-        if let Some(budget) = &config.budget {
-            let path = format!("tenants.{tenant}.budget");
-            let mut sense = Sense {
-                file,
-                rule: &budget.0,
-                path,
-                found,
-            };
-            sense.window();
-            sense.contradictions();
-        }
+    let tenants = file.tenants.iter().filter_map(|(tenant, config)| {
+        let budget = config.budget.as_ref()?;
+        Some((format!("tenants.{tenant}.budget"), &budget.0))
+    });
+    let cohort = file.protect.cohort.untrusted.iter();
+    let cohort = cohort.map(|budget| ("protect.cohort.untrusted".to_owned(), &budget.0));
+    for (path, rule) in tenants.chain(cohort) {
+        let mut sense = Sense {
+            file,
+            rule,
+            path,
+            found,
+        };
+        sense.window();
+        sense.contradictions();
     }
     let given: Vec<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
     for (index, name) in names(rules).iter().enumerate() {
@@ -147,7 +150,7 @@ fn providers(file: &ConfigFile, found: &mut Vec<Diagnostic>) {
 }
 
 /// Whether users have levels of trust.
-fn has_trust(file: &ConfigFile) -> bool {
+pub(crate) fn has_trust(file: &ConfigFile) -> bool {
     file.karma.enabled || file.segments.values().any(|one| one.trust.is_some())
 }
 
@@ -320,6 +323,8 @@ impl Sense<'_> {
                 FieldConfig::Segment
                     if has_trust(file)
                         && TrustConfig::ALL.iter().any(|level| level.name() == value) => {}
+                FieldConfig::Segment
+                    if value == crate::protect::LINKED && file.protect.accounts.enabled => {}
                 FieldConfig::Segment => self.known("where", "segment", value, file.segments.keys()),
                 FieldConfig::Plan => self.known("where", "plan", value, file.plans.keys()),
                 FieldConfig::Via if !["key", "session"].contains(&value.as_str()) => {

@@ -205,7 +205,15 @@ pub(crate) async fn admit(entry: Entry<'_>, exchange: &mut Exchange) -> Result<A
 
 async fn let_in(entry: Entry<'_>, exchange: &mut Exchange) -> Result<Admitted, ApiError> {
     let who = Who::of(exchange.record());
-    let own = entry.limits.standing(&who, exchange.state());
+    if entry.limits.earns(&who) {
+        exchange.meet();
+    }
+    let who = Who::of(exchange.record());
+    let mut own = entry.limits.standing(&who, exchange.state());
+    if exchange.weigh(own.trust.map(|trust| trust.level)) {
+        let who = Who::of(exchange.record());
+        own = entry.limits.standing(&who, exchange.state());
+    }
     exchange.stands(&own);
     let model = exchange.record().model.as_str();
     entry.limits.may_ask(model, &own)?;

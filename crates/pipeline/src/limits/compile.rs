@@ -70,6 +70,15 @@ pub(crate) fn compile(
         let path = "protect.spend.per_minute".to_owned();
         compiler.add(&rule, "protect-spend-per-minute", path);
     }
+    if let Some(budget) = &file.protect.cohort.untrusted {
+        let rule = LimitRule {
+            per: vec![ScopeConfig::Tenant],
+            when: vec![is(FieldConfig::Segment, Level::Quarantine.name())],
+            ..budget.0.clone()
+        };
+        let path = "protect.cohort.untrusted".to_owned();
+        compiler.add(&rule, "protect-cohort-untrusted", path);
+    }
     for (plan, config) in &file.plans {
         for (index, (rule, name)) in config.limits.iter().zip(names(&config.limits)).enumerate() {
             let mut rule = rule.clone();

@@ -109,6 +109,8 @@ impl Limits {
             route: asked.route,
             host: None,
             subnet: None,
+            linked: false,
+            quarantined: false,
         };
         let own = self.standing_with(&who, |terms, given| state.trusted_now(&who, terms, given));
         let known = |limit: &&Limit| {

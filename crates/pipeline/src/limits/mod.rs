@@ -32,6 +32,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use trust::Trusted;
 
+/// The segment of users that came in a burst.
+const LINKED: &str = aplomb_config::protect::LINKED;
+
 /// One limit of the file, compiled.
 pub struct Limit {
     rule: Arc<Rule>,
@@ -108,6 +111,13 @@ impl Limits {
         self.standing_with(who, |terms, given| state.trusted(who, terms, given))
     }
 
+    /// Whether a caller is a user that earns its level of trust.
+    fn earns(&self, who: &Who<'_>) -> bool {
+        let plan = self.tenants.get(who.tenant).map(String::as_str);
+        let given = |one: &Segment| one.names_users && one.trust.is_some() && one.has(who, plan);
+        who.user.is_some() && self.terms.is_some() && !self.segments.iter().any(given)
+    }
+
     /// With the trust that `trusted` finds for a level that the file may give.
     fn standing_with(
         &self,
@@ -122,8 +132,20 @@ impl Limits {
             .collect();
         let given = own.iter().filter_map(|segment| segment.trust).min();
         let terms = self.terms.as_ref();
-        let trust = terms.and_then(|terms| trusted(terms, given));
+        let earned = terms.and_then(|terms| Some((terms, trusted(terms, given)?)));
+        let trust = earned.map(|(terms, trust)| match trust.score {
+            // Who is trusted since the file says so stays so.
+            Some(score) if who.quarantined && trust.level > Level::Quarantine => Trusted {
+                level: Level::Quarantine,
+                multiplier: terms.multiplier(Level::Quarantine, score),
+                ..trust
+            },
+            _ => trust,
+        });
         let mut segments: Vec<Arc<str>> = own.iter().map(|one| one.name.clone()).collect();
+        if who.linked {
+            segments.push(LINKED.into());
+        }
         if let Some(trust) = trust {
             segments.push(trust.level.name().into());
             let earned = all.filter(|one| !one.names_users && one.trust == Some(trust.level));
@@ -179,6 +201,10 @@ struct Who<'a> {
     route: Option<&'a str>,
     host: Option<Network>,
     subnet: Option<Network>,
+    /// It came in a burst with others.
+    linked: bool,
+    /// It counts as in quarantine, whatever it has earned.
+    quarantined: bool,
 }
 
 impl<'a> Who<'a> {
@@ -192,6 +218,8 @@ impl<'a> Who<'a> {
             route: record.route.as_deref(),
             host: record.host,
             subnet: record.subnet,
+            linked: record.risk.as_ref().is_some_and(|risk| risk.linked),
+            quarantined: record.risk.as_ref().is_some_and(|risk| risk.quarantined),
         }
     }
 

@@ -69,6 +69,8 @@ impl Seen {
             route: self.route.as_deref(),
             host: None,
             subnet: None,
+            linked: false,
+            quarantined: false,
         }
     }
 

@@ -7,7 +7,7 @@ use aplomb_core::erase::{Erase, Subject};
 use aplomb_core::error::BoxError;
 use aplomb_limits::key::Key;
 use aplomb_limits::store::StoreError;
-use aplomb_limits::trust::book::{Book, Name, Row, Stand};
+use aplomb_limits::trust::book::{Book, Met, Name, Row, Stand};
 use aplomb_limits::trust::store::Keeper;
 use aplomb_limits::trust::subject::{End, Move};
 use aplomb_limits::trust::{Level, Terms};
@@ -50,6 +50,12 @@ impl State {
     /// Name of a user among those that trust knows.
     pub fn trust_key(&self, tenant: &str, user: &str) -> Key {
         self.limit_keys.key("trust", [tenant, user])
+    }
+
+    /// Since when a user is known. Who is not known yet is noted.
+    pub(crate) fn meet(&self, tenant: &str, user: &str, now_ms: u64) -> Met {
+        let key = self.trust_key(tenant, user);
+        self.trust.book.meet(&Name { key, tenant, user }, now_ms)
     }
 
     /// How far a caller is trusted, for somebody who only looks.

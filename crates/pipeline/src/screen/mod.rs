@@ -1,9 +1,11 @@
 //! Who is let in before anybody knows who is calling: networks of the file, compiled.
 
 pub mod decisions;
+mod risk;
 pub mod sites;
 mod spend;
 
+pub(crate) use risk::{Risks, Suspicion};
 pub use spend::Spend;
 pub(crate) use spend::Watched;
 
@@ -31,6 +33,8 @@ pub struct Screen {
     only: Networks,
     /// Breakers of spending, where the file has them.
     pub spend: Option<Spend>,
+    /// What is made of what speaks against a request.
+    pub(crate) risks: Risks,
     /// Sites whose pages call with sessions.
     pub sites: sites::Sites,
 }
@@ -94,6 +98,7 @@ pub(crate) fn compile(
         deny: of("protect.networks.deny", &lists.deny),
         only: of("protect.networks.only", &lists.only),
         spend: Spend::of(&file.protect.spend),
+        risks: Risks::of(&file.protect),
         sites: sites::Sites::of(file),
         header: match file.server.forwarded {
             ForwardedConfig::XForwardedFor => Header::XForwardedFor,

@@ -58,6 +58,13 @@ pub(crate) struct Watched {
     ticket: Option<Ticket>,
 }
 
+impl Watched {
+    /// Its breakers.
+    pub(super) fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+}
+
 impl State {
     /// How all breakers stand, and which of them stand otherwise since somebody asked.
     pub fn breaker_reports(&self, rules: &Rules) -> (Vec<Report>, Vec<Event>) {

@@ -95,6 +95,7 @@ impl Exchange {
             admission: self.admission.take(),
             charged: self.charged.take(),
             spend: self.spend.take(),
+            suspicion: self.suspicion,
             terms: self.terms,
             lead: None,
             settled: false,

@@ -13,7 +13,7 @@ use aplomb_limits::rule::Meter;
 use aplomb_limits::shared::Refusal;
 use aplomb_limits::trust::Terms;
 use aplomb_limits::verdict::Standing;
-use aplomb_observe::record::{LimitDecision, LimitFacts, Outcome};
+use aplomb_observe::record::{LimitDecision, LimitFacts, Outcome, RiskFacts};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -50,6 +50,11 @@ impl Exchange {
         self.record.plan = plan.map(str::to_owned);
         self.record.trust = trust.map(|(level, _)| level);
         self.record.karma = trust.and_then(|(_, score)| score);
+    }
+
+    /// What speaks against it.
+    pub(crate) fn note_risk(&mut self, facts: RiskFacts) {
+        self.record.risk = Some(Box::new(facts));
     }
 
     /// What is wanted of trust; none where users have no levels.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::metrics::ProtectMetrics;
 
-pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 13] {
+pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 16] {
     let plain = |name, help, counter: &Counter| {
         Family::counter(name, help).with(Vec::new(), number(counter.get()))
     };
@@ -60,6 +60,22 @@ pub(super) fn families(metrics: &ProtectMetrics) -> [Family; 13] {
         .with(one("state", "throttled"), number(metrics.throttled_now.get()))
         .with(one("state", "open"), number(metrics.open_now.get()))
         .with(one("state", "half_open"), number(metrics.half_open_now.get())),
+        Family::counter(
+            "aplomb_protect_bursts_total",
+            "Bursts of new users that were linked, by what they have in common: `subnet`, or the kind of `client`.",
+        )
+        .with(one("of", "subnet"), number(metrics.bursts_subnet.get()))
+        .with(one("of", "client"), number(metrics.bursts_client.get())),
+        plain(
+            "aplomb_protect_linked_requests_total",
+            "Requests of users that came in a burst.",
+            &metrics.linked,
+        ),
+        plain(
+            "aplomb_protect_risky_requests_total",
+            "Requests whose risk puts their users in quarantine.",
+            &metrics.risky,
+        ),
         plain(
             "aplomb_protect_challenges_total",
             "Challenges that were made for browsers.",

@@ -5,7 +5,7 @@ use crate::policy::{Policy, Sources};
 use crate::settle::{Exchange, Opening};
 use crate::state::State;
 use aplomb_config::secret::ProcessEnvironment;
-use aplomb_core::caller::Caller;
+use aplomb_core::caller::{Caller, Manner};
 use aplomb_core::clock::{Clock, FakeClock};
 use aplomb_core::dialect;
 use aplomb_core::id::RequestId;
@@ -65,6 +65,7 @@ impl House {
             session: None,
             host: None,
             subnet: None,
+            manner: Manner::default(),
         };
         let trace = self.state.otel.start_trace();
         let opening = Opening {
