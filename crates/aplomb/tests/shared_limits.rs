@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_aplomb");
@@ -47,6 +48,12 @@ fn nodes(count: usize, redis: &RedisServer, (timeout, rest): (&str, &str)) -> Ve
 /// Simulated answers under these limits.
 fn practice(limits: &str) -> String {
     format!("{PRACTICE}limits:\n{limits}")
+}
+
+/// Several gateways and dozens of clients take all of a small machine: so these tests run one after the other.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn metric(gateway: &Gateway, name: &str) -> f64 {
@@ -93,11 +100,28 @@ fn attack(all: &[Gateway], user: &str, rounds: usize) -> (usize, usize) {
 
 #[test]
 fn two_and_four_nodes_let_in_what_one_would() {
+    let _alone = alone();
     for count in [2, 4] {
         let redis = RedisServer::start();
         let config = practice("  - 25 requests per 3h per user\n");
         let all = nodes(count, &redis, (PATIENT, &config));
-        assert_eq!(attack(&all, "ada", 4), (25, 64 * 4 - 25), "{count} nodes");
+        let got = attack(&all, "ada", 4);
+        let told = |name: &str| {
+            all.iter()
+                .map(|node| metric(node, name))
+                .collect::<Vec<_>>()
+        };
+        let more = [
+            "shared_alone_total",
+            "shared_failed_total",
+            "shared_spared_total",
+        ]
+        .map(told);
+        assert_eq!(
+            got,
+            (25, 64 * 4 - 25),
+            "{count} nodes: alone, failed, spared {more:?}"
+        );
         let refused = ask(&all[0], "ada");
         assert_eq!(refused.header("x-aplomb-limits"), Some("ok"));
         assert_eq!(refused.header("x-ratelimit-remaining-requests"), Some("0"));
@@ -153,6 +177,7 @@ fn used(seen: &Seen, input: u64, output: u64) -> Script {
 
 #[test]
 fn places_in_flight_of_a_killed_node_are_free_again() {
+    let _alone = alone();
     let redis = RedisServer::start();
     let go = Signal::new();
     let upstream = held(&go);
@@ -178,6 +203,7 @@ fn places_in_flight_of_a_killed_node_are_free_again() {
 
 #[test]
 fn a_place_that_another_node_frees_is_found_by_who_waits() {
+    let _alone = alone();
     let redis = RedisServer::start();
     let go = Signal::new();
     let upstream = held(&go);
@@ -200,6 +226,7 @@ fn a_place_that_another_node_frees_is_found_by_who_waits() {
 
 #[test]
 fn a_killed_node_gives_nothing_away() {
+    let _alone = alone();
     let redis = RedisServer::start();
     let config = practice("  - 100 requests per 3h per user\n");
     let mut all = nodes(4, &redis, (PATIENT, &config));
@@ -279,6 +306,7 @@ fn degraded(all: &[Gateway]) {
 
 #[test]
 fn a_server_that_stands_still_for_five_seconds() {
+    let _alone = alone();
     let redis = RedisServer::start();
     let config = practice("  - 200 requests per 3h per user\n");
     let all = nodes(2, &redis, (SOON, &config));
@@ -338,6 +366,7 @@ fn a_server_that_stands_still_for_five_seconds() {
 
 #[test]
 fn a_server_that_stops_and_comes_back_empty() {
+    let _alone = alone();
     let mut redis = RedisServer::start();
     let config = practice("  - 200 requests per 3h per user\n");
     let all = nodes(2, &redis, (SOON, &config));
@@ -372,6 +401,7 @@ fn a_server_that_stops_and_comes_back_empty() {
 
 #[test]
 fn money_is_never_over_whatever_the_server_does() {
+    let _alone = alone();
     let mut redis = RedisServer::start();
     let upstream = Upstream::start(|seen| used(seen, 80, 100));
     // A request reserves about 0.8 USD and costs 0.18.
@@ -441,6 +471,7 @@ fn money_is_never_over_whatever_the_server_does() {
 
 #[test]
 fn an_answer_beyond_its_bound_goes_on_while_all_nodes_have_money() {
+    let _alone = alone();
     let redis = RedisServer::start();
     let upstream = Upstream::start(|seen| {
         if seen.json()["stream"] != json!(true) {

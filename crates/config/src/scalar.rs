@@ -12,6 +12,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
+/// Longest time span: ten years.
+const SPAN_MAX_MS: u64 = 86_400_000 * 3650;
+
 impl FromStr for Span {
     type Err = String;
 
@@ -44,7 +47,9 @@ impl FromStr for Span {
                 "d" => 86_400_000,
                 _ => return Err(wrong()),
             };
-            total += Duration::from_millis(count.saturating_mul(ms).min(86_400_000 * 3650));
+            // More than ten years is ten years, however it is written.
+            total = (total + Duration::from_millis(count.saturating_mul(ms).min(SPAN_MAX_MS)))
+                .min(Duration::from_millis(SPAN_MAX_MS));
             rest = next;
         }
         Ok(Span(total))

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Calls that fail one after the other before the server is not asked any more.
 const FAILURES_MAX: u32 = 5;
+/// Heartbeats in a row that are not answered before the server is taken for away.
+const MISSED_MAX: u32 = 2;
 /// A node that was not heard for so long is gone: its places in flight are free. As in the scripts.
 pub const LEASE_MS: u64 = 5000;
 /// Longest wait for other nodes to tell a server that has forgotten everything.
@@ -61,6 +63,8 @@ struct State {
     back_ms: Option<u64>,
     down_since_ms: Option<u64>,
     failures: u32,
+    /// Heartbeats in a row that were not answered.
+    missed: u32,
 }
 
 /// How the server stands for this node.
@@ -159,7 +163,17 @@ impl Link {
         }
     }
 
-    /// A heartbeat failed, or the epoch is over.
+    /// A heartbeat was not answered. One alone may have met a busy moment; calls that are not answered are counted besides.
+    pub(super) fn missed(&self, now: Now) -> Change {
+        let mut state = self.state();
+        state.missed = state.missed.saturating_add(1);
+        match state.missed >= MISSED_MAX {
+            true => go_down(&mut state, now),
+            false => Change::None,
+        }
+    }
+
+    /// The epoch is over.
     pub(super) fn lost(&self, now: Now) -> Change {
         go_down(&mut self.state(), now)
     }
@@ -168,6 +182,7 @@ impl Link {
     pub(super) fn heard(&self, heard: &Heard, now: Now, renew: impl FnOnce(u64)) -> Change {
         self.clock(heard.server_ms, now);
         let mut state = self.state();
+        state.missed = 0;
         let mut change = Change::None;
         let known = state.epoch.as_ref();
         if known.is_none_or(|epoch| *epoch.name != *heard.epoch) {
@@ -277,7 +292,10 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_or_a_lost_heartbeat_and_it_goes_on_alone() {
+    fn five_failures_or_two_heartbeats_and_it_goes_on_alone() {
+        let link = up();
+        assert_eq!(link.missed(now(1)), Change::None);
+        assert_eq!(link.missed(now(2)), Change::Down);
         let link = up();
         for _ in 0..4 {
             assert_eq!(link.failed(now(1)), Change::None);

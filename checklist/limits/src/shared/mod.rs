@@ -27,6 +27,7 @@ pub use link::LEASE_MS;
 pub use mirror::COUNTERS_MAX;
 
 use crate::counter::Now;
+use crate::key::Key;
 use crate::room::{Ask, Reservation, Room, Turn};
 use crate::rule::Away;
 use crate::verdict::{Broken, Level, Standing};
@@ -36,7 +37,7 @@ use link::{Change, Link};
 use mirror::{Mirror, Owed};
 use script::{GivenUp, Reply, Scripts, Told, Verdict};
 use spot::{Kind, Spot};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,6 +115,8 @@ pub struct Shared {
     link: Link,
     mirror: Mirror,
     known: Known,
+    /// Counters that this node has met, so that what it had used of them before is told once.
+    met: Mutex<HashSet<Key>>,
     given_up: Mutex<VecDeque<GivenUp>>,
     batch: Mutex<Option<Batch>>,
     batches: AtomicU64,
@@ -160,6 +163,7 @@ impl Shared {
             settings,
             mirror: Mirror::with_counters(COUNTERS_MAX),
             known: Known::default(),
+            met: Mutex::default(),
             given_up: Mutex::default(),
             batch: Mutex::default(),
             batches: AtomicU64::new(0),
@@ -400,6 +404,14 @@ impl Shared {
             if self.mirror.knows(ask.key) {
                 continue;
             }
+            // Read before anybody here has taken anything: what is being taken now is no history.
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            if met.len() >= COUNTERS_MAX {
+                met.clear();
+            }
+            if !met.insert(ask.key) {
+                continue;
+            }
             let since = |at_ms: u64| now.run_ms.saturating_sub(at_ms);
             for (at_ms, amount) in room.history(ask, now) {
                 let then = server_ms.saturating_sub(since(at_ms));
@@ -490,7 +502,7 @@ impl Shared {
             let heard = self.scripts.beat(&self.redis, (&fresh, told), CALM).await;
             let Ok(heard) = heard else {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                self.say(self.link.lost(now()));
+                self.say(self.link.missed(now()));
                 return false;
             };
             let (at, server_ms) = (now(), heard.server_ms);
