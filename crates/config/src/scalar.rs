@@ -191,6 +191,16 @@ text_scalar!(Usd, "usd", "An amount in US dollars: `1.25` or `1.25 USD`.");
 mod tests {
     use super::*;
 
+    /// Found by fuzzing: a sum of long spans was longer than what it was written as.
+    #[test]
+    fn a_span_beyond_ten_years_is_ten_years_however_it_is_written() {
+        for text in ["4000d4000d", "49444d4444444944d1s", "3650d", "99999999999d"] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.to_string().parse::<Span>(), Ok(span), "{text}");
+            assert_eq!(span.to_string(), "3650d", "{text}");
+        }
+    }
+
     #[test]
     fn spans_and_sizes_are_read_and_written() {
         for (text, ms) in [
