@@ -11,6 +11,7 @@ use aplomb_core::conversation::{Conversation, Message, OutputFormat, Part, Role}
 use aplomb_core::event::FinishReason;
 use regex_automata::meta::Regex;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// Why an answer fails a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,7 +82,28 @@ pub struct Asked {
     /// What is asked: the last turn of the user, as far as it is a question.
     pub question: String,
     /// What answers are to be found in; none where no check asks for it.
-    pub context: Option<Context>,
+    pub context: Option<Given>,
+}
+
+/// A context as it was given. It is read when the first answer is laid beside it: that takes long, and the thread of a request has no
+/// time for it.
+pub struct Given {
+    text: String,
+    read: OnceLock<Context>,
+}
+
+impl Given {
+    /// Of this text.
+    pub fn new(text: String) -> Self {
+        Given {
+            text,
+            read: OnceLock::new(),
+        }
+    }
+
+    fn context(&self) -> &Context {
+        self.read.get_or_init(|| Context::new(&self.text))
+    }
 }
 
 /// Words before a question that stands behind its context.
@@ -175,18 +197,18 @@ impl Asked {
         }
         known.retain(|text| Some(text.as_str()) != instruction);
         self.context = Some(match given {
-            Some(given) => Context::new(given),
-            None => Context::new(&known.join("\n")),
+            Some(given) => Given::new(given.to_owned()),
+            None => Given::new(known.join("\n")),
         });
         self
     }
 
     /// Whether the context supports so much of a text.
     fn grounds(&self, text: &str, min: f32) -> Result<(), Failure> {
-        let Some(context) = &self.context else {
+        let Some(given) = &self.context else {
             return Ok(());
         };
-        let found = context.ground(text);
+        let found = given.context().ground(text);
         let Some((first, ..)) = found.unsupported().next().filter(|_| found.share() < min) else {
             return Ok(());
         };
